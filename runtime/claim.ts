@@ -1,0 +1,92 @@
+import { type Batch, type Ignored, iso, type ManifestFile } from "./batch";
+import { newBatchId } from "./batch-id";
+import { createManifest, dropManifest, type Found, listAll } from "./lake";
+import { type Pipeline, readBatch, takeNew } from "./ledger";
+import { incoming } from "./places";
+import type { World } from "./world";
+
+/** What waits in incoming/, oldest first, and what a claim passes over. */
+export interface Waiting {
+  files: Found[];
+  ignored: Ignored;
+}
+
+export interface Claim {
+  /** `lost`: another tick was faster, so the ledger is to be read again. */
+  outcome: "claimed" | "nothing" | "lost";
+  batch?: Batch;
+  ignored: Ignored;
+  waiting: { files: number; bytes: number; oldest?: string };
+}
+
+/** Claims the oldest waiting files as one batch: manifest first, then ledger and in-flight item together. */
+export async function claim(world: World, pipeline: Pipeline): Promise<Claim> {
+  const { limits } = world.settings;
+  const { files, ignored } = sift(await listAll(world, incoming()));
+  const chosen = choose(files, limits.maxBatchFiles, limits.maxBatchBytes);
+  if (chosen.length === 0) return { outcome: "nothing", ignored, waiting: waiting([]) };
+
+  const now = world.clock.now();
+  const batchId = newBatchId(now, world.random(5));
+  const claimedAt = iso(now);
+  await createManifest(world, { batchId, claimedAt, files: chosen.map(asClaimed) });
+  const batch: Batch = {
+    batchId,
+    state: "CLAIMED",
+    version: 1,
+    attempt: 1,
+    files: chosen.length,
+    bytes: sizeOf(chosen),
+    claimedAt,
+    updatedAt: claimedAt,
+    dueAt: claimedAt,
+    ignored,
+  };
+  // The count of claims must still be what it was before the listing: otherwise the files may be archived by now.
+  const won = await takeNew(world, batch, pipeline.claims);
+  if (!won) {
+    // Unless it was this very claim that won, its reply lost.
+    if (!(await readBatch(world, batchId))) await dropManifest(world, batchId);
+    return { outcome: "lost", ignored, waiting: waiting(files) };
+  }
+  return { outcome: "claimed", batch, ignored, waiting: waiting(files.slice(chosen.length)) };
+}
+
+/** Tells CSVs from folder markers and other keys; oldest first, by key's bytes where two are as old. */
+export function sift(found: Found[]): Waiting {
+  const ignored = { folders: 0, notCsv: 0 };
+  const files: Found[] = [];
+  for (const object of found) {
+    if (object.key.endsWith("/")) ignored.folders++;
+    else if (!/\.csv(\.gz)?$/i.test(object.key)) ignored.notCsv++;
+    else files.push(object);
+  }
+  files.sort(
+    (one, other) =>
+      one.lastModifiedMs - other.lastModifiedMs || Buffer.compare(Buffer.from(one.key), Buffer.from(other.key)),
+  );
+  return { files, ignored };
+}
+
+/** The first files that fit into a batch; one at least, however big it is. */
+export function choose<File extends { size: number }>(files: File[], maxFiles: number, maxBytes: number): File[] {
+  let bytes = 0;
+  const end = files.findIndex((file, index) => {
+    bytes += file.size;
+    return index >= maxFiles || (index > 0 && bytes > maxBytes);
+  });
+  return end < 0 ? files : files.slice(0, end);
+}
+
+function asClaimed({ key, etag, size, lastModifiedMs }: Found): ManifestFile {
+  return { key, name: key.slice(incoming().length), etag, size, lastModified: iso(lastModifiedMs) };
+}
+
+function waiting(files: Found[]): Claim["waiting"] {
+  const oldest = files[0];
+  return { files: files.length, bytes: sizeOf(files), ...(oldest ? { oldest: iso(oldest.lastModifiedMs) } : {}) };
+}
+
+function sizeOf(files: { size: number }[]): number {
+  return files.reduce((total, { size }) => total + size, 0);
+}

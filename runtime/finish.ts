@@ -1,0 +1,132 @@
+import { type Batch, iso, type Manifest, type ManifestFile, type Moves, type TransformReport } from "./batch";
+import { childBatchId } from "./batch-id";
+import { createManifest, deleteAll, readDocument, readManifest } from "./lake";
+import { release } from "./ledger";
+import { inParallel, type Moved, move } from "./move";
+import { incoming, place } from "./places";
+import type { World } from "./world";
+
+const MOVES_AT_ONCE = 16;
+
+/** `again`: read the ledger again; `unfinished`: the time was up, the next tick goes on. */
+export type Finished = "again" | "unfinished";
+
+/** Moves a processed batch's files out of incoming/ and ends the batch. A replay's files lie where they belong already. */
+export async function archive(world: World, batch: Batch, timeIsUp: () => boolean): Promise<Finished> {
+  const manifest = await readManifest(world, batch.batchId);
+  const report = await readDocument(world, place("transformReport", { batchId: batch.batchId }));
+  const { filesQuarantined, filesChanged } = (report ?? {}) as Partial<TransformReport>;
+  // Without its lists every file would pass for processed.
+  if (!filesQuarantined || !filesChanged)
+    throw new Error(
+      `${place("transformReport", { batchId: batch.batchId })} is missing: put it back from the bucket's versions`,
+    );
+  const unreadable = new Set(filesQuarantined.map(({ name }) => name));
+  const unread = new Set(filesChanged.map(({ name }) => name));
+  const moves: Moves = { moved: 0, quarantined: 0, left: 0, missing: 0 };
+
+  const outcomes = await moveFiles(world, manifest.files, timeIsUp, async (file) => {
+    if (!file.key.startsWith(incoming())) return undefined;
+    if (unread.has(file.name)) return "left";
+    const kind = unreadable.has(file.name) ? "quarantinedFile" : "archived";
+    return move(world, file, place(kind, { date: batch.day!, batchId: batch.batchId, name: file.name }));
+  });
+  if (!outcomes) return "unfinished";
+  outcomes.forEach((outcome, index) => {
+    if (outcome === "moved" && unreadable.has(manifest.files[index]!.name)) moves.quarantined++;
+    else if (outcome) moves[outcome]++;
+  });
+  const now = iso(world.clock.now());
+  const done = await release(world, batch, {
+    state: "ARCHIVED",
+    settledAt: now,
+    // Where the files of a replayed batch went is known from the first time.
+    moves: batch.replay ? batch.moves : moves,
+    replay: undefined,
+  });
+  if (done) world.log({ event: "archived", batch_id: batch.batchId, ...moves, report: batch.report });
+  return "again";
+}
+
+/** Takes a FAILED batch's output away, moves its file to failed/, and ends the batch. */
+export async function isolate(world: World, batch: Batch, timeIsUp: () => boolean): Promise<Finished> {
+  const manifest = await readManifest(world, batch.batchId);
+  await removeOutput(world, batch);
+  const moves: Moves = { moved: 0, quarantined: 0, left: 0, missing: 0 };
+  const outcomes = await moveFiles(world, manifest.files, timeIsUp, (file) =>
+    move(world, file, place("failed", { date: batch.day!, batchId: batch.batchId, name: file.name })),
+  );
+  if (!outcomes) return "unfinished";
+  for (const outcome of outcomes) if (outcome) moves[outcome]++;
+  if (await release(world, batch, { settledAt: iso(world.clock.now()), moves }))
+    world.log({ level: "ERROR", event: "batchFailed", batch_id: batch.batchId, error: batch.error, ...moves });
+  return "again";
+}
+
+/** Takes a SPLIT batch's output away and makes each half of its files a batch of its own, next in turn. */
+export async function divide(world: World, batch: Batch): Promise<Finished> {
+  const manifest = await readManifest(world, batch.batchId);
+  await removeOutput(world, batch);
+  const halves = halvesOf(manifest);
+  for (const half of halves) await createManifest(world, half);
+  const now = iso(world.clock.now());
+  const items = halves.map(
+    (half): Batch => ({
+      batchId: half.batchId,
+      state: "CLAIMED",
+      version: 1,
+      attempt: 1,
+      files: half.files.length,
+      bytes: half.files.reduce((total, { size }) => total + size, 0),
+      claimedAt: half.claimedAt,
+      updatedAt: now,
+      dueAt: now,
+      parent: batch.batchId,
+    }),
+  );
+  const children = items.map(({ batchId }) => batchId);
+  if (await release(world, batch, { settledAt: now, children }, items))
+    world.log({ level: "WARN", event: "batchSplit", batch_id: batch.batchId, children, error: batch.error });
+  return "again";
+}
+
+/** The manifests of a batch's halves; claimed when the batch was, so that the same rows are in range. */
+function halvesOf(manifest: Manifest): Manifest[] {
+  const middle = Math.ceil(manifest.files.length / 2);
+  return [manifest.files.slice(0, middle), manifest.files.slice(middle)].map((files, index) => ({
+    batchId: childBatchId(manifest.batchId, index + 1),
+    claimedAt: manifest.claimedAt,
+    parent: manifest.batchId,
+    files,
+  }));
+}
+
+/** Removes all that a batch wrote below curated/, quarantine/rows/ and temporary/; its days are in touched.json. */
+async function removeOutput(world: World, { batchId }: Batch): Promise<void> {
+  const touched = await readDocument(world, place("touched", { batchId }));
+  const days = Array.isArray(touched?.days) ? touched.days.map(String) : [];
+  await inParallel(days, MOVES_AT_ONCE, (date) => deleteAll(world, place("listensBatch", { date, batchId })));
+  await deleteAll(world, place("quarantinedRows", { batchId }));
+  await deleteAll(world, place("staged", { batchId }));
+}
+
+/** The outcomes in the files' order; undefined when the time was up before the last of them. */
+async function moveFiles(
+  world: World,
+  files: ManifestFile[],
+  timeIsUp: () => boolean,
+  act: (file: ManifestFile) => Promise<Moved | undefined>,
+): Promise<(Moved | undefined)[] | undefined> {
+  let cut = false;
+  const outcomes = await inParallel(files, MOVES_AT_ONCE, async (file) => {
+    if (cut || timeIsUp()) {
+      cut = true;
+      return undefined;
+    }
+    const outcome = await act(file);
+    if (outcome === "left" || outcome === "missing")
+      world.log({ level: "WARN", event: "fileNotMoved", key: file.key, outcome });
+    return outcome;
+  });
+  return cut ? undefined : outcomes;
+}

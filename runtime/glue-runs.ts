@@ -1,0 +1,152 @@
+import {
+  GetWorkflowRunCommand,
+  GetWorkflowRunsCommand,
+  StartWorkflowRunCommand,
+  StopWorkflowRunCommand,
+  type WorkflowRun,
+} from "@aws-sdk/client-glue";
+import type { Batch } from "./batch";
+import { isError, type Settings, type World } from "./world";
+
+/**
+ * What Glue says of a run, without the reports. `job` is the one that failed, `workflow` when none did by itself;
+ * `systemic`: stopped by a person, or ended by Glue, so no fault of the files.
+ */
+export type Judgement =
+  | { outcome: "running" }
+  | { outcome: "succeeded" }
+  | {
+      outcome: "failed";
+      job: "transform" | "publish" | "workflow";
+      error: string;
+      systemic: boolean;
+      transformed: boolean;
+    };
+
+/** Clocks of Lambda and Glue may differ; a run that began this long before its batch was due can't be the batch's. */
+const CLOCK_SKEW_MS = 15 * 60_000;
+
+/**
+ * Success is COMPLETED, both jobs present and every action succeeded: Glue says COMPLETED also of a run in which a job
+ * failed (AWS Glue: Resuming a workflow). While a job still runs, the run is not over, whatever its status says.
+ */
+export function judge(
+  run: WorkflowRun | undefined,
+  settings: Pick<Settings, "transformJob" | "publishJob">,
+): Judgement {
+  if (!run) return failed("workflow", "the workflow run is gone: Glue does not know it any more", false, false);
+  const transform = lastJobRun(run, settings.transformJob);
+  const publish = lastJobRun(run, settings.publishJob);
+  const active = ["STARTING", "RUNNING", "STOPPING", "WAITING"];
+  if (run.Status === "RUNNING" || run.Status === "STOPPING" || run.Status === undefined) return { outcome: "running" };
+  if (
+    (run.Graph?.Nodes ?? []).some((node) =>
+      node.JobDetails?.JobRuns?.some((job) => active.includes(job.JobRunState ?? "")),
+    )
+  )
+    return { outcome: "running" };
+
+  const transformed = transform?.JobRunState === "SUCCEEDED";
+  const counts = run.Statistics ?? {};
+  const bad =
+    (counts.FailedActions ?? 0) +
+    (counts.TimeoutActions ?? 0) +
+    (counts.StoppedActions ?? 0) +
+    (counts.ErroredActions ?? 0);
+  const all = counts.TotalActions === undefined || counts.SucceededActions === counts.TotalActions;
+  if (run.Status === "COMPLETED" && transformed && publish?.JobRunState === "SUCCEEDED" && bad === 0 && all)
+    return { outcome: "succeeded" };
+
+  const stopped = run.Status === "STOPPED";
+  if (transform && !transformed) return failed("transform", ...cause(transform, stopped), false);
+  if (publish && publish.JobRunState !== "SUCCEEDED") return failed("publish", ...cause(publish, stopped), transformed);
+  const why = run.ErrorMessage ? `: ${run.ErrorMessage}` : "";
+  const job = run.Status === "ERROR" || stopped ? "workflow" : transformed ? "publish" : "workflow";
+  const absent = !transform
+    ? "transform did not start"
+    : !publish
+      ? "publish did not start"
+      : "an action did not succeed";
+  return failed(job, `the workflow run ended as ${run.Status}, ${absent}${why}`, stopped, transformed);
+}
+
+export async function getRun(world: World, runId: string): Promise<WorkflowRun | undefined> {
+  try {
+    const { Run } = await world.clients.glue.send(
+      new GetWorkflowRunCommand({ Name: world.settings.workflow, RunId: runId, IncludeGraph: true }),
+    );
+    return Run;
+  } catch (error) {
+    if (isError(error, "EntityNotFoundException")) return undefined;
+    throw error;
+  }
+}
+
+/** The run that was started for this attempt of the batch, if there is one: the proof that a lost reply left behind. */
+export async function findRun(world: World, batch: Batch): Promise<string | undefined> {
+  const oldestMs = Date.parse(batch.dueAt) - CLOCK_SKEW_MS;
+  const mine: WorkflowRun[] = [];
+  let token: string | undefined;
+  do {
+    const page = await world.clients.glue.send(
+      new GetWorkflowRunsCommand({
+        Name: world.settings.workflow,
+        MaxResults: 25,
+        ...(token === undefined ? {} : { NextToken: token }),
+      }),
+    );
+    const runs = page.Runs ?? [];
+    for (const run of runs) {
+      const properties = run.WorkflowRunProperties ?? {};
+      if (properties.batch_id === batch.batchId && properties.attempt === String(batch.attempt)) mine.push(run);
+    }
+    token = page.NextToken;
+    // Runs come newest first, so a page of old ones has only older ones behind it.
+    if (runs.length > 0 && runs.every((run) => (run.StartedOn?.getTime() ?? 0) < oldestMs)) break;
+  } while (token !== undefined && token !== "");
+  // Two of one attempt can't happen while clocks are sane; then the one that still works decides.
+  return (mine.find(({ Status }) => Status === "RUNNING") ?? mine[0])?.WorkflowRunId;
+}
+
+export async function startWorkflow(world: World, batch: Batch): Promise<string> {
+  const { RunId } = await world.clients.glue.send(
+    new StartWorkflowRunCommand({
+      Name: world.settings.workflow,
+      RunProperties: { batch_id: batch.batchId, attempt: String(batch.attempt) },
+    }),
+  );
+  if (!RunId) throw new Error("StartWorkflowRun gave no run id");
+  return RunId;
+}
+
+export async function stopWorkflow(world: World, runId: string): Promise<void> {
+  await world.clients.glue.send(new StopWorkflowRunCommand({ Name: world.settings.workflow, RunId: runId }));
+}
+
+type JobRun = NonNullable<
+  NonNullable<NonNullable<NonNullable<WorkflowRun["Graph"]>["Nodes"]>[number]["JobDetails"]>["JobRuns"]
+>[number];
+
+/** The last attempt of a job in the run's graph. */
+function lastJobRun(run: WorkflowRun, job: string): JobRun | undefined {
+  const runs = (run.Graph?.Nodes ?? [])
+    .filter((node) => node.Type === "JOB" && node.Name === job)
+    .flatMap((node) => node.JobDetails?.JobRuns ?? []);
+  return runs.sort((one, other) => (other.Attempt ?? 0) - (one.Attempt ?? 0))[0];
+}
+
+function cause(run: JobRun, runStopped: boolean): [string, boolean] {
+  const systemic =
+    runStopped || run.JobRunState === "STOPPED" || run.JobRunState === "ERROR" || run.JobRunState === "EXPIRED";
+  const message = run.ErrorMessage?.trim();
+  return [`${run.JobRunState}${message ? `: ${message}` : ""}`.slice(0, 2000), systemic];
+}
+
+function failed(
+  job: "transform" | "publish" | "workflow",
+  error: string,
+  systemic: boolean,
+  transformed: boolean,
+): Judgement {
+  return { outcome: "failed", job, error, systemic, transformed };
+}

@@ -1,0 +1,134 @@
+import {
+  DeleteObjectCommand,
+  DeleteObjectsCommand,
+  GetObjectCommand,
+  HeadObjectCommand,
+  ListObjectsV2Command,
+  PutObjectCommand,
+} from "@aws-sdk/client-s3";
+import type { Manifest } from "./batch";
+import { place } from "./places";
+import { isError, type World } from "./world";
+
+export interface Found {
+  key: string;
+  etag: string;
+  size: number;
+  lastModifiedMs: number;
+}
+
+/** Every object below a prefix, all pages. */
+export async function listAll(world: World, prefix: string): Promise<Found[]> {
+  const found: Found[] = [];
+  let token: string | undefined;
+  do {
+    const page = await world.clients.s3.send(
+      new ListObjectsV2Command({
+        Bucket: world.settings.bucket,
+        Prefix: prefix,
+        // XML can't carry every character that a key may hold, so keys come percent-encoded.
+        EncodingType: "url",
+        ...(token === undefined ? {} : { ContinuationToken: token }),
+      }),
+    );
+    for (const { Key, ETag, Size, LastModified } of page.Contents ?? []) {
+      if (Key === undefined || ETag === undefined) continue;
+      const key = page.EncodingType === "url" ? decodeURIComponent(Key.replace(/\+/g, "%20")) : Key;
+      found.push({ key, etag: ETag, size: Size ?? 0, lastModifiedMs: LastModified?.getTime() ?? 0 });
+    }
+    token = page.IsTruncated ? page.NextContinuationToken : undefined;
+  } while (token !== undefined);
+  return found;
+}
+
+/** Deletes every object below a prefix. Safe to repeat. */
+export async function deleteAll(world: World, prefix: string): Promise<number> {
+  // Only a whole folder: a prefix cut short by mistake would take more than was meant.
+  if (!prefix.endsWith("/")) throw new Error(`deleteAll wants a folder, not ${prefix}`);
+  const found = await listAll(world, prefix);
+  for (let start = 0; start < found.length; start += 1000) {
+    const { Errors } = await world.clients.s3.send(
+      new DeleteObjectsCommand({
+        Bucket: world.settings.bucket,
+        Delete: { Quiet: true, Objects: found.slice(start, start + 1000).map(({ key }) => ({ Key: key })) },
+      }),
+    );
+    // DeleteObjects answers 200 also when it deleted nothing.
+    const first = Errors?.[0];
+    if (first) throw new Error(`could not delete ${first.Key}: ${first.Code} ${first.Message ?? ""}`);
+  }
+  return found.length;
+}
+
+/** A JSON document; undefined when there is none, or when it is not a JSON object. */
+export async function readDocument(world: World, key: string): Promise<Record<string, unknown> | undefined> {
+  let text: string;
+  try {
+    const { Body } = await world.clients.s3.send(new GetObjectCommand({ Bucket: world.settings.bucket, Key: key }));
+    text = (await Body?.transformToString()) ?? "";
+  } catch (error) {
+    if (isError(error, "NoSuchKey", "NotFound")) return undefined;
+    throw error;
+  }
+  try {
+    const document = JSON.parse(text);
+    return document !== null && typeof document === "object" && !Array.isArray(document) ? document : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+export async function readManifest(world: World, batchId: string): Promise<Manifest> {
+  const key = place("manifest", { batchId });
+  const manifest = (await readDocument(world, key)) as Manifest | undefined;
+  if (manifest?.batchId === batchId && Array.isArray(manifest.files)) return manifest;
+  throw new Error(`${key} is missing or is not the manifest of ${batchId}: put it back from the bucket's versions`);
+}
+
+/** Writes a manifest that must not exist yet; one that does is left as it is (the id says that it is the same). */
+export async function createManifest(world: World, manifest: Manifest): Promise<void> {
+  try {
+    await world.clients.s3.send(new PutObjectCommand({ ...manifestObject(world, manifest), IfNoneMatch: "*" }));
+  } catch (error) {
+    if (!isError(error, "PreconditionFailed", 412)) throw error;
+  }
+}
+
+export async function replaceManifest(world: World, manifest: Manifest): Promise<void> {
+  await world.clients.s3.send(new PutObjectCommand(manifestObject(world, manifest)));
+}
+
+/** Takes back a manifest whose batch never came to be; best effort, for nothing reads it. */
+export async function dropManifest(world: World, batchId: string): Promise<void> {
+  await world.clients.s3
+    .send(new DeleteObjectCommand({ Bucket: world.settings.bucket, Key: place("manifest", { batchId }) }))
+    .catch(() => undefined);
+}
+
+/** An object's ETag, size and storage class; undefined when there is none. */
+export async function head(
+  world: World,
+  key: string,
+): Promise<{ etag: string; size: number; storageClass?: string; restored: boolean } | undefined> {
+  try {
+    const found = await world.clients.s3.send(new HeadObjectCommand({ Bucket: world.settings.bucket, Key: key }));
+    return {
+      etag: found.ETag ?? "",
+      size: found.ContentLength ?? 0,
+      ...(found.StorageClass === undefined ? {} : { storageClass: found.StorageClass }),
+      restored: /ongoing-request="false"/.test(found.Restore ?? ""),
+    };
+  } catch (error) {
+    if (isError(error, "NotFound", "NoSuchKey")) return undefined;
+    throw error;
+  }
+}
+
+function manifestObject(world: World, manifest: Manifest) {
+  return {
+    Bucket: world.settings.bucket,
+    Key: place("manifest", { batchId: manifest.batchId }),
+    Body: JSON.stringify(manifest),
+    ContentType: "application/json",
+  };
+}

@@ -1,0 +1,192 @@
+import { DeleteCommand, GetCommand, PutCommand, QueryCommand, TransactWriteCommand } from "@aws-sdk/lib-dynamodb";
+import { type Batch, iso } from "./batch";
+import { isError, type World } from "./world";
+
+/** What the pipeline is about, read in one call. */
+export interface Pipeline {
+  /** How many batches were ever taken up; a claim holds only if no other came between its listing and its writing. */
+  claims: number;
+  inFlight?: string;
+  pausedSince?: string;
+  /** The first batch that waits for its turn: a half of a split batch, or a replay. */
+  queued?: string;
+}
+
+/** A change of a batch; `undefined` takes the attribute away. */
+export type Changes = { [Key in keyof Batch]?: Batch[Key] | undefined };
+
+type Write = NonNullable<ConstructorParameters<typeof TransactWriteCommand>[0]["TransactItems"]>[number];
+
+export async function readPipeline(world: World): Promise<Pipeline> {
+  // The sort keys come as CLAIMS, IN_FLIGHT, PAUSED, QUEUE#...: four items hold all there is to know.
+  const { Items } = await world.clients.documents.send(
+    new QueryCommand({
+      TableName: world.settings.ledgerTable,
+      KeyConditionExpression: "pk = :pipeline",
+      ExpressionAttributeValues: { ":pipeline": "PIPELINE" },
+      ConsistentRead: true,
+      Limit: 4,
+    }),
+  );
+  const pipeline: Pipeline = { claims: 0 };
+  for (const item of Items ?? []) {
+    if (item.sk === "CLAIMS") pipeline.claims = item.claims;
+    if (item.sk === "IN_FLIGHT") pipeline.inFlight = item.batchId;
+    if (item.sk === "PAUSED") pipeline.pausedSince = item.since;
+    if (String(item.sk).startsWith("QUEUE#")) pipeline.queued ??= item.batchId;
+  }
+  return pipeline;
+}
+
+export async function readBatch(world: World, batchId: string): Promise<Batch | undefined> {
+  const { Item } = await world.clients.documents.send(
+    new GetCommand({
+      TableName: world.settings.ledgerTable,
+      Key: { pk: "BATCH", sk: batchId },
+      ConsistentRead: true,
+    }),
+  );
+  return Item as Batch | undefined;
+}
+
+/**
+ * Writes a change of a batch, if nobody changed it since it was read. Gives the batch as written; undefined when the
+ * condition did not hold: then the ledger is to be read again (the writer may have been this one, its reply lost).
+ */
+export async function advance(world: World, batch: Batch, changes: Changes): Promise<Batch | undefined> {
+  const written = changed(world, batch, changes);
+  const { Put } = putBatch(world, written, batch.version);
+  return (await applied(() => world.clients.documents.send(new PutCommand(Put!)))) ? written : undefined;
+}
+
+/** Takes a new batch up: ledger item, in-flight item and count together or not at all. */
+export async function takeNew(world: World, batch: Batch, claims: number): Promise<boolean> {
+  return transact(world, [putNew(world, batchItem(batch)), ...takeTurn(world, batch.batchId, claims)]);
+}
+
+/** Takes a queued batch up. */
+export async function takeQueued(world: World, batchId: string, claims: number): Promise<boolean> {
+  return transact(world, [
+    {
+      Delete: {
+        TableName: world.settings.ledgerTable,
+        Key: { pk: "PIPELINE", sk: `QUEUE#${batchId}` },
+        ConditionExpression: "attribute_exists(sk)",
+      },
+    },
+    ...takeTurn(world, batchId, claims),
+  ]);
+}
+
+/** Ends the work on a batch: its last change, the release of the in-flight item, and the halves of a split, if any. */
+export async function release(world: World, batch: Batch, changes: Changes, halves: Batch[] = []): Promise<boolean> {
+  return transact(world, [
+    putBatch(world, changed(world, batch, changes), batch.version),
+    dropInFlight(world, batch.batchId),
+    ...halves.flatMap((half) => [putNew(world, batchItem(half)), putNew(world, queueItem(half.batchId))]),
+  ]);
+}
+
+/** Changes a settled batch and queues it. */
+export async function queue(world: World, batch: Batch, changes: Changes): Promise<boolean> {
+  return transact(world, [
+    putBatch(world, changed(world, batch, changes), batch.version),
+    putNew(world, queueItem(batch.batchId)),
+  ]);
+}
+
+/** Frees the pipeline of an in-flight item whose batch somebody deleted from the ledger by hand. */
+export async function releaseUnknown(world: World, batchId: string): Promise<void> {
+  await applied(() => world.clients.documents.send(new DeleteCommand(dropInFlight(world, batchId).Delete!)));
+}
+
+export async function setPause(world: World, paused: boolean): Promise<void> {
+  const TableName = world.settings.ledgerTable;
+  const Key = { pk: "PIPELINE", sk: "PAUSED" };
+  if (!paused) {
+    await world.clients.documents.send(new DeleteCommand({ TableName, Key }));
+    return;
+  }
+  const Item = { ...Key, since: iso(world.clock.now()) };
+  await applied(() =>
+    world.clients.documents.send(new PutCommand({ TableName, Item, ConditionExpression: "attribute_not_exists(pk)" })),
+  );
+}
+
+function changed(world: World, batch: Batch, changes: Changes): Batch {
+  // An attribute set to undefined disappears; the document client would refuse it.
+  return JSON.parse(
+    JSON.stringify({ ...batch, ...changes, version: batch.version + 1, updatedAt: iso(world.clock.now()) }),
+  );
+}
+
+function batchItem(batch: Batch): Record<string, unknown> {
+  return { ...JSON.parse(JSON.stringify(batch)), pk: "BATCH", sk: batch.batchId };
+}
+
+function queueItem(batchId: string): Record<string, unknown> {
+  return { pk: "PIPELINE", sk: `QUEUE#${batchId}`, batchId };
+}
+
+function putBatch(world: World, batch: Batch, seenVersion: number): Write {
+  return {
+    Put: {
+      TableName: world.settings.ledgerTable,
+      Item: batchItem(batch),
+      ConditionExpression: "#version = :seen",
+      ExpressionAttributeNames: { "#version": "version" },
+      ExpressionAttributeValues: { ":seen": seenVersion },
+    },
+  };
+}
+
+function putNew(world: World, Item: Record<string, unknown>): Write {
+  return { Put: { TableName: world.settings.ledgerTable, Item, ConditionExpression: "attribute_not_exists(pk)" } };
+}
+
+function takeTurn(world: World, batchId: string, claims: number): Write[] {
+  return [
+    putNew(world, { pk: "PIPELINE", sk: "IN_FLIGHT", batchId }),
+    {
+      Put: {
+        TableName: world.settings.ledgerTable,
+        Item: { pk: "PIPELINE", sk: "CLAIMS", claims: claims + 1 },
+        ...(claims === 0
+          ? { ConditionExpression: "attribute_not_exists(pk)" }
+          : { ConditionExpression: "claims = :seen", ExpressionAttributeValues: { ":seen": claims } }),
+      },
+    },
+  ];
+}
+
+function dropInFlight(world: World, batchId: string): Write {
+  return {
+    Delete: {
+      TableName: world.settings.ledgerTable,
+      Key: { pk: "PIPELINE", sk: "IN_FLIGHT" },
+      ConditionExpression: "batchId = :mine",
+      ExpressionAttributeValues: { ":mine": batchId },
+    },
+  };
+}
+
+function transact(world: World, TransactItems: Write[]): Promise<boolean> {
+  return applied(() => world.clients.documents.send(new TransactWriteCommand({ TransactItems })));
+}
+
+async function applied(write: () => Promise<unknown>): Promise<boolean> {
+  try {
+    await write();
+    return true;
+  } catch (error) {
+    // A lost condition, or another transaction on the same item at this moment: in both cases the ledger tells who won.
+    if (isError(error, "ConditionalCheckFailedException", "TransactionConflictException")) return false;
+    if (isError(error, "TransactionCanceledException") && lost(error)) return false;
+    throw error;
+  }
+}
+
+function lost(error: unknown): boolean {
+  const reasons = (error as { CancellationReasons?: { Code?: string }[] }).CancellationReasons ?? [];
+  return reasons.some(({ Code }) => Code === "ConditionalCheckFailed" || Code === "TransactionConflict");
+}

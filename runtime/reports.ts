@@ -1,0 +1,88 @@
+import type { Manifest, PublishReport, ReportTotals, RowCounts, TransformReport } from "./batch";
+
+/** Why a run's reports can't be trusted, and whose they are; undefined when they belong to the run and add up. */
+export function breach(
+  manifest: Manifest,
+  runId: string,
+  transform: Record<string, unknown> | undefined,
+  publish: Record<string, unknown> | undefined,
+): { job: "transform" | "publish"; why: string } | undefined {
+  const report = transform as TransformReport | undefined;
+  const why =
+    strange("transform.json", manifest.batchId, runId, transform) ??
+    unbalanced("transform.json", report!) ??
+    unaccounted(manifest, report!);
+  if (why) return { job: "transform", why };
+  const odd = strange("publish.json", manifest.batchId, runId, publish);
+  return odd ? { job: "publish", why: odd } : undefined;
+}
+
+export function totals(report: TransformReport): ReportTotals {
+  return {
+    rowsRead: report.rowsRead,
+    rowsKept: report.rowsKept,
+    rowsDuplicate: report.rowsDuplicate,
+    rowsQuarantined: report.rowsQuarantined,
+    filesQuarantined: report.filesQuarantined.length,
+    filesChanged: report.filesChanged.length,
+    unknownTracks: report.unknownTracks ?? 0,
+    unknownUsers: report.unknownUsers ?? 0,
+    referenceRowsSkipped: report.referenceRowsSkipped ?? {},
+    days: report.days?.length ?? 0,
+    ...(report.startedAt === undefined ? {} : { startedAt: report.startedAt }),
+    ...(report.finishedAt === undefined ? {} : { finishedAt: report.finishedAt }),
+  };
+}
+
+/** publish.json as the ledger keeps it: the days as a count, for there may be thousands. */
+export function publishTotals(report: Record<string, unknown>): PublishReport {
+  const { days, ...rest } = report as Record<string, unknown> & { days?: unknown };
+  return { ...rest, ...(Array.isArray(days) ? { days: days.length } : {}) } as unknown as PublishReport;
+}
+
+function strange(
+  name: string,
+  batchId: string,
+  runId: string,
+  report: Record<string, unknown> | undefined,
+): string | undefined {
+  if (!report) return `${name} is missing, or is not a JSON object`;
+  if (report.batchId !== batchId) return `${name} is of batch ${report.batchId}`;
+  if (report.workflowRunId !== runId) return `${name} is of workflow run ${report.workflowRunId}, not of ${runId}`;
+  return undefined;
+}
+
+function unbalanced(name: string, report: TransformReport): string | undefined {
+  const lists = [report.files, report.filesQuarantined, report.filesChanged];
+  if (!lists.every((list) => Array.isArray(list))) return `${name} lacks files, filesQuarantined or filesChanged`;
+  for (const [whose, counts] of [
+    ["the batch", report] as const,
+    ...report.files.map((file) => [file.name, file] as const),
+  ]) {
+    const { rowsRead, rowsKept, rowsDuplicate } = counts;
+    const rejected = quarantined(counts);
+    if (![rowsRead, rowsKept, rowsDuplicate, rejected].every((count) => Number.isSafeInteger(count) && count >= 0))
+      return `${name} lacks row counts of ${whose}`;
+    if (rowsRead !== rowsKept + rowsDuplicate + rejected)
+      return `${name} does not add up for ${whose}: ${rowsRead} read, ${rowsKept} kept, ${rowsDuplicate} duplicate, ${rejected} quarantined`;
+  }
+  for (const count of ["rowsRead", "rowsKept", "rowsDuplicate"] as const) {
+    const sum = report.files.reduce((total, file) => total + file[count], 0);
+    if (sum !== report[count]) return `${name} says ${count} ${report[count]}, its files ${sum}`;
+  }
+  return undefined;
+}
+
+function unaccounted(manifest: Manifest, report: TransformReport): string | undefined {
+  const claimed = new Set(manifest.files.map(({ name }) => name));
+  const read = report.files.map(({ name }) => name);
+  if (new Set(read).size !== read.length) return "transform.json names a file twice";
+  const named = new Set([...read, ...[...report.filesQuarantined, ...report.filesChanged].map(({ name }) => name)]);
+  for (const name of claimed) if (!named.has(name)) return `transform.json says nothing of the claimed file ${name}`;
+  for (const name of named) if (!claimed.has(name)) return `transform.json names ${name}, which was not claimed`;
+  return undefined;
+}
+
+function quarantined(counts: RowCounts): number {
+  return Object.values(counts.rowsQuarantined ?? {}).reduce((total, count) => total + count, 0);
+}

@@ -1,0 +1,218 @@
+import { type Batch, type BatchState, iso, type TransformReport } from "./batch";
+import { type Action, decide, type RunFacts } from "./decide";
+import { archive, divide, isolate } from "./finish";
+import { getRun, judge } from "./glue-runs";
+import { readDocument, readManifest } from "./lake";
+import { advance, type Pipeline, readBatch, readPipeline, release, releaseUnknown } from "./ledger";
+import { place } from "./places";
+import { breach, publishTotals, totals } from "./reports";
+import { startRun } from "./start";
+import type { World } from "./world";
+
+/** Time that a step in progress may still take when the Lambda is about to be stopped. */
+const RESERVE_MS = 10_000;
+/** How long archive looks at a run that still says RUNNING although an event said that a job ended. */
+const LOOK_AGAIN_MS = 60_000;
+
+export interface Step {
+  do: string;
+  batchId: string;
+  state: BatchState;
+}
+
+export interface SettleReport {
+  /** `idle`: nothing in flight. Otherwise what was done last, or `waiting`. */
+  action: string;
+  batchId?: string;
+  state?: BatchState;
+  error?: string;
+  steps: Step[];
+}
+
+export interface Progress {
+  pipeline: Pipeline;
+  /** The batch that is still in flight; none when the pipeline is free. */
+  batch?: Batch;
+  steps: Step[];
+  timeIsUp: boolean;
+}
+
+export interface Allowance {
+  mayStart: boolean;
+  timeIsUp(): boolean;
+}
+
+/**
+ * Settles the batch in flight as far as it will go, without starting a run. Called on Glue's events, which come a moment
+ * before the run's status does: so it looks again for up to a minute. `remainingMs` is the Lambda's time left.
+ */
+export async function settle(world: World, remainingMs: number): Promise<SettleReport> {
+  const timeIsUp = deadline(world, remainingMs);
+  const untilMs = world.clock.now() + LOOK_AGAIN_MS;
+  const steps: Step[] = [];
+  for (let pauseMs = 500; ; pauseMs = Math.min(5000, pauseMs * 1.5)) {
+    const progress = await work(world, { mayStart: false, timeIsUp });
+    steps.push(...progress.steps);
+    const running = progress.batch?.state === "RUNNING" && !progress.timeIsUp;
+    if (running && world.clock.now() + pauseMs < untilMs && !timeIsUp()) {
+      await world.clock.sleep(pauseMs);
+      continue;
+    }
+    return settleReport(progress.batch, steps);
+  }
+}
+
+/** When the work must stop, for a Lambda that has `remainingMs` left; a short-lived one still gets half of its time. */
+export function deadline(world: World, remainingMs: number): () => boolean {
+  const endMs = world.clock.now() + Math.max(remainingMs - RESERVE_MS, remainingMs / 2);
+  return () => world.clock.now() >= endMs;
+}
+
+/** Works on the batch in flight until it must wait, the time is up, or nothing is in flight. */
+export async function work(world: World, allowed: Allowance): Promise<Progress> {
+  const steps: Step[] = [];
+  // A batch needs five or six rounds; more come only when another Lambda is at it too, and then it gets on.
+  for (let rounds = 0; ; rounds++) {
+    const pipeline = await readPipeline(world);
+    if (pipeline.inFlight === undefined) return { pipeline, steps, timeIsUp: false };
+    const batch = await readBatch(world, pipeline.inFlight);
+    if (!batch) {
+      world.log({ level: "ERROR", event: "unknownBatch", batch_id: pipeline.inFlight });
+      await releaseUnknown(world, pipeline.inFlight);
+      continue;
+    }
+    const timeIsUp = allowed.timeIsUp();
+    if (timeIsUp || rounds >= 30) return { pipeline, batch, steps, timeIsUp };
+
+    const facts = batch.state === "RUNNING" ? await runFacts(world, batch) : undefined;
+    const action = decide(batch, facts, world.settings.limits, world.clock.now());
+    if (action.do === "wait" || (action.do === "start" && !allowed.mayStart))
+      return { pipeline, batch, steps, timeIsUp };
+    const result = await carryOut(world, batch, action, allowed);
+    steps.push({ do: action.do, batchId: batch.batchId, state: batch.state });
+    if (result !== "again") {
+      const now = await readBatch(world, batch.batchId);
+      return { pipeline, batch: now ?? batch, steps, timeIsUp: result === "unfinished" };
+    }
+  }
+}
+
+async function carryOut(
+  world: World,
+  batch: Batch,
+  action: Action,
+  allowed: Allowance,
+): Promise<"again" | "wait" | "unfinished"> {
+  switch (action.do) {
+    case "start":
+      return startRun(world, batch);
+    case "accept":
+      await advance(world, batch, {
+        state: "PROCESSED",
+        day: batch.day ?? today(world),
+        report: action.report,
+        publishReport: action.publishReport,
+        transformed: true,
+        failures: undefined,
+        dataFailures: undefined,
+        error: undefined,
+        errorJob: undefined,
+      });
+      return "again";
+    case "retry":
+      return retry(world, batch, action);
+    case "giveUp":
+      await advance(world, batch, {
+        state: action.state,
+        day: batch.day ?? today(world),
+        failures: action.failures,
+        dataFailures: action.dataFailures,
+        error: action.error,
+        errorJob: action.job,
+      });
+      return "again";
+    case "archive":
+      return archive(world, batch, () => allowed.timeIsUp());
+    case "isolate":
+      return isolate(world, batch, () => allowed.timeIsUp());
+    case "divide":
+      return divide(world, batch);
+    case "release":
+      await release(world, batch, {});
+      return "again";
+    case "look":
+    case "wait":
+      return "wait";
+  }
+}
+
+async function retry(world: World, batch: Batch, action: Action & { do: "retry" }): Promise<"again"> {
+  const written = await advance(world, batch, {
+    state: "RETRY",
+    attempt: batch.attempt + 1,
+    dueAt: iso(world.clock.now()),
+    nextAttemptAt: iso(action.nextMs),
+    failures: action.failures,
+    dataFailures: action.dataFailures,
+    transformed: action.transformed || undefined,
+    error: action.error,
+    errorJob: action.job,
+  });
+  if (written)
+    world.log({
+      level: "ERROR",
+      event: "runFailed",
+      batch_id: batch.batchId,
+      attempt: batch.attempt,
+      workflow_run_id: batch.workflowRunId,
+      job: action.job,
+      error: action.error,
+      next_attempt_at: iso(action.nextMs),
+    });
+  return "again";
+}
+
+/** All that decides what a run came to: Glue's word, and the documents that its jobs left. */
+async function runFacts(world: World, batch: Batch): Promise<RunFacts> {
+  const { batchId, workflowRunId: runId = "" } = batch;
+  const judgement = judge(await getRun(world, runId), world.settings);
+  if (judgement.outcome === "running") return judgement;
+  const transform = await readDocument(world, place("transformReport", { batchId }));
+  // transform.json is the last that transform writes: with it, whatever failed came later.
+  const reported = transform?.workflowRunId === runId;
+
+  if (judgement.outcome === "succeeded") {
+    const publish = await readDocument(world, place("publishReport", { batchId }));
+    const wrong = breach(await readManifest(world, batchId), runId, transform, publish);
+    if (wrong) return { outcome: "failed", job: wrong.job, error: wrong.why, filesFault: false, transformed: true };
+    return {
+      outcome: "succeeded",
+      report: totals(transform as unknown as TransformReport),
+      publishReport: publishTotals(publish!),
+    };
+  }
+  const { job, error, systemic } = judgement;
+  const transformed = judgement.transformed || reported;
+  const began =
+    job === "transform" && !systemic && !transformed
+      ? (await readDocument(world, place("readingMarker", { batchId })))?.workflowRunId === runId
+      : false;
+  return { outcome: "failed", job, error, filesFault: began, transformed };
+}
+
+function settleReport(batch: Batch | undefined, steps: Step[]): SettleReport {
+  const last = steps.at(-1);
+  if (batch)
+    return {
+      action: "waiting",
+      batchId: batch.batchId,
+      state: batch.state,
+      ...(batch.error === undefined ? {} : { error: batch.error }),
+      steps,
+    };
+  return { action: last?.do ?? "idle", ...(last ? { batchId: last.batchId } : {}), steps };
+}
+
+function today(world: World): string {
+  return iso(world.clock.now()).slice(0, 10);
+}

@@ -1,0 +1,116 @@
+import { randomBytes } from "node:crypto";
+import type { GlueClient } from "@aws-sdk/client-glue";
+import type { S3Client } from "@aws-sdk/client-s3";
+import type { DynamoDBDocumentClient } from "@aws-sdk/lib-dynamodb";
+import type { Limits } from "./batch";
+
+export interface Clients {
+  s3: Pick<S3Client, "send">;
+  glue: Pick<GlueClient, "send">;
+  documents: Pick<DynamoDBDocumentClient, "send">;
+}
+
+export interface Clock {
+  now(): number;
+  sleep(ms: number): Promise<void>;
+}
+
+/** The environment that a Lambda of the pipeline is given. `LIMITS` is the JSON of `Limits`. */
+export interface LambdaSettings {
+  BUCKET: string;
+  LEDGER_TABLE: string;
+  WORKFLOW: string;
+  TRANSFORM_JOB: string;
+  PUBLISH_JOB: string;
+  LIMITS: string;
+}
+
+export interface Settings {
+  bucket: string;
+  ledgerTable: string;
+  workflow: string;
+  transformJob: string;
+  publishJob: string;
+  limits: Limits;
+  /** Above this size S3 copies in parts only (CopyObject: 5 GB). */
+  singleCopyBytes: number;
+  /** Size of such a part; it grows where 10,000 parts would not do. */
+  copyPartBytes: number;
+}
+
+/** Everything outside the protocol's own code. Tests give simulated clients and a virtual clock. */
+export interface World {
+  clients: Clients;
+  clock: Clock;
+  random(bytes: number): Uint8Array;
+  log(line: Record<string, unknown>): void;
+  settings: Settings;
+}
+
+type Environment = { [name: string]: string | undefined };
+
+/** The world of a Lambda. Throws an error that names the variable when the environment lacks one or holds a bad one. */
+export function connect(clients: Clients, env: LambdaSettings | Environment): World {
+  const variables = env as Environment;
+  return {
+    clients,
+    clock: {
+      now: () => Date.now(),
+      sleep: (ms: number) => new Promise((resolve) => setTimeout(resolve, ms)),
+    },
+    random: (bytes: number) => randomBytes(bytes),
+    log: (line: Record<string, unknown>) => console.log(JSON.stringify(line)),
+    settings: {
+      bucket: variable(variables, "BUCKET"),
+      ledgerTable: variable(variables, "LEDGER_TABLE"),
+      workflow: variable(variables, "WORKFLOW"),
+      transformJob: variable(variables, "TRANSFORM_JOB"),
+      publishJob: variable(variables, "PUBLISH_JOB"),
+      limits: parseLimits(variable(variables, "LIMITS")),
+      singleCopyBytes: 5 * 1024 ** 3,
+      copyPartBytes: 1024 ** 3,
+    },
+  };
+}
+
+function variable(env: Environment, name: string): string {
+  const value = env[name];
+  if (value) return value;
+  throw new Error(`environment variable ${name} must be set`);
+}
+
+function parseLimits(text: string): Limits {
+  let given: Record<string, unknown>;
+  try {
+    given = JSON.parse(text);
+  } catch {
+    throw new Error(`environment variable LIMITS must be a JSON object, not ${JSON.stringify(text)}`);
+  }
+  const whole = (key: keyof Limits, least: number): number => {
+    const value = given?.[key];
+    if (typeof value === "number" && Number.isSafeInteger(value) && value >= least) return value;
+    throw new Error(
+      `LIMITS.${key} must be a whole number of at least ${least}, not ${JSON.stringify(value) ?? "nothing"}`,
+    );
+  };
+  return {
+    maxBatchFiles: whole("maxBatchFiles", 1),
+    maxBatchBytes: whole("maxBatchBytes", 1),
+    maxAttempts: whole("maxAttempts", 1),
+    retryPauseSeconds: whole("retryPauseSeconds", 0),
+    maxRetryPauseSeconds: whole("maxRetryPauseSeconds", 0),
+  };
+}
+
+/** Whether an AWS error bears one of the names, or came with one of the HTTP status codes. */
+export function isError(error: unknown, ...namesOrStatus: (string | number)[]): boolean {
+  const { name, $metadata } = (error ?? {}) as { name?: string; $metadata?: { httpStatusCode?: number } };
+  return namesOrStatus.some((one) => one === name || one === $metadata?.httpStatusCode);
+}
+
+/** An error's name and message in one line, short enough for the ledger. */
+export function describe(error: unknown): string {
+  const { name, message } = (error ?? {}) as { name?: string; message?: string };
+  const text = message ? `${name && name !== "Error" ? `${name}: ` : ""}${message}` : String(error);
+  return text.slice(0, 2000);
+}

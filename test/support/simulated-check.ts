@@ -1,0 +1,91 @@
+import assert from "node:assert/strict";
+import type { Manifest } from "../../runtime/batch";
+import { place } from "../../runtime/places";
+import { tick } from "../../runtime/tick";
+import type { Simulation } from "./simulated-pipeline";
+
+/** Lets every fault end and every run work, until nothing waits and nothing is in flight. Gives the ticks it took. */
+export async function quiesce(simulation: Simulation): Promise<number> {
+  simulation.dynamodb.items.delete(JSON.stringify(["PIPELINE", "PAUSED"]));
+  for (let ticks = 1; ticks < 400; ticks++) {
+    await tick(simulation.actor().world);
+    const waiting = simulation.s3.keys("incoming/").some((key) => key.endsWith(".csv"));
+    if (!waiting && !simulation.inFlight() && simulation.queued() === 0) return ticks;
+    simulation.finish("good");
+    simulation.clock.advance(15 * 60_000);
+  }
+  throw new Error(`not settled: ${JSON.stringify(simulation.batches())}`);
+}
+
+/** The invariants of docs/architecture.md, for a pipeline at rest. */
+export function check(simulation: Simulation): void {
+  const { s3, jobs, glue, dropped } = simulation;
+  const batches = simulation.batches();
+  assert.equal(simulation.inFlight(), undefined, "nothing is in flight");
+
+  for (const batch of batches) {
+    assert.ok(["ARCHIVED", "FAILED", "SPLIT"].includes(batch.state), `${batch.batchId} is settled, not ${batch.state}`);
+    assert.ok(batch.settledAt, `${batch.batchId} says when it was settled`);
+    const manifest: Manifest = s3.json(place("manifest", { batchId: batch.batchId }));
+    assert.equal(manifest.files.length, batch.files, "the ledger counts the manifest's files");
+    if (batch.state === "SPLIT") {
+      const halves = batch.children!.map((id) => s3.json(place("manifest", { batchId: id })) as Manifest);
+      assert.deepEqual(
+        halves.flatMap(({ files }) => files.map(({ name }) => name)),
+        manifest.files.map(({ name }) => name),
+        "the halves hold the files of the whole",
+      );
+    }
+    if (batch.state === "ARCHIVED") {
+      assert.equal(batch.error, undefined, "an archived batch has no error");
+      const won = glue.started.find(({ id }) => id === batch.workflowRunId);
+      assert.deepEqual(
+        won?.jobs.map(({ name, state }) => `${name} ${state}`),
+        ["transform SUCCEEDED", "publish SUCCEEDED"],
+        "success is never said of a run that failed",
+      );
+    }
+    if (batch.state !== "ARCHIVED") {
+      const output = [...s3.keys("curated/"), ...s3.keys("quarantine/rows/"), ...s3.keys("temporary/")];
+      assert.deepEqual(
+        output.filter((key) => key.includes(batch.batchId)),
+        [],
+        "an isolated batch leaves no output",
+      );
+    }
+  }
+
+  // A run that Glue forgot before the ledger knew of it can't be found.
+  const attempts = glue.runs.map(({ properties }) => `${properties.batch_id} ${properties.attempt}`);
+  assert.equal(new Set(attempts).size, attempts.length, "an attempt has one run at most");
+
+  const places = ["archive/", "quarantine/files/", "failed/"].flatMap((folder) => s3.keys(folder));
+  const namesOf = new Map(places.map((key) => [key, key.replace(/^.*?\/\d{4}-\d\d-\d\d\/[^/]+\//, "")]));
+  for (const { name, body, withdrawn } of dropped) {
+    const copies = places.filter((key) => namesOf.get(key) === name && s3.objects.get(key)!.body === body);
+    const drops = dropped.filter((one) => one.name === name && one.body === body);
+    if (!withdrawn) assert.ok(copies.length >= 1, `${name} with ${body} is not lost`);
+    assert.ok(copies.length <= drops.length, `${name} with ${body} is in one place for each drop`);
+  }
+  for (const key of places) {
+    const { body } = s3.objects.get(key)!;
+    const kind = body.includes("POISON") ? "failed/" : body.includes("JUNK") ? "quarantine/" : "archive/";
+    // A good file may end in failed/ when runs fell over it by chance; a bad one has no other place to go.
+    assert.ok(key.startsWith(kind) || key.startsWith("failed/"), `${key} with ${body} lies below ${kind}`);
+    const batch = batches.find(({ batchId }) => key.includes(`/${batchId}/`));
+    assert.ok(batch && ["ARCHIVED", "FAILED"].includes(batch.state), `${key} is of a batch that moved it`);
+  }
+
+  // Every listen that a settled batch read, and every one in the archive, is counted; each once; no other is.
+  const read = batches
+    .filter(({ state }) => state === "ARCHIVED")
+    .flatMap(({ batchId }) => [...(jobs.readBy.get(batchId)?.values() ?? [])]);
+  const archived = s3.keys("archive/").map((key) => s3.objects.get(key)!.body);
+  const expected = [...new Set([...read, ...archived].flatMap((text) => text.split(",")))].sort();
+  assert.deepEqual(jobs.curated().sort(), expected, "curated holds every listen once");
+  assert.deepEqual(
+    Object.fromEntries([...jobs.metrics].sort()),
+    Object.fromEntries(expected.map((listen) => [listen, 1])),
+    "the metrics count every listen once",
+  );
+}

@@ -1,0 +1,91 @@
+// biome-ignore-all lint/suspicious/noExplicitAny: the SDK's commands come in every shape; what is read of them is what the runtime sends.
+
+import { awsError, type Command } from "./simulated-s3";
+
+type Item = Record<string, any>;
+type Write = Record<string, any>;
+
+/** DynamoDB's document client in memory: conditions, transactions, and queries in the sort key's order, with a limit. */
+export class SimulatedDynamoDB {
+  readonly items = new Map<string, Item>();
+
+  all(pk: string): Item[] {
+    return [...this.items.values()]
+      .filter((item) => item.pk === pk)
+      .sort((one, other) => Buffer.compare(Buffer.from(one.sk), Buffer.from(other.sk)));
+  }
+
+  get(pk: string, sk: string): Item | undefined {
+    return this.items.get(id({ pk, sk }));
+  }
+
+  async send(command: Command): Promise<unknown> {
+    const input = command.input as Write;
+    switch (command.constructor.name) {
+      case "GetCommand":
+        return { Item: copy(this.items.get(id(input.Key))) };
+      case "QueryCommand": {
+        if (input.KeyConditionExpression !== "pk = :pipeline") throw new Error(input.KeyConditionExpression);
+        return { Items: copy(this.all(input.ExpressionAttributeValues[":pipeline"]).slice(0, input.Limit)) };
+      }
+      case "PutCommand":
+      case "DeleteCommand": {
+        const kind = command.constructor.name === "PutCommand" ? "Put" : "Delete";
+        if (!this.holds(input, kind)) throw awsError("ConditionalCheckFailedException");
+        this.apply(input, kind);
+        return {};
+      }
+      case "TransactWriteCommand": {
+        const writes = input.TransactItems.map((one: Write) => Object.entries(one)[0]) as [string, Write][];
+        const keys = writes.map(([kind, write]) => id(kind === "Put" ? write.Item : write.Key));
+        if (new Set(keys).size !== keys.length) throw awsError("ValidationException");
+        const reasons = writes.map(([kind, write]) => ({
+          Code: this.holds(write, kind) ? "None" : "ConditionalCheckFailed",
+        }));
+        if (reasons.some(({ Code }) => Code !== "None"))
+          throw awsError("TransactionCanceledException", 400, { CancellationReasons: reasons });
+        for (const [kind, write] of writes) this.apply(write, kind);
+        return {};
+      }
+      default:
+        throw new Error(`the simulated DynamoDB does not know ${command.constructor.name}`);
+    }
+  }
+
+  private apply(write: Write, kind: string): void {
+    if (kind === "Delete") {
+      this.items.delete(id(write.Key));
+      return;
+    }
+    refuseUndefined(write.Item);
+    this.items.set(id(write.Item), copy(write.Item));
+  }
+
+  private holds(write: Write, kind: string): boolean {
+    const expression: string | undefined = write.ConditionExpression;
+    if (expression === undefined) return true;
+    const item = this.items.get(id(kind === "Put" ? write.Item : write.Key));
+    const name = (token: string) => write.ExpressionAttributeNames?.[token] ?? token;
+    return expression.split(" AND ").every((term) => {
+      const call = /^attribute_(not_)?exists\(([#\w]+)\)$/.exec(term);
+      if (call) return (item?.[name(call[2]!)] === undefined) === (call[1] !== undefined);
+      const equality = /^([#\w]+) = (:\w+)$/.exec(term);
+      if (!equality) throw new Error(`the simulated DynamoDB can't read the condition ${term}`);
+      return item?.[name(equality[1]!)] === write.ExpressionAttributeValues[equality[2]!];
+    });
+  }
+}
+
+function id(key: Item): string {
+  return JSON.stringify([key.pk, key.sk]);
+}
+
+function copy<T>(value: T): T {
+  return structuredClone(value);
+}
+
+/** The document client refuses undefined anywhere in an item, unless it is told otherwise. */
+function refuseUndefined(value: unknown): void {
+  if (value === undefined) throw new Error("Pass options.removeUndefinedValues=true to remove undefined values");
+  if (value !== null && typeof value === "object") for (const one of Object.values(value)) refuseUndefined(one);
+}

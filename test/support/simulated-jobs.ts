@@ -1,0 +1,111 @@
+import type { Manifest } from "../../runtime/batch";
+import { place } from "../../runtime/places";
+import type { Jobs, SimulatedRun } from "./simulated-glue";
+import type { SimulatedS3 } from "./simulated-s3";
+
+/**
+ * The jobs, as far as the protocol can see them. A file's text is a list of listens, split by commas; a listen's last
+ * character picks its day. `POISON` makes transform fail, `JUNK` makes the file a quarantined one.
+ */
+export class SimulatedJobs implements Jobs {
+  /** listen -> how often it is counted. */
+  readonly metrics = new Map<string, number>();
+  /** What the last good transform of a batch read, file by file. */
+  readonly readBy = new Map<string, Map<string, string>>();
+
+  constructor(private readonly s3: SimulatedS3) {}
+
+  transform(run: SimulatedRun, early: boolean, late: boolean): { ok: boolean; error: string } {
+    const batchId = run.properties.batch_id!;
+    if (early) return { ok: false, error: "reference data is missing" };
+    const manifest: Manifest = this.s3.json(place("manifest", { batchId }));
+    const write = (name: "readingMarker" | "touched" | "transformReport", document: object) =>
+      this.s3.put(place(name, { batchId }), JSON.stringify(document));
+    write("readingMarker", { workflowRunId: run.id });
+
+    const changed = manifest.files.filter(({ key, etag }) => this.s3.objects.get(key)?.etag !== etag);
+    const here = manifest.files.filter((file) => !changed.includes(file));
+    const texts = new Map(here.map(({ key, name }) => [name, this.s3.objects.get(key)!.body]));
+    const junk = here.filter(({ name }) => texts.get(name)!.includes("JUNK"));
+    const poisoned = [...texts.values()].some((text) => text.includes("POISON"));
+
+    const wasTouched: string[] = this.s3.json(place("touched", { batchId }))?.days ?? [];
+    const listens = new Map<string, string[]>();
+    const seen = new Set<string>();
+    const files = here.filter((file) => !junk.includes(file));
+    const counts = files.map(({ name }) => {
+      const rows = texts
+        .get(name)!
+        .split(",")
+        .filter((row) => row !== "POISON");
+      const kept = rows.filter((row) => {
+        const known = seen.has(row) || this.isCounted(row, batchId);
+        seen.add(row);
+        if (!known) listens.set(dayOf(row), [...(listens.get(dayOf(row)) ?? []), row]);
+        return !known;
+      });
+      return {
+        name,
+        rowsRead: rows.length,
+        rowsKept: kept.length,
+        rowsDuplicate: rows.length - kept.length,
+        rowsQuarantined: {},
+      };
+    });
+    const days = [...new Set([...wasTouched, ...listens.keys()])].sort();
+    write("touched", { days });
+    for (const date of days) this.s3.objects.delete(`${place("listensBatch", { date, batchId })}part-0.parquet`);
+    this.s3.put(`${place("staged", { batchId })}0.csv`, "leftover");
+    for (const [date, rows] of listens) {
+      this.s3.put(`${place("listensBatch", { date, batchId })}part-0.parquet`, JSON.stringify(rows));
+      // It falls after a part of its output is written.
+      if (late || poisoned) return { ok: false, error: "a task failed while writing rows" };
+    }
+    if (late || poisoned) return { ok: false, error: "a task failed while writing rows" };
+    this.s3.objects.delete(`${place("staged", { batchId })}0.csv`);
+    const sum = (count: "rowsRead" | "rowsKept" | "rowsDuplicate") =>
+      counts.reduce((total, file) => total + file[count], 0);
+    write("transformReport", {
+      batchId,
+      workflowRunId: run.id,
+      rowsRead: sum("rowsRead"),
+      rowsKept: sum("rowsKept"),
+      rowsDuplicate: sum("rowsDuplicate"),
+      rowsQuarantined: {},
+      filesQuarantined: junk.map(({ name, key }) => ({ name, key, reason: "not_text" })),
+      filesChanged: changed.map(({ name, key }) => ({ name, key })),
+      days,
+      files: counts,
+    });
+    this.readBy.set(batchId, new Map(files.map(({ name }) => [name, texts.get(name)!])));
+    return { ok: true, error: "" };
+  }
+
+  publish(run: SimulatedRun, cut: boolean): void {
+    const batchId = run.properties.batch_id!;
+    const report = this.s3.json(place("transformReport", { batchId }));
+    const days: string[] = cut ? report.days.slice(0, 1) : report.days;
+    for (const date of days) {
+      for (const listen of this.metrics.keys()) if (dayOf(listen) === date) this.metrics.delete(listen);
+      for (const listen of this.curated(place("listensDay", { date })))
+        this.metrics.set(listen, (this.metrics.get(listen) ?? 0) + 1);
+    }
+    if (!cut)
+      this.s3.put(place("publishReport", { batchId }), JSON.stringify({ batchId, workflowRunId: run.id, days }));
+  }
+
+  /** Every curated listen, as often as it is there. */
+  curated(prefix = "curated/"): string[] {
+    return this.s3.keys(prefix).flatMap((key) => this.s3.json(key) as string[]);
+  }
+
+  private isCounted(listen: string, batchId: string): boolean {
+    return this.s3
+      .keys(place("listensDay", { date: dayOf(listen) }))
+      .some((key) => !key.includes(`batch_id=${batchId}/`) && this.s3.json(key).includes(listen));
+  }
+}
+
+function dayOf(listen: string): string {
+  return `2024-06-0${(listen.charCodeAt(listen.length - 1) % 3) + 1}`;
+}

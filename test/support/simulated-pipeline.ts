@@ -1,0 +1,177 @@
+import type { Batch, Limits } from "../../runtime/batch";
+import type { Clients, World } from "../../runtime/world";
+import { SimulatedDynamoDB } from "./simulated-dynamodb";
+import { type Ending, SimulatedGlue } from "./simulated-glue";
+import { SimulatedJobs } from "./simulated-jobs";
+import { awsError, type Command, SimulatedS3 } from "./simulated-s3";
+
+/**
+ * What happens to one call. `errorBefore` / `errorAfter`: it throws without / with its effect (a lost reply);
+ * `crash...`: its Lambda dies then; `repeated`: the reply is lost and the SDK sends it again; the rest are refusals.
+ */
+export type Fault = "errorBefore" | "errorAfter" | "crashBefore" | "crashAfter" | "repeated" | "throttle" | "denied";
+
+export const FAULTS: Fault[] = [
+  "errorBefore",
+  "errorAfter",
+  "crashBefore",
+  "crashAfter",
+  "repeated",
+  "throttle",
+  "denied",
+];
+
+export interface ActorOptions {
+  /** The fault of the n-th call of this Lambda, from 0. */
+  fault?: (call: number, name: string) => Fault | undefined;
+  /** Waits for this Lambda's turn; every call takes one before and one after its effect. */
+  turn?: () => Promise<void>;
+  /** How far this Lambda's clock is off. */
+  skewMs?: number;
+}
+
+/** A Lambda's life: its world, and the calls that it made. */
+export interface Actor {
+  world: World;
+  clients: Clients;
+  calls: string[];
+  /** What a Lambda's invocation comes to: its report, its error, or its death in the middle. */
+  run<T>(act: (world: World) => Promise<T>): Promise<T | "died" | { threw: Error }>;
+}
+
+export type Simulation = ReturnType<typeof createSimulation>;
+
+const LIMITS: Limits = {
+  maxBatchFiles: 4,
+  maxBatchBytes: 1000,
+  maxAttempts: 2,
+  retryPauseSeconds: 60,
+  maxRetryPauseSeconds: 600,
+};
+
+/** A whole pipeline in memory, on a virtual clock. */
+export function createSimulation(given: { limits?: Partial<Limits>; pageSize?: number } = {}) {
+  const limits = { ...LIMITS, ...given.limits };
+  let nowMs = Date.parse("2026-11-23T10:00:00Z");
+  const clock = {
+    now: () => nowMs,
+    set: (ms: number) => {
+      nowMs = ms;
+    },
+    advance: (ms: number) => {
+      nowMs += ms;
+    },
+  };
+  const s3 = new SimulatedS3(clock.now, given.pageSize);
+  const jobs = new SimulatedJobs(s3);
+  const glue = new SimulatedGlue(clock.now, jobs);
+  const dynamodb = new SimulatedDynamoDB();
+  /** Every version that a producer dropped; `withdrawn` when it overwrote or deleted it in incoming/ itself. */
+  const dropped: { name: string; etag: string; body: string; withdrawn: boolean }[] = [];
+  const logs: Record<string, unknown>[] = [];
+  let randomState = 1;
+
+  function withdraw(name: string): void {
+    const there = s3.objects.get(`incoming/${name}`);
+    for (const one of dropped) if (one.name === name && one.etag === there?.etag) one.withdrawn = true;
+  }
+
+  function actor(options: ActorOptions = {}): Actor {
+    const calls: string[] = [];
+    let dead = false;
+    let died: () => void = () => undefined;
+    const death = new Promise<"died">((resolve) => {
+      died = () => resolve("died");
+    });
+    const client = (service: { send(command: Command): Promise<unknown> }) => ({
+      send: async (command: Command) => {
+        const name = command.constructor.name.replace(/Command$/, "");
+        // A request in flight may wait for its turn, but the start of a run: see start.ts on what it takes for granted.
+        if (name !== "StartWorkflowRun") await options.turn?.();
+        if (dead) return new Promise(() => undefined);
+        const fault = options.fault?.(calls.length, name);
+        calls.push(name);
+        const die = () => {
+          dead = true;
+          died();
+          return new Promise(() => undefined);
+        };
+        if (fault === "crashBefore") return die();
+        if (fault === "errorBefore") throw awsError("InternalError", 500);
+        if (fault === "throttle") throw awsError("ThrottlingException");
+        if (fault === "denied") throw awsError("AccessDenied", 403);
+        if (fault === "repeated") await service.send(command).catch(() => undefined);
+        let result: unknown;
+        try {
+          result = await service.send(command);
+        } catch (error) {
+          if (fault === "crashAfter") return die();
+          await options.turn?.();
+          throw error;
+        }
+        if (fault === "crashAfter") return die();
+        if (fault === "errorAfter") throw awsError("TimeoutError", 0);
+        await options.turn?.();
+        if (dead) return new Promise(() => undefined);
+        return result;
+      },
+    });
+    const clients = { s3: client(s3), glue: client(glue), documents: client(dynamodb) } as unknown as Clients;
+    const world: World = {
+      clients,
+      clock: {
+        now: () => nowMs + (options.skewMs ?? 0),
+        sleep: async (ms) => {
+          nowMs += ms;
+        },
+      },
+      random: (bytes) => {
+        randomState++;
+        return Uint8Array.from({ length: bytes }, (_, index) => (randomState >> (8 * (bytes - 1 - index))) & 255);
+      },
+      log: (line) => logs.push(line),
+      settings: {
+        bucket: "lake",
+        ledgerTable: "ledger",
+        workflow: "workflow",
+        transformJob: "transform",
+        publishJob: "publish",
+        limits,
+        singleCopyBytes: 500,
+        copyPartBytes: 200,
+      },
+    };
+    return {
+      world,
+      clients,
+      calls,
+      run: (act) => Promise.race([death, act(world).catch((error: Error) => ({ threw: error }))]),
+    };
+  }
+
+  return {
+    limits,
+    clock,
+    s3,
+    jobs,
+    glue,
+    dynamodb,
+    dropped,
+    logs,
+    actor,
+    drop(name: string, body: string) {
+      withdraw(name);
+      const { etag } = s3.put(`incoming/${name}`, body);
+      dropped.push({ name, etag, body, withdrawn: false });
+    },
+    remove(name: string) {
+      withdraw(name);
+      s3.objects.delete(`incoming/${name}`);
+    },
+    finish: (kind: Ending["kind"]) => glue.finish({ kind }),
+    batches: () => dynamodb.all("BATCH").reverse() as unknown as Batch[],
+    batch: (batchId: string) => dynamodb.get("BATCH", batchId) as unknown as Batch,
+    inFlight: () => dynamodb.get("PIPELINE", "IN_FLIGHT")?.batchId as string | undefined,
+    queued: () => dynamodb.all("PIPELINE").filter(({ sk }) => sk.startsWith("QUEUE#")).length,
+  };
+}

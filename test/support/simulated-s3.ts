@@ -1,0 +1,147 @@
+// biome-ignore-all lint/suspicious/noExplicitAny: the SDK's commands come in every shape; what is read of them is what the runtime sends.
+
+import { createHash } from "node:crypto";
+
+export interface StoredObject {
+  body: string;
+  etag: string;
+  lastModified: Date;
+  storageClass?: string;
+}
+
+/** An error as the AWS SDK throws it. */
+export function awsError(name: string, status = 400, extra: Record<string, unknown> = {}): Error {
+  return Object.assign(new Error(`${name} (simulated)`), { name, $metadata: { httpStatusCode: status }, ...extra });
+}
+
+export interface Command {
+  constructor: { name: string };
+  input: object;
+}
+
+type Input = Record<string, any>;
+
+/** S3 in memory: strongly consistent, pages its listings, honours the conditions on put, copy and delete. */
+export class SimulatedS3 {
+  readonly objects = new Map<string, StoredObject>();
+  private readonly uploads = new Map<string, Map<number, string>>();
+  private uploadCount = 0;
+
+  constructor(
+    private readonly now: () => number,
+    readonly pageSize = 3,
+  ) {}
+
+  put(key: string, body: string, etag = `"${createHash("md5").update(body).digest("hex")}"`): StoredObject {
+    const stored = { body, etag, lastModified: new Date(this.now()) };
+    this.objects.set(key, stored);
+    return stored;
+  }
+
+  keys(prefix = ""): string[] {
+    return [...this.objects.keys()].filter((key) => key.startsWith(prefix)).sort(byBytes);
+  }
+
+  json(key: string): any {
+    const stored = this.objects.get(key);
+    return stored && JSON.parse(stored.body);
+  }
+
+  async send(command: Command): Promise<unknown> {
+    const input: Input = command.input;
+    switch (command.constructor.name) {
+      case "ListObjectsV2Command":
+        return this.list(input);
+      case "PutObjectCommand": {
+        if (input.IfNoneMatch === "*" && this.objects.has(input.Key)) throw awsError("PreconditionFailed", 412);
+        return { ETag: this.put(input.Key, String(input.Body)).etag };
+      }
+      case "GetObjectCommand": {
+        const { body, etag } = this.need(input.Key, "NoSuchKey");
+        return { ETag: etag, Body: { transformToString: async () => body } };
+      }
+      case "HeadObjectCommand": {
+        const { body, etag, storageClass } = this.need(input.Key, "NotFound");
+        return { ETag: etag, ContentLength: Buffer.byteLength(body), StorageClass: storageClass };
+      }
+      case "CopyObjectCommand": {
+        const { body } = this.source(input);
+        if (input.IfNoneMatch === "*" && this.objects.has(input.Key)) throw awsError("PreconditionFailed", 412);
+        return { CopyObjectResult: { ETag: this.put(input.Key, body).etag } };
+      }
+      case "DeleteObjectCommand": {
+        if (input.IfMatch !== undefined && this.need(input.Key, "NoSuchKey").etag !== input.IfMatch)
+          throw awsError("PreconditionFailed", 412);
+        this.objects.delete(input.Key);
+        return {};
+      }
+      case "DeleteObjectsCommand": {
+        if (input.Delete.Objects.length > 1000) throw awsError("MalformedXML");
+        for (const { Key } of input.Delete.Objects) this.objects.delete(Key);
+        return {};
+      }
+      case "CreateMultipartUploadCommand": {
+        const UploadId = `upload-${++this.uploadCount}`;
+        this.uploads.set(UploadId, new Map());
+        return { UploadId };
+      }
+      case "UploadPartCopyCommand": {
+        const [from, to] = input.CopySourceRange.slice("bytes=".length).split("-").map(Number);
+        const part = Buffer.from(this.source(input).body).subarray(from, to + 1);
+        this.upload(input).set(input.PartNumber, part.toString());
+        return { CopyPartResult: { ETag: `"${input.PartNumber}"` } };
+      }
+      case "CompleteMultipartUploadCommand": {
+        const parts = this.upload(input);
+        const body = input.MultipartUpload.Parts.map((part: Input) => parts.get(part.PartNumber)).join("");
+        this.uploads.delete(input.UploadId);
+        this.put(input.Key, body, `"${createHash("md5").update(body).digest("hex")}-${parts.size}"`);
+        return {};
+      }
+      case "AbortMultipartUploadCommand":
+        this.uploads.delete(input.UploadId);
+        return {};
+      default:
+        throw new Error(`the simulated S3 does not know ${command.constructor.name}`);
+    }
+  }
+
+  private list(input: Input): unknown {
+    const all = this.keys(input.Prefix).filter((key) => byBytes(key, input.ContinuationToken ?? "") > 0);
+    const page = all.slice(0, this.pageSize);
+    return {
+      EncodingType: input.EncodingType,
+      IsTruncated: all.length > page.length,
+      NextContinuationToken: all.length > page.length ? page.at(-1) : undefined,
+      Contents: page.map((key) => {
+        const { etag, body, lastModified } = this.objects.get(key)!;
+        const Key = input.EncodingType === "url" ? encodeURIComponent(key).replace(/%20/g, "+") : key;
+        return { Key, ETag: etag, Size: Buffer.byteLength(body), LastModified: lastModified };
+      }),
+    };
+  }
+
+  private source(input: Input): StoredObject {
+    const key = decodeURIComponent(input.CopySource.slice(input.CopySource.indexOf("/") + 1));
+    const stored = this.need(key, "NoSuchKey");
+    if (input.CopySourceIfMatch !== undefined && stored.etag !== input.CopySourceIfMatch)
+      throw awsError("PreconditionFailed", 412);
+    return stored;
+  }
+
+  private need(key: string, error: string): StoredObject {
+    const stored = this.objects.get(key);
+    if (!stored) throw awsError(error, 404);
+    return stored;
+  }
+
+  private upload(input: Input): Map<number, string> {
+    const parts = this.uploads.get(input.UploadId);
+    if (!parts) throw awsError("NoSuchUpload", 404);
+    return parts;
+  }
+}
+
+function byBytes(one: string, other: string): number {
+  return Buffer.compare(Buffer.from(one), Buffer.from(other));
+}
