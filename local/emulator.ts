@@ -1,0 +1,82 @@
+import { mkdir } from "node:fs/promises";
+import { createServer } from "node:net";
+import path from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { UserError } from "../cli/errors";
+import { type ServiceProcess, startService } from "./processes";
+
+export interface EmulatorOptions {
+  /** Scratch folder for its state and log. */
+  workDir: string;
+  /** Python that has MiniStack. */
+  python: string;
+  /** 0 takes any free port. */
+  port: number;
+  region: string;
+}
+
+export interface Emulator {
+  endpoint: string;
+  process: ServiceProcess;
+  close(): Promise<void>;
+}
+
+const startTimeoutMs = 60_000;
+
+/** Starts MiniStack on loopback and waits until it answers. State is kept in memory: a new emulator is an empty cloud. */
+export async function startEmulator(options: EmulatorOptions): Promise<Emulator> {
+  const port = await claimPort(options.port);
+  const temporary = path.join(options.workDir, "tmp");
+  await mkdir(temporary, { recursive: true });
+  const service = await startService({
+    name: "the emulator (MiniStack)",
+    python: options.python,
+    args: ["-m", "ministack"],
+    logFile: path.join(options.workDir, "emulator.log"),
+    env: {
+      // MiniStack listens on every address unless it is told otherwise.
+      BIND_HOST: "127.0.0.1",
+      GATEWAY_PORT: String(port),
+      EDGE_PORT: String(port),
+      MINISTACK_REGION: options.region,
+      // Its Lambdas run in the project's own Node, which is first on PATH, also where a Docker engine is at hand.
+      LAMBDA_EXECUTOR: "local",
+      STATE_DIR: path.join(options.workDir, "state"),
+      TMPDIR: temporary,
+      AWS_ACCESS_KEY_ID: "test",
+      AWS_SECRET_ACCESS_KEY: "test",
+      AWS_DEFAULT_REGION: options.region,
+    },
+  });
+  const endpoint = `http://127.0.0.1:${port}`;
+  await untilHealthy(endpoint, service);
+  return { endpoint, process: service, close: () => service.stop() };
+}
+
+/** The port itself when it is free; a UserError that names it and the way out when it is not. */
+async function claimPort(port: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const probe = createServer();
+    probe.once("error", (error: NodeJS.ErrnoException) => {
+      const why = error.code === "EADDRINUSE" ? "is in use by another program" : `can't be used (${error.code})`;
+      reject(new UserError(`Port ${port} ${why}. Stop that program (perhaps another npm start), or choose another port: npm start -- --port N`));
+    });
+    probe.listen(port, "127.0.0.1", () => {
+      const address = probe.address();
+      probe.close(() => resolve(typeof address === "object" && address ? address.port : port));
+    });
+  });
+}
+
+async function untilHealthy(endpoint: string, service: ServiceProcess): Promise<void> {
+  const deadline = Date.now() + startTimeoutMs;
+  while (Date.now() < deadline) {
+    if (service.hasExited()) break;
+    const answer = await fetch(`${endpoint}/_ministack/health`, { signal: AbortSignal.timeout(2000) }).catch(() => undefined);
+    if (answer?.ok) return;
+    await sleep(100);
+  }
+  const log = await service.logTail();
+  await service.stop();
+  throw new UserError(`The emulator did not start:\n${log}\nIts log is ${service.logFile}. Removing .local/ makes the next start install it afresh.`);
+}

@@ -1,0 +1,83 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { closeSync, openSync } from "node:fs";
+import { mkdir, readFile } from "node:fs/promises";
+import path from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+
+export interface ServiceOptions {
+  name: string;
+  python: string;
+  args: string[];
+  logFile: string;
+  env: Record<string, string>;
+}
+
+export interface ServiceProcess {
+  pid: number;
+  logFile: string;
+  hasExited(): boolean;
+  /** Its last lines, for an error message. */
+  logTail(): Promise<string>;
+  /** Ends it with everything that it started. */
+  stop(): Promise<void>;
+}
+
+const stopGraceMs = 5_000;
+
+/** Kills the group when this process is gone without having cleaned up. */
+const guard = path.join(__dirname, "python", "guard.py");
+
+/** Starts a long-running Python program in a process group of its own, so that a Ctrl-C at the terminal reaches only the one that cleans up. */
+export async function startService(options: ServiceOptions): Promise<ServiceProcess> {
+  await mkdir(path.dirname(options.logFile), { recursive: true });
+  const output = openSync(options.logFile, "w");
+  const child = spawn(options.python, [guard, options.python, ...options.args], {
+    detached: true,
+    stdio: ["ignore", output, output],
+    env: { ...withoutAws(process.env), ...options.env },
+  });
+  closeSync(output);
+  await new Promise<void>((resolve, reject) => {
+    child.once("spawn", resolve);
+    child.once("error", (error) => reject(new Error(`${options.name} could not be started: ${error.message}`)));
+  });
+  const pid = child.pid!;
+  return {
+    pid,
+    logFile: options.logFile,
+    hasExited: () => child.exitCode !== null || child.signalCode !== null,
+    logTail: async () => (await readFile(options.logFile, "utf8")).trim().split("\n").slice(-15).join("\n"),
+    stop: () => stopGroup(pid, child),
+  };
+}
+
+/** The environment without the user's AWS account: nothing that runs on a laptop may reach it. */
+export function withoutAws(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(env).filter(([name]) => !name.startsWith("AWS_") || name === "AWS_CA_BUNDLE"));
+}
+
+/** SIGTERM to the whole group, SIGKILL to what is left of it after a while. */
+export async function stopGroup(pid: number, child?: ChildProcess): Promise<void> {
+  signalGroup(pid, "SIGTERM");
+  const deadline = Date.now() + stopGraceMs;
+  while (groupLives(pid) && Date.now() < deadline) await sleep(50);
+  signalGroup(pid, "SIGKILL");
+  while (child && child.exitCode === null && child.signalCode === null) await sleep(20);
+}
+
+function signalGroup(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(-pid, signal);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+  }
+}
+
+function groupLives(pid: number): boolean {
+  try {
+    process.kill(-pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EPERM";
+  }
+}

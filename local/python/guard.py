@@ -1,0 +1,33 @@
+"""Runs a command and ends with it: `guard.py COMMAND ARG...`, the leader of its own process group.
+
+When whoever started the guard is gone (killed, so that it could clean up nothing), the guard kills its whole group. So a local cloud that dies leaves
+no emulator and no Spark behind.
+"""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+
+LOOK_EVERY_SECONDS = 1.0
+
+
+def main(command: "list[str]") -> int:
+    """Returns the command's exit code; ends by the same signal as the command, when it was one."""
+    starter = os.getppid()
+    child = subprocess.Popen(command)
+    while True:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            code = child.wait(LOOK_EVERY_SECONDS)
+            break
+        if os.getppid() != starter:
+            os.killpg(0, signal.SIGKILL)
+    if code < 0:
+        signal.signal(-code, signal.SIG_DFL)
+        os.kill(os.getpid(), -code)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
