@@ -1,0 +1,61 @@
+import { InvalidArgumentError } from "commander";
+import { brief, count, duration, printable, table } from "./format";
+import { type BatchRow, readLedger } from "./ledger";
+import { openTarget } from "./target";
+import { commandLine, runAsProgram, type Terminal } from "./terminal";
+
+/** `npm run batches`: the ledger, newest first, as a table or as JSON. */
+export async function main(args: string[], terminal: Terminal): Promise<number> {
+  const program = commandLine("batches", terminal)
+    .description("Shows the batches, newest first: what was claimed, how far it is, and what became of its rows.")
+    .option("--json", "an array of objects, with everything that the ledger knows of each batch")
+    .option("--limit <n>", "only the newest n", wholeNumber)
+    .option("--stack <name>", "a deployed stack in place of the local cloud")
+    .allowExcessArguments(false);
+  await program.parseAsync(args, { from: "user" });
+  const { json, limit, stack } = program.opts<{ json?: boolean; limit?: number; stack?: string }>();
+  const target = await openTarget({ ...terminal, stack });
+  const batches = await readLedger(target, limit === undefined ? {} : { limit });
+  await terminal.out(json ? `${JSON.stringify(batches, null, 2)}\n` : batchesText(batches, Date.now()));
+  return 0;
+}
+
+function wholeNumber(text: string): number {
+  if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError("It must be a whole number.");
+  return Number(text);
+}
+
+const right = ["attempt", "files", "read", "kept", "duplicate", "quarantined", "bad files", "took"];
+
+/** The ledger as a table. A batch that isn't settled shows how long ago it was claimed, a settled one how long it took. */
+export function batchesText(batches: BatchRow[], nowMs: number): string {
+  if (batches.length === 0) return "No batches yet. Drop a CSV with: npm run drop -- FILE\n";
+  const rows = batches.map((batch) => [
+    printable(batch.batchId),
+    printable(batch.state),
+    count(batch.attempt),
+    count(batch.files),
+    count(batch.rowsRead),
+    count(batch.rowsKept),
+    count(batch.rowsDuplicate),
+    quarantined(batch.rowsQuarantined),
+    count(batch.filesQuarantined),
+    took(batch, nowMs),
+    brief(batch.error?.trim() ?? "", 60),
+  ]);
+  return `${table(["batch", "state", ...right, "error"], rows, right)}\n`;
+}
+
+function quarantined(byReason: Record<string, number> | null): string {
+  return count(byReason && Object.values(byReason).reduce((sum, rows) => sum + rows, 0));
+}
+
+function took(batch: BatchRow, nowMs: number): string {
+  const claimedMs = Date.parse(batch.claimedAt ?? "");
+  if (Number.isNaN(claimedMs)) return "-";
+  const settledMs = Date.parse(batch.settledAt ?? "");
+  if (!Number.isNaN(settledMs)) return duration(Math.max(0, settledMs - claimedMs));
+  return `${duration(Math.max(0, nowMs - claimedMs))} so far`;
+}
+
+if (require.main === module) runAsProgram(main);

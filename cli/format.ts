@@ -1,0 +1,59 @@
+import Table from "cli-table3";
+
+// C0 and C1 controls move the cursor or start escape sequences; the others reorder or hide text (bidirectional marks, line separators,
+// zero-width characters, tags). Lone surrogates can't be written as UTF-8.
+const unprintable = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu;
+
+/** Text from data (a track's name, a file's key), safe for a terminal: what could steer it is shown as an escape. */
+export function printable(text: string): string {
+  return text.replace(unprintable, (character) => {
+    const code = character.codePointAt(0) as number;
+    const short = { 8: "\\b", 9: "\\t", 10: "\\n", 12: "\\f", 13: "\\r" }[code];
+    if (short) return short;
+    return code > 0xffff ? `\\u{${code.toString(16)}}` : `\\u${code.toString(16).padStart(4, "0")}`;
+  });
+}
+
+/** Printable text of at most `limit` characters, the rest as an ellipsis. */
+export function brief(text: string, limit: number): string {
+  const characters = [...printable(text)];
+  return characters.length <= limit ? characters.join("") : `${characters.slice(0, limit - 1).join("")}…`;
+}
+
+/** 22692 -> "22,692"; what is not known yet is a dash. */
+export function count(value: number | bigint | null | undefined): string {
+  return value === null || value === undefined ? "-" : value.toLocaleString("en-US");
+}
+
+/** Bytes in the unit that leaves one to four digits: 512 B, 541 kB, 1.2 GB. */
+export function size(bytes: number): string {
+  const units = ["B", "kB", "MB", "GB", "TB"];
+  let value = bytes;
+  let unit = 0;
+  while (value >= 999.5 && unit < units.length - 1) {
+    value /= 1000;
+    unit += 1;
+  }
+  return `${unit === 0 || value >= 100 ? value.toFixed(0) : value.toFixed(1)} ${units[unit]}`;
+}
+
+/** A span of milliseconds as a person says it, in its two largest units: 45 s, 3 min 20 s, 7 h 05 min, 1,204 h 00 min. */
+export function duration(milliseconds: number | bigint): string {
+  const seconds = (typeof milliseconds === "bigint" ? milliseconds : BigInt(Math.round(milliseconds))) / 1000n;
+  if (seconds < 60n) return `${seconds} s`;
+  const two = (value: bigint) => value.toString().padStart(2, "0");
+  const minutes = seconds / 60n;
+  if (minutes < 60n) return `${minutes} min ${two(seconds % 60n)} s`;
+  return `${count(minutes / 60n)} h ${two(minutes % 60n)} min`;
+}
+
+/** A table as text, with the columns named in `right` set flush right. Cells must be printable. */
+export function table(head: string[], rows: string[][], right: string[] = []): string {
+  const drawn = new Table({
+    head,
+    colAligns: head.map((name) => (right.includes(name) ? "right" : "left")),
+    style: { head: [], border: [], compact: true },
+  });
+  drawn.push(...rows);
+  return drawn.toString();
+}

@@ -1,0 +1,127 @@
+import { GetCommand, type NativeAttributeValue, paginateQuery } from "@aws-sdk/lib-dynamodb";
+import type { Target } from "./target";
+
+type Attributes = Record<string, NativeAttributeValue>;
+
+/** A batch as `npm run batches -- --json` shows it; what isn't known (yet) is null. */
+export interface BatchRow {
+  batchId: string;
+  state: string;
+  attempt: number | null;
+  files: number | null;
+  bytes: number | null;
+  rowsRead: number | null;
+  rowsKept: number | null;
+  rowsDuplicate: number | null;
+  /** Rows by reason. */
+  rowsQuarantined: Record<string, number> | null;
+  filesQuarantined: number | null;
+  filesChanged: number | null;
+  unknownTracks: number | null;
+  unknownUsers: number | null;
+  claimedAt: string | null;
+  startedAt: string | null;
+  settledAt: string | null;
+  updatedAt: string | null;
+  nextAttemptAt: string | null;
+  /** UTC day of the folders that its files moved to. */
+  day: string | null;
+  workflowRunId: string | null;
+  parent: string | null;
+  children: string[] | null;
+  error: string | null;
+  errorJob: string | null;
+}
+
+/** A ledger item, flattened: the totals of the transform's report stand beside the batch's own attributes. */
+export function batchRow(item: Attributes): BatchRow {
+  const report = isMap(item.report) ? item.report : {};
+  return {
+    batchId: text(item.batchId) ?? text(item.sk) ?? "",
+    state: text(item.state) ?? "UNKNOWN",
+    attempt: number(item.attempt),
+    files: amount(item.files),
+    bytes: number(item.bytes),
+    rowsRead: number(report.rowsRead),
+    rowsKept: number(report.rowsKept),
+    rowsDuplicate: number(report.rowsDuplicate),
+    rowsQuarantined: isMap(report.rowsQuarantined) ? byReason(report.rowsQuarantined) : null,
+    filesQuarantined: amount(report.filesQuarantined),
+    filesChanged: amount(report.filesChanged),
+    unknownTracks: number(report.unknownTracks),
+    unknownUsers: number(report.unknownUsers),
+    claimedAt: text(item.claimedAt),
+    startedAt: text(item.startedAt),
+    settledAt: text(item.settledAt),
+    updatedAt: text(item.updatedAt),
+    nextAttemptAt: text(item.nextAttemptAt),
+    day: text(item.day),
+    workflowRunId: text(item.workflowRunId),
+    parent: text(item.parent),
+    children: Array.isArray(item.children) ? item.children.map(String) : null,
+    error: text(item.error),
+    errorJob: text(item.errorJob),
+  };
+}
+
+function isMap(value: NativeAttributeValue): value is Attributes {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function text(value: NativeAttributeValue): string | null {
+  return typeof value === "string" && value !== "" ? value : null;
+}
+
+function number(value: NativeAttributeValue): number | null {
+  return typeof value === "number" ? value : null;
+}
+
+/** A count that may be written as a number or as the list of what is counted. */
+function amount(value: NativeAttributeValue): number | null {
+  return Array.isArray(value) ? value.length : number(value);
+}
+
+function byReason(counts: Attributes): Record<string, number> {
+  return Object.fromEntries(
+    Object.keys(counts)
+      .sort()
+      .map((reason) => [reason, number(counts[reason]) ?? 0]),
+  );
+}
+
+/** The ledger, newest first: all of it, or the newest `limit`, or those whose id is `from` or later. */
+export async function readLedger(target: Target, wanted: { limit?: number; from?: string } = {}): Promise<BatchRow[]> {
+  const rows: BatchRow[] = [];
+  if (wanted.limit === 0) return rows;
+  const pages = paginateQuery(
+    { client: target.documents },
+    {
+      TableName: target.outputs.ledgerTableName,
+      KeyConditionExpression: wanted.from === undefined ? "pk = :pk" : "pk = :pk AND sk >= :from",
+      ExpressionAttributeValues: { ":pk": "BATCH", ...(wanted.from === undefined ? {} : { ":from": wanted.from }) },
+      ScanIndexForward: false,
+      ConsistentRead: true,
+      ...(wanted.limit === undefined ? {} : { Limit: wanted.limit }),
+    },
+  );
+  for await (const page of pages) {
+    for (const item of page.Items ?? []) rows.push(batchRow(item));
+    if (wanted.limit !== undefined && rows.length >= wanted.limit) return rows.slice(0, wanted.limit);
+  }
+  return rows;
+}
+
+/** The batch being worked on, and whether the pipeline is paused. */
+export async function readPipeline(target: Target): Promise<{ inFlight: string | undefined; isPaused: boolean }> {
+  const [inFlight, paused] = await Promise.all(["IN_FLIGHT", "PAUSED"].map((sk) => pipelineItem(target, sk)));
+  return { inFlight: text(inFlight?.batchId) ?? undefined, isPaused: paused !== undefined };
+}
+
+async function pipelineItem(target: Target, sk: string): Promise<Attributes | undefined> {
+  const command = new GetCommand({
+    TableName: target.outputs.ledgerTableName,
+    Key: { pk: "PIPELINE", sk },
+    ConsistentRead: true,
+  });
+  return (await target.documents.send(command)).Item;
+}

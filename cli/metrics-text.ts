@@ -1,0 +1,86 @@
+import { brief, count, duration, printable, table } from "./format";
+import { type Item, mapsOf, textOf, wholeOf } from "./items";
+
+const nameLimit = 48;
+
+function listening(item: Item | undefined, name: string): string {
+  const milliseconds = wholeOf(item, name);
+  return milliseconds === undefined ? "-" : duration(milliseconds);
+}
+
+const numbers = ["listens", "listeners", "listening time", "a listener"];
+
+function numbersOf(item: Item): string[] {
+  return [
+    count(wholeOf(item, "listens")),
+    count(wholeOf(item, "unique_listeners")),
+    listening(item, "listening_ms"),
+    listening(item, "avg_listening_ms_per_listener"),
+  ];
+}
+
+/** A day's totals and its top genres, as text. */
+export function dayText(date: string, summary: Item | undefined, top: Item | undefined): string {
+  const totals = ["listens", "unique_listeners", "tracks", "genres"].map((name) => count(wholeOf(summary, name)));
+  const head = ["listens", "listeners", "tracks", "genres", "listening time"];
+  const day = table(head, [[...totals, listening(summary, "listening_ms")]], head);
+  const genres = mapsOf(top, "genres").map((genre) => [
+    count(wholeOf(genre, "rank")),
+    brief(textOf(genre, "genre") ?? "-", nameLimit),
+    ...numbersOf(genre).slice(0, 3),
+  ]);
+  const topHead = ["#", "genre", ...numbers.slice(0, 3)];
+  const tops = genres.length > 0 ? table(topHead, genres, ["#", ...numbers]) : "No track of this day has a genre.";
+  return `${date}\n${day}\n\nTop genres\n${tops}\n`;
+}
+
+/** The days of a track's or genre's items, the latest first: sort keys are DAY#<date>. */
+function daysOf(items: Item[]): { date: string; item: Item }[] {
+  return items
+    .flatMap((item) => {
+      const sk = textOf(item, "sk") ?? "";
+      return sk.startsWith("DAY#") ? [{ date: sk.slice("DAY#".length), item }] : [];
+    })
+    .sort((a, b) => (a.date < b.date ? 1 : -1));
+}
+
+/** A genre's days and its top tracks of one of them (the latest, if `date` is open), as text; undefined if it has no such day. */
+export function genreText(name: string, items: Item[], date?: string): string | undefined {
+  const days = daysOf(items);
+  const tops = items.flatMap((item) => /^TOP_TRACKS#(.*)$/s.exec(textOf(item, "sk") ?? "")?.[1] ?? []);
+  const shown = date ?? [...days.map((day) => day.date), ...tops].sort().at(-1);
+  const top = items.find((item) => textOf(item, "sk") === `TOP_TRACKS#${shown}`);
+  if (date !== undefined && !top && !days.some((day) => day.date === date)) return undefined;
+  const tracks = mapsOf(top, "tracks").map((track) => [
+    count(wholeOf(track, "rank")),
+    brief(textOf(track, "track_id") ?? "-", nameLimit),
+    brief(textOf(track, "track_name") ?? "-", nameLimit),
+    brief(textOf(track, "artists") ?? "-", nameLimit),
+    ...numbersOf(track).slice(0, 3),
+  ]);
+  const daysTable = table(
+    ["day", ...numbers],
+    days.map(({ date: day, item }) => [printable(day), ...numbersOf(item)]),
+    numbers,
+  );
+  const tracksTable = table(["#", "track", "name", "artists", ...numbers.slice(0, 3)], tracks, ["#", ...numbers]);
+  return `Genre ${printable(name)}\n${daysTable}\n\nTop tracks of ${printable(shown ?? "-")}\n${tracksTable}\n`;
+}
+
+/** A track's days, as text. */
+export function trackText(id: string, items: Item[]): string {
+  const days = daysOf(items);
+  const latest = days[0]?.item;
+  const known = textOf(latest, "track_name");
+  const artists = textOf(latest, "artists");
+  const title =
+    known === undefined
+      ? "not in the reference data"
+      : `${printable(known)}${artists ? ` by ${printable(artists)}` : ""}`;
+  const daysTable = table(
+    ["day", ...numbers],
+    days.map(({ date, item }) => [printable(date), ...numbersOf(item)]),
+    numbers,
+  );
+  return `Track ${printable(id)}: ${title}\n${daysTable}\n`;
+}

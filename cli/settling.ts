@@ -1,0 +1,180 @@
+import { GetObjectCommand, HeadObjectCommand, S3ServiceException } from "@aws-sdk/client-s3";
+import pMap from "p-map";
+import layout from "../layout.json";
+import type { BatchRow } from "./ledger";
+import type { Target } from "./target";
+import type { Uploaded } from "./upload";
+
+/** How a dropped file ended. */
+export interface Outcome {
+  name: string;
+  /** `overwritten`: another version took its key before it was read. `gone`: someone deleted it before it was claimed. */
+  end: "archived" | "quarantined" | "failed" | "overwritten" | "gone";
+  batchId?: string;
+  rows?: FileRows;
+  reason?: string;
+}
+
+export interface FileRows {
+  rowsRead: number;
+  rowsKept: number;
+  rowsDuplicate: number;
+  rowsQuarantined: number;
+}
+
+/** The parts of manifest.json and transform.json that are looked at here. */
+interface Manifest {
+  files: { name: string; etag: string }[];
+}
+interface Report {
+  filesQuarantined?: { name: string; reason?: string; detail?: string }[];
+  filesChanged?: { name: string }[];
+  files?: {
+    name: string;
+    rowsRead: number;
+    rowsKept: number;
+    rowsDuplicate: number;
+    rowsQuarantined: Record<string, number>;
+  }[];
+}
+
+/**
+ * Follows uploaded files through the ledger. A file's batch is the newest one whose manifest lists its name and ETag; the halves of a split
+ * batch are batches with manifests of their own, so a file moves on to its half.
+ */
+export class Settling {
+  readonly #target: Target;
+  readonly #manifests = new Map<string, Manifest | undefined>();
+  readonly #reports = new Map<string, Report | undefined>();
+  /** Files that were found neither in incoming/ nor in a batch at the last look. */
+  readonly #missing = new Set<string>();
+  readonly #ignored: ReadonlySet<string>;
+  readonly outcomes = new Map<string, Outcome>();
+
+  /** `settledBefore`: batches that had ended before the upload, with which the same file may have come in the past. */
+  constructor(target: Target, settledBefore: Iterable<string>) {
+    this.#target = target;
+    this.#ignored = new Set(settledBefore);
+  }
+
+  /**
+   * Looks at the ledger (newest first), notes each file that has come to an end in `outcomes`, and returns the batches that the other files are
+   * in, with the files that are in none.
+   */
+  async look(files: Uploaded[], ledger: BatchRow[]): Promise<{ batches: BatchRow[]; waiting: Uploaded[] }> {
+    const candidates = ledger.filter((batch) => !this.#ignored.has(batch.batchId) && batch.state !== "SPLIT");
+    const open = files.filter((file) => !this.outcomes.has(file.name));
+    await pMap(candidates, (batch) => this.#manifest(batch.batchId), { concurrency: 8 });
+    const batches = new Set<BatchRow>();
+    const waiting: Uploaded[] = [];
+    await pMap(
+      open,
+      async (file) => {
+        const batch = candidates.find((one) => this.#holds(one, file));
+        if (batch && !isSettled(batch)) {
+          batches.add(batch);
+          return;
+        }
+        const outcome = await this.#outcome(file, batch);
+        if (outcome) this.outcomes.set(file.name, outcome);
+        else waiting.push(file);
+      },
+      { concurrency: 16 },
+    );
+    return { batches: ledger.filter((batch) => batches.has(batch)), waiting };
+  }
+
+  #holds(batch: BatchRow, file: Uploaded): boolean {
+    return (
+      this.#manifests.get(batch.batchId)?.files.some(({ name, etag }) => name === file.name && etag === file.etag) ??
+      false
+    );
+  }
+
+  async #outcome(file: Uploaded, batch: BatchRow | undefined): Promise<Outcome | undefined> {
+    const present = await this.#etagOf(layout.incoming + file.name);
+    // The same bytes dropped again, just after the batch had moved the earlier copy: it waits for a batch of its own.
+    if (present === file.etag) {
+      this.#missing.delete(file.name);
+      return undefined;
+    }
+    if (batch) return this.#endIn(batch, file, present);
+    if (present !== undefined) return { name: file.name, end: "overwritten" };
+    // The ledger was read before incoming/ was: between the two, a batch may have begun and ended. The next look decides.
+    if (!this.#missing.has(file.name)) {
+      this.#missing.add(file.name);
+      return undefined;
+    }
+    return { name: file.name, end: "gone" };
+  }
+
+  async #endIn(batch: BatchRow, file: Uploaded, present: string | undefined): Promise<Outcome> {
+    const settled = { name: file.name, batchId: batch.batchId };
+    if (batch.state === "FAILED") return { ...settled, end: "failed", reason: batch.error ?? "no reason was given" };
+    const report = await this.#report(batch.batchId);
+    const bad = report?.filesQuarantined?.find(({ name }) => name === file.name);
+    if (bad) return { ...settled, end: "quarantined", reason: [bad.reason, bad.detail].filter(Boolean).join(": ") };
+    if (report?.filesChanged?.some(({ name }) => name === file.name)) return { ...settled, end: "overwritten" };
+    // The batch is archived, but this file may have been replaced or deleted after it was read and before it was moved.
+    const reason = "after its listens had been counted";
+    if (!(await this.#isInArchive(batch, file)))
+      return { ...settled, end: present === undefined ? "gone" : "overwritten", reason };
+    const counts = report?.files?.find(({ name }) => name === file.name);
+    if (!counts) return { ...settled, end: "archived" };
+    const rowsQuarantined = Object.values(counts.rowsQuarantined).reduce((sum, rows) => sum + rows, 0);
+    return { ...settled, end: "archived", rows: { ...counts, rowsQuarantined } };
+  }
+
+  async #isInArchive(batch: BatchRow, file: Uploaded): Promise<boolean> {
+    const parts: Record<string, string> = { date: batch.day ?? "", batchId: batch.batchId, name: file.name };
+    const key = layout.archived.replace(/\{(\w+)\}/g, (_, part: string) => parts[part] ?? "");
+    return batch.day === null || (await this.#etagOf(key)) !== undefined;
+  }
+
+  async #etagOf(key: string): Promise<string | undefined> {
+    try {
+      const head = await this.#target.s3.send(
+        new HeadObjectCommand({ Bucket: this.#target.outputs.bucketName, Key: key }),
+      );
+      return head.ETag;
+    } catch (error) {
+      if (isAbsent(error)) return undefined;
+      throw error;
+    }
+  }
+
+  /** Read once: a batch's manifest changes only for a replay, which keeps names and files. */
+  async #manifest(batchId: string): Promise<void> {
+    if (this.#manifests.has(batchId)) return;
+    const manifest = await this.#json<Manifest>(layout.manifest, batchId);
+    if (manifest) this.#manifests.set(batchId, manifest);
+  }
+
+  async #report(batchId: string): Promise<Report | undefined> {
+    if (!this.#reports.has(batchId))
+      this.#reports.set(batchId, await this.#json<Report>(layout.transformReport, batchId));
+    return this.#reports.get(batchId);
+  }
+
+  async #json<T>(template: string, batchId: string): Promise<T | undefined> {
+    const key = template.replace("{batchId}", () => batchId);
+    try {
+      const object = await this.#target.s3.send(
+        new GetObjectCommand({ Bucket: this.#target.outputs.bucketName, Key: key }),
+      );
+      return JSON.parse((await object.Body?.transformToString()) ?? "") as T;
+    } catch (error) {
+      if (isAbsent(error)) return undefined;
+      throw error;
+    }
+  }
+}
+
+/** Whether a batch has come to its end. A SPLIT one has not: its halves go on. */
+export function isSettled(batch: BatchRow): boolean {
+  return batch.state === "ARCHIVED" || batch.state === "FAILED";
+}
+
+function isAbsent(error: unknown): boolean {
+  return error instanceof S3ServiceException && error.$metadata.httpStatusCode === 404;
+}

@@ -1,0 +1,196 @@
+import { execFile } from "node:child_process";
+import { readFile } from "node:fs/promises";
+import { get } from "node:http";
+import path from "node:path";
+import { promisify } from "node:util";
+import { DynamoDBClient } from "@aws-sdk/client-dynamodb";
+import { LambdaClient } from "@aws-sdk/client-lambda";
+import { HeadBucketCommand, S3Client } from "@aws-sdk/client-s3";
+import { DynamoDBDocumentClient } from "@aws-sdk/lib-dynamodb";
+import { UserError } from "./errors";
+
+const outputNames = [
+  "bucketName",
+  "ledgerTableName",
+  "metricsTableName",
+  "workflowName",
+  "transformJobName",
+  "publishJobName",
+  "senseFunctionName",
+  "archiveFunctionName",
+] as const;
+
+/** The outputs of a stack (docs/architecture.md, "Outputs of a stack"). */
+export type StackOutputs = Record<(typeof outputNames)[number], string>;
+
+/** A pipeline to work on: the local cloud's or a deployed stack's. */
+export interface Target {
+  isLocal: boolean;
+  /** For messages: "the local cloud", "the stack dev". */
+  name: string;
+  outputs: StackOutputs;
+  s3: S3Client;
+  dynamodb: DynamoDBClient;
+  documents: DynamoDBDocumentClient;
+  lambda: LambdaClient;
+}
+
+export interface TargetOptions {
+  /** A deployed stack's name; without it the local cloud is meant. */
+  stack?: string | undefined;
+  /** The project's root: where .local/ and Pulumi.yaml lie. */
+  root: string;
+  env: NodeJS.ProcessEnv;
+}
+
+/**
+ * Where a command works. Throws a UserError when the local cloud isn't running (with how to start it), when there is no pulumi CLI, no such
+ * stack, or a stack that isn't deployed.
+ */
+export async function openTarget(options: TargetOptions): Promise<Target> {
+  return options.stack === undefined ? openLocalCloud(options.root) : openStack(options.stack, options);
+}
+
+/** The target of a local cloud whose addresses are known. */
+export function localTarget(cloud: { endpoint: string; region: string; outputs: Record<string, unknown> }): Target {
+  const access = {
+    endpoint: cloud.endpoint,
+    region: cloud.region,
+    credentials: { accessKeyId: "test", secretAccessKey: "test" },
+  };
+  return connect(true, "the local cloud", cloud.outputs, access);
+}
+
+function connect(
+  isLocal: boolean,
+  name: string,
+  found: Record<string, unknown>,
+  access: { endpoint?: string; region?: string },
+): Target {
+  const missing = outputNames.filter((output) => typeof found[output] !== "string" || found[output] === "");
+  if (missing.length > 0) {
+    throw new UserError(
+      `${name} has no output ${missing.join(", ")}: it isn't deployed, or from another version of this program.`,
+    );
+  }
+  const settings = { ...access, maxAttempts: 5 };
+  const dynamodb = new DynamoDBClient(settings);
+  return {
+    isLocal,
+    name,
+    outputs: Object.fromEntries(outputNames.map((output) => [output, found[output]])) as StackOutputs,
+    s3: new S3Client({ ...settings, forcePathStyle: isLocal }),
+    dynamodb,
+    documents: DynamoDBDocumentClient.from(dynamodb),
+    lambda: new LambdaClient(settings),
+  };
+}
+
+const howToStart = "Start it in another terminal with: npm start\n(For a deployed stack, add --stack NAME.)";
+
+async function openLocalCloud(root: string): Promise<Target> {
+  const notRunning = (why: string) => new UserError(`The local cloud is not running (${why}). ${howToStart}`);
+  const file = path.join(root, ".local", "run.json");
+  const text = await readFile(file, "utf8").catch(() => undefined);
+  if (text === undefined) throw notRunning("there is no .local/run.json");
+  const run = parseRun(text);
+  if (!run) throw notRunning(".local/run.json can't be read");
+  if (!isAlive(run.pid)) throw notRunning("the one in .local/run.json has ended");
+  if (!(await answers(run.endpoint))) throw notRunning(`nothing answers at ${run.endpoint}`);
+  if (!run.outputs || Object.keys(run.outputs).length === 0) {
+    throw new UserError("The local cloud is still starting. Try again when npm start says that it is ready.");
+  }
+  const target = localTarget({ ...run, outputs: run.outputs });
+  // Another program may have got the process id and the port of a local cloud that died.
+  const bucket = target.outputs.bucketName;
+  const known = await target.s3.send(new HeadBucketCommand({ Bucket: bucket })).then(
+    () => true,
+    () => false,
+  );
+  if (!known) throw notRunning(`what answers at ${run.endpoint} has no bucket ${bucket}`);
+  return target;
+}
+
+interface Run {
+  pid: number;
+  endpoint: string;
+  region: string;
+  outputs?: Record<string, unknown>;
+}
+
+function parseRun(text: string): Run | undefined {
+  try {
+    const run = JSON.parse(text) as Run;
+    const isWhole = Number.isSafeInteger(run.pid) && run.pid > 0 && typeof run.region === "string";
+    return isWhole && new URL(run.endpoint).protocol === "http:" ? run : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EPERM";
+  }
+}
+
+/** Whether anything speaks HTTP there. node:http, because a proxy of the environment must not stand between us and loopback. */
+function answers(endpoint: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const request = get(endpoint, { timeout: 10_000, agent: false }, (response) => {
+      response.destroy();
+      resolve(true);
+    });
+    request.on("timeout", () => request.destroy());
+    request.on("error", () => resolve(false));
+    request.on("close", () => resolve(false));
+  });
+}
+
+async function openStack(stack: string, { root, env }: TargetOptions): Promise<Target> {
+  const name = `the stack ${stack}`;
+  const answer = await pulumi(["stack", "output", "--json", "--stack", stack], root, env);
+  let outputs: Record<string, unknown>;
+  try {
+    outputs = JSON.parse(answer || "{}") as Record<string, unknown>;
+  } catch {
+    throw new UserError(
+      `pulumi stack output --json --stack ${stack} did not answer with JSON:\n${answer.slice(0, 500)}`,
+    );
+  }
+  if (Object.keys(outputs).length === 0)
+    throw new UserError(`${name} has no outputs: deploy it first, with pulumi up --stack ${stack}`);
+  const region = (await configuredRegion(stack, root, env)) || env.AWS_REGION || env.AWS_DEFAULT_REGION;
+  return connect(false, name, outputs, region ? { region } : {});
+}
+
+/** The stack's own region, where its resources are; without one, the user's environment and AWS profile say. */
+async function configuredRegion(stack: string, root: string, env: NodeJS.ProcessEnv): Promise<string> {
+  return pulumi(["config", "get", "aws:region", "--stack", stack], root, env).catch(() => "");
+}
+
+async function pulumi(args: string[], root: string, env: NodeJS.ProcessEnv): Promise<string> {
+  try {
+    const limits = { timeout: 120_000, maxBuffer: 64 * 1024 * 1024 };
+    const quiet = { PULUMI_SKIP_UPDATE_CHECK: "true" };
+    const { stdout } = await promisify(execFile)("pulumi", [...args, "--non-interactive"], {
+      cwd: root,
+      env: { ...quiet, ...env },
+      ...limits,
+    });
+    return stdout.trim();
+  } catch (error) {
+    const failure = error as NodeJS.ErrnoException & { stderr?: string; killed?: boolean };
+    if (failure.code === "ENOENT") {
+      throw new UserError(
+        "--stack needs the Pulumi CLI, and there is no program pulumi on the PATH. Install it (https://www.pulumi.com/docs/install/) and log in (pulumi login). " +
+          "The local cloud needs neither: leave --stack out.",
+      );
+    }
+    const why = failure.killed ? "no answer within two minutes" : failure.stderr?.trim() || failure.message;
+    throw new UserError(`pulumi ${args.join(" ")} failed:\n${why}`);
+  }
+}

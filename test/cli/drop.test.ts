@@ -1,0 +1,261 @@
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { mkdir, symlink, writeFile } from "node:fs/promises";
+import path from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { DeleteObjectCommand, GetObjectCommand } from "@aws-sdk/client-s3";
+import { main, outcomeText } from "../../cli/drop";
+import { type Pipeline, type Said, startPipeline } from "./pipeline";
+
+describe("npm run drop", () => {
+  let pipeline: Pipeline;
+  let nth = 0;
+
+  before(async () => {
+    pipeline = await startPipeline();
+  });
+  after(() => pipeline.close());
+
+  /** A batch id that is later than those before. */
+  function nextBatchId(): string {
+    nth += 1;
+    return `20260101T${String(nth).padStart(6, "0")}Z-AAAAAAAA`;
+  }
+  async function file(name: string, text = "user_id,track_id,listen_time\n"): Promise<string> {
+    await mkdir(path.dirname(path.join(pipeline.root, name)), { recursive: true });
+    await writeFile(path.join(pipeline.root, name), text);
+    return name;
+  }
+  async function bytesOf(key: string): Promise<Buffer> {
+    const object = await pipeline.target.s3.send(new GetObjectCommand({ Bucket: "lake", Key: key }));
+    return Buffer.from((await object.Body?.transformToByteArray()) ?? []);
+  }
+  async function landed(name: string): Promise<void> {
+    for (let tries = 0; !(await pipeline.keys("incoming/")).includes(`incoming/${name}`); tries += 1) {
+      assert.ok(tries < 200, `${name} did not arrive`);
+      await sleep(50);
+    }
+  }
+
+  /** Drops a file with --wait, plays the pipeline, and returns what the command said. */
+  async function dropAndPlay(name: string, play: (batchId: string) => Promise<void>, text?: string): Promise<Said> {
+    await file(name, text);
+    const said = pipeline.run(main, "--wait", "--timeout", "20", name);
+    await landed(name);
+    await play(nextBatchId());
+    return said;
+  }
+
+  it("puts files under their base names below incoming/, odd names and prefixes included", async () => {
+    const name = `ä b+%20[x]'"&=.CSV`;
+    await file(`some/folder/${name}`, "x");
+    const { code, notes } = await pipeline.run(main, "--prefix", "/web/2024//", `some/folder/${name}`);
+    assert.equal(code, 0, notes.join());
+    assert.deepEqual(await pipeline.keys("incoming/web/"), [`incoming/web/2024/${name}`]);
+    assert.deepEqual(notes.slice(0, 1), [`uploaded incoming/web/2024/${name} (1 B)`]);
+  });
+
+  it("takes the CSVs below a folder with their paths, and says what it leaves alone", async () => {
+    await file("tree/one.csv");
+    await file("tree/deep/er/two.csv.gz");
+    await file("tree/notes.txt");
+    await symlink("..", path.join(pipeline.root, "tree", "deep", "loop"));
+    const { code, notes } = await pipeline.run(main, "--prefix", "t", "tree");
+    assert.equal(code, 0, notes.join());
+    assert.deepEqual(await pipeline.keys("incoming/t/"), ["incoming/t/deep/er/two.csv.gz", "incoming/t/one.csv"]);
+    assert.match(notes[0] ?? "", /^Left alone: 1 .*notes\.txt/);
+  });
+
+  it("uploads a large file in parts, byte for byte, and an empty one", async () => {
+    const large = "0123456789abcdef".repeat(1_200_000);
+    await file("large.csv", large);
+    await file("empty.csv", "");
+    const { code, notes } = await pipeline.run(main, "large.csv", "empty.csv");
+    assert.equal(code, 0, notes.join());
+    const digest = (bytes: Buffer | string) => createHash("sha256").update(bytes).digest("hex");
+    assert.equal(digest(await bytesOf("incoming/large.csv")), digest(large));
+    assert.equal((await bytesOf("incoming/empty.csv")).length, 0);
+  });
+
+  it("refuses before it uploads anything, naming every reason", async () => {
+    await file("fine.csv");
+    await file("other/fine.csv");
+    await file("page.html");
+    await mkdir(path.join(pipeline.root, "bare"), { recursive: true });
+    const { code, notes } = await pipeline.run(
+      main,
+      "--prefix",
+      "refused",
+      "fine.csv",
+      "other/fine.csv",
+      "page.html",
+      "absent.csv",
+      "bare",
+    );
+    assert.equal(code, 1);
+    const text = notes.join("\n");
+    assert.match(text, /^Nothing was uploaded:/);
+    assert.match(text, /page\.html: its name must end with \.csv or \.csv\.gz/);
+    assert.match(text, /absent\.csv: there is no such file/);
+    assert.match(text, /bare: there is no \.csv/);
+    assert.match(text, /would both become incoming\/refused\/fine\.csv/);
+    assert.deepEqual(await pipeline.keys("incoming/refused"), []);
+  });
+
+  it("refuses a prefix that leads elsewhere, and a key that S3 can't take", async () => {
+    await file("fine.csv");
+    assert.match((await pipeline.run(main, "--prefix", "a/../b", "fine.csv")).notes.join(), /can't be part/);
+    assert.match(
+      (await pipeline.run(main, "--prefix", "é".repeat(600), "fine.csv")).notes.join(),
+      /S3 takes at most 1024/,
+    );
+    assert.deepEqual(await pipeline.keys("incoming/b"), []);
+  });
+
+  it("takes a file that is named twice once", async () => {
+    await file("twice.csv");
+    const { notes } = await pipeline.run(main, "--prefix", "once", "twice.csv", "./twice.csv");
+    assert.equal(notes.filter((note) => note.startsWith("uploaded")).length, 1);
+  });
+
+  it("asks the local cloud for an early tick", async () => {
+    const before = (await pipeline.keys("ticks/")).length;
+    await file("tick.csv");
+    await pipeline.run(main, "tick.csv");
+    for (let tries = 0; (await pipeline.keys("ticks/")).length === before; tries += 1) {
+      assert.ok(tries < 100, "sense was not invoked");
+      await sleep(100);
+    }
+  });
+
+  it("waits until the file's batch is archived, and tells its rows", async () => {
+    const { code, out, notes } = await dropAndPlay("good.csv", async (batchId) => {
+      const claim = await pipeline.claim(batchId, ["good.csv"]);
+      await sleep(1500);
+      const counts = { rowsRead: 9, rowsKept: 6, rowsDuplicate: 1, rowsQuarantined: { bad_id: 2 } };
+      await claim.report({ filesQuarantined: [], filesChanged: [], files: [{ name: "good.csv", ...counts }] });
+      await claim.move("good.csv", `archive/2026-01-01/${batchId}/good.csv`);
+      await claim.set({ state: "ARCHIVED", day: "2026-01-01" });
+    });
+    assert.equal(code, 0, out);
+    assert.match(out, /^good\.csv: archived in batch .* \(9 rows read, 6 kept, 1 duplicate, 2 quarantined\)\n$/);
+    assert.match(notes.join("\n"), /RUNNING, attempt 1/);
+  });
+
+  it("waits for a batch of its own when the same file was archived before", async () => {
+    const archive = async (batchId: string) => {
+      const claim = await pipeline.claim(batchId, ["same.csv"]);
+      await claim.report({ files: [] });
+      await claim.move("same.csv", `archive/2026-01-01/${batchId}/same.csv`);
+      await claim.set({ state: "ARCHIVED", day: "2026-01-01" });
+    };
+    const first = await dropAndPlay("same.csv", archive);
+    let second = "";
+    const again = await dropAndPlay("same.csv", async (batchId) => {
+      second = batchId;
+      await sleep(1000);
+      await archive(batchId);
+    });
+    assert.deepEqual([first.code, again.code], [0, 0]);
+    assert.ok(again.out.includes(second), again.out);
+  });
+
+  it("does not take an earlier batch with the same file for this one's", async () => {
+    await dropAndPlay("before.csv", async (batchId) => {
+      const claim = await pipeline.claim(batchId, ["before.csv"]);
+      await claim.move("before.csv", `archive/2026-01-01/${batchId}/before.csv`);
+      await claim.set({ state: "ARCHIVED", day: "2026-01-01" });
+    });
+    const { code, out } = await dropAndPlay("before.csv", async () => {
+      await pipeline.target.s3.send(new DeleteObjectCommand({ Bucket: "lake", Key: "incoming/before.csv" }));
+    });
+    assert.deepEqual(
+      [code, out],
+      [1, "before.csv: not archived, someone removed it from incoming/ before it was read\n"],
+    );
+  });
+
+  it("ends with 1 when the file was replaced after it was read, before it was moved", async () => {
+    const { code, out } = await dropAndPlay("late.csv", async (batchId) => {
+      const claim = await pipeline.claim(batchId, ["late.csv"]);
+      await claim.report({ filesQuarantined: [], filesChanged: [], files: [] });
+      await pipeline.put("incoming/late.csv", "another version");
+      await claim.set({ state: "ARCHIVED", day: "2026-01-01" });
+    });
+    assert.equal(code, 1);
+    assert.match(out, /another version of it was dropped after its listens had been counted/);
+  });
+
+  it("ends with 1 when the file is quarantined, and says why", async () => {
+    const { code, out } = await dropAndPlay("bad.csv", async (batchId) => {
+      const claim = await pipeline.claim(batchId, ["bad.csv"]);
+      await claim.report({
+        filesQuarantined: [{ name: "bad.csv", reason: "missing_columns", detail: "no user_id" }],
+        files: [],
+      });
+      await claim.move("bad.csv", `quarantine/files/2026-01-01/${batchId}/bad.csv`);
+      await claim.set({ state: "ARCHIVED", day: "2026-01-01" });
+    });
+    assert.equal(code, 1);
+    assert.match(out, /bad\.csv: not archived, quarantined in batch .*\(missing_columns: no user_id\)/);
+  });
+
+  it("follows a split batch to its halves, and ends with 1 when the file's half failed", async () => {
+    const { code, out } = await dropAndPlay("half.csv", async (batchId) => {
+      const parent = await pipeline.claim(batchId, ["half.csv"]);
+      await sleep(700);
+      // A half may have any id: here one that sorts before its parent's.
+      const half = batchId.replace("AAAAAAAA", "22222222");
+      await parent.set({ state: "SPLIT", children: [half] });
+      const child = await pipeline.claim(half, ["half.csv"], batchId);
+      await sleep(700);
+      await child.move("half.csv", "failed/2026-01-01/half.csv");
+      await child.set({ state: "FAILED", error: "transform: it broke" });
+    });
+    assert.equal(code, 1);
+    assert.match(out, /half\.csv: not archived, batch \d+T\d+Z-2{8} FAILED: transform: it broke/);
+  });
+
+  it("ends with 1 when another version took the file's place before it was read", async () => {
+    const { code, out } = await dropAndPlay("replaced.csv", async () => {
+      await pipeline.put("incoming/replaced.csv", "another version");
+    });
+    assert.equal(code, 1);
+    assert.match(out, /another version of it was dropped before it was read/);
+  });
+
+  it("ends with 1 when someone removed the file", async () => {
+    const { code, out } = await dropAndPlay("removed.csv", async () => {
+      await pipeline.target.s3.send(new DeleteObjectCommand({ Bucket: "lake", Key: "incoming/removed.csv" }));
+    });
+    assert.equal(code, 1);
+    assert.match(out, /someone removed it/);
+  });
+
+  it("gives up after --timeout, and says where the files are", async () => {
+    await pipeline.putLedger({ pk: "PIPELINE", sk: "PAUSED", since: "2026-01-01T00:00:00Z" });
+    await file("patient.csv");
+    const { code, notes } = await pipeline.run(main, "--wait", "--timeout", "2", "patient.csv");
+    assert.equal(code, 1);
+    assert.match(notes.join("\n"), /1 file is waiting in incoming\/ \(the pipeline is paused\)/);
+    assert.match(notes.join("\n"), /Not settled after .*1 of 1 files/);
+  });
+
+  it("shows control characters of names and reasons as escapes", () => {
+    const text = outcomeText({ name: "a\u001b[2J.csv", end: "failed", batchId: "b", reason: "line\nline" });
+    assert.match(text, /^a\\u001b\[2J\.csv: .*line\\nline/);
+  });
+});
+
+describe("npm run drop --wait", () => {
+  it("says so when the local cloud goes away meanwhile", async () => {
+    const pipeline = await startPipeline();
+    await writeFile(path.join(pipeline.root, "alone.csv"), "x");
+    const said = pipeline.run(main, "--wait", "--timeout", "30", "alone.csv");
+    await sleep(2500);
+    await pipeline.close();
+    const { code, notes } = await said;
+    assert.equal(code, 1);
+    assert.match(notes.at(-1) ?? "", /^The local cloud no longer answers/);
+  });
+});

@@ -1,0 +1,174 @@
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { CreateTableCommand } from "@aws-sdk/client-dynamodb";
+import { CreateFunctionCommand } from "@aws-sdk/client-lambda";
+import {
+  CopyObjectCommand,
+  CreateBucketCommand,
+  DeleteObjectCommand,
+  ListObjectsV2Command,
+  PutObjectCommand,
+} from "@aws-sdk/client-s3";
+import { PutCommand } from "@aws-sdk/lib-dynamodb";
+import { strToU8, zipSync } from "fflate";
+import { localTarget, type Target } from "../../cli/target";
+import { exitCodeOf, type Main } from "../../cli/terminal";
+import { startEmulator } from "../../local/emulator";
+
+export const outputs = {
+  bucketName: "lake",
+  ledgerTableName: "batches",
+  metricsTableName: "metrics",
+  workflowName: "workflow",
+  transformJobName: "transform",
+  publishJobName: "publish",
+  senseFunctionName: "sense",
+  archiveFunctionName: "archive",
+};
+
+/** What a command said, and its exit code. */
+export interface Said {
+  code: number;
+  out: string;
+  notes: string[];
+}
+
+/** A bucket and the two tables as docs/architecture.md has them, on an emulator of the test's own, with a .local/run.json that names them. */
+export interface Pipeline {
+  target: Target;
+  /** A folder that stands for the project's root. */
+  root: string;
+  run(main: Main, ...args: string[]): Promise<Said>;
+  put(key: string, body: string): Promise<string>;
+  /** Plays sense and archive: see `Claim`. */
+  claim(batchId: string, names: string[], parent?: string): Promise<Claim>;
+  keys(prefix: string): Promise<string[]>;
+  putLedger(item: Record<string, unknown>): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** A batch that the test drives by hand. */
+export interface Claim {
+  set(attributes: Record<string, unknown>): Promise<void>;
+  report(report: Record<string, unknown>): Promise<void>;
+  move(name: string, to: string): Promise<void>;
+}
+
+/** Runs a command in this process, with a terminal that remembers. */
+export async function runCommandIn(
+  root: string,
+  main: Main,
+  args: string[],
+  env: NodeJS.ProcessEnv = {},
+): Promise<Said> {
+  const said: Said = { code: 0, out: "", notes: [] };
+  const terminal = {
+    out: (text: string) => {
+      said.out += text;
+    },
+    note: (line: string) => said.notes.push(line),
+    interactive: false,
+    env,
+    root,
+    cwd: root,
+  };
+  said.code = await exitCodeOf(main, args, terminal);
+  return said;
+}
+
+export async function startPipeline(): Promise<Pipeline> {
+  const root = await mkdtemp(path.join(tmpdir(), "music-streams-cli-"));
+  const python = path.resolve(__dirname, "..", "..", ".local", "python", "bin", "python");
+  const emulator = await startEmulator({ workDir: path.join(root, "emulator"), python, port: 0, region: "us-east-1" });
+  const cloud = { endpoint: emulator.endpoint, region: "us-east-1", outputs };
+  const target = localTarget(cloud);
+  await mkdir(path.join(root, ".local"), { recursive: true });
+  await writeFile(path.join(root, ".local", "run.json"), JSON.stringify({ pid: process.pid, pids: [], ...cloud }));
+  await createResources(target);
+
+  const put = async (key: string, body: string) => {
+    const answer = await target.s3.send(new PutObjectCommand({ Bucket: outputs.bucketName, Key: key, Body: body }));
+    return answer.ETag as string;
+  };
+  const putLedger = async (item: Record<string, unknown>) => {
+    await target.documents.send(new PutCommand({ TableName: outputs.ledgerTableName, Item: item }));
+  };
+  const objects = async (prefix: string) => {
+    const listed = await target.s3.send(new ListObjectsV2Command({ Bucket: outputs.bucketName, Prefix: prefix }));
+    return listed.Contents ?? [];
+  };
+  return {
+    target,
+    root,
+    put,
+    putLedger,
+    run: (main, ...args) => runCommandIn(root, main, args),
+    keys: async (prefix) => (await objects(prefix)).map((object) => object.Key ?? ""),
+    async claim(batchId, names, parent) {
+      const present = await objects("incoming/");
+      const etagOf = (name: string) => present.find((object) => object.Key === `incoming/${name}`)?.ETag ?? '"gone"';
+      const files = names.map((name) => ({
+        key: `incoming/${name}`,
+        name,
+        etag: etagOf(name),
+        size: 1,
+        lastModified: new Date().toISOString(),
+      }));
+      const item = {
+        pk: "BATCH",
+        sk: batchId,
+        batchId,
+        state: "RUNNING",
+        attempt: 1,
+        files: names.length,
+        claimedAt: new Date().toISOString(),
+      };
+      await put(`batches/${batchId}/manifest.json`, JSON.stringify({ batchId, files, parent }));
+      await putLedger(item);
+      return {
+        set: (attributes) => putLedger({ ...item, ...attributes }),
+        report: async (report) => void (await put(`batches/${batchId}/transform.json`, JSON.stringify(report))),
+        move: async (name, to) => {
+          const source = encodeURI(`${outputs.bucketName}/incoming/${name}`);
+          await target.s3.send(new CopyObjectCommand({ Bucket: outputs.bucketName, Key: to, CopySource: source }));
+          await target.s3.send(new DeleteObjectCommand({ Bucket: outputs.bucketName, Key: `incoming/${name}` }));
+        },
+      };
+    },
+    async close() {
+      await emulator.close();
+      await rm(root, { recursive: true, force: true });
+    },
+  };
+}
+
+async function createResources(target: Target): Promise<void> {
+  await target.s3.send(new CreateBucketCommand({ Bucket: outputs.bucketName }));
+  for (const TableName of [outputs.ledgerTableName, outputs.metricsTableName]) {
+    const names = ["pk", "sk"] as const;
+    await target.dynamodb.send(
+      new CreateTableCommand({
+        TableName,
+        BillingMode: "PAY_PER_REQUEST",
+        AttributeDefinitions: names.map((AttributeName) => ({ AttributeName, AttributeType: "S" })),
+        KeySchema: names.map((AttributeName) => ({
+          AttributeName,
+          KeyType: AttributeName === "pk" ? "HASH" : "RANGE",
+        })),
+      }),
+    );
+  }
+  // A sense that leaves a trace of each tick.
+  const code = `exports.handler = () => fetch(process.env.AWS_ENDPOINT_URL + "/${outputs.bucketName}/ticks/" + Date.now(), { method: "PUT", body: "x" });`;
+  await target.lambda.send(
+    new CreateFunctionCommand({
+      FunctionName: outputs.senseFunctionName,
+      Runtime: "nodejs24.x",
+      Handler: "index.handler",
+      Role: "arn:aws:iam::000000000000:role/sense",
+      Code: { ZipFile: zipSync({ "index.js": strToU8(code) }) },
+      Timeout: 10,
+    }),
+  );
+}

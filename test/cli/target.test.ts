@@ -1,0 +1,118 @@
+import assert from "node:assert/strict";
+import { chmod, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { main as batches } from "../../cli/batches";
+import { main as drop } from "../../cli/drop";
+import { main as metrics } from "../../cli/metrics";
+import { openTarget } from "../../cli/target";
+import { outputs, runCommandIn } from "./pipeline";
+
+/** A process id that is in no use: beyond what Linux and macOS give out. */
+const nobody = 2 ** 30;
+
+describe("Where a command works", () => {
+  let root: string;
+  let server: Server;
+  let endpoint: string;
+
+  beforeEach(async () => {
+    root = await mkdtemp(path.join(tmpdir(), "music-streams-target-"));
+    await mkdir(path.join(root, ".local"));
+    await writeFile(path.join(root, "a.csv"), "user_id\n");
+    // Something that answers, but is not our cloud: every bucket is unknown to it.
+    server = createServer((_request, response) => response.writeHead(404).end()).listen(0, "127.0.0.1");
+    await new Promise((resolve) => server.once("listening", resolve));
+    endpoint = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  });
+  afterEach(async () => {
+    server.closeAllConnections();
+    server.close();
+    await rm(root, { recursive: true, force: true });
+  });
+
+  const run = (state: unknown) =>
+    writeFile(path.join(root, ".local", "run.json"), typeof state === "string" ? state : JSON.stringify(state));
+  const alive = () => ({ pid: process.pid, endpoint, region: "us-east-1", outputs });
+
+  for (const [name, main, args] of [
+    ["drop", drop, ["a.csv"]],
+    ["batches", batches, ["--json"]],
+    ["metrics", metrics, ["export"]],
+  ] as const) {
+    it(`${name} says that the local cloud isn't running, and how to start it`, async () => {
+      const { code, out, notes } = await runCommandIn(root, main, [...args]);
+      assert.deepEqual([code, out], [1, ""]);
+      assert.match(notes.join("\n"), /^The local cloud is not running .*npm start/s);
+      assert.doesNotMatch(notes.join("\n"), /\n\s+at /);
+    });
+  }
+
+  it("takes the run.json of a dead process, of a closed port, of another cloud or half a file for not running", async () => {
+    const half = [[], null, {}, '{"pid": 1', { ...alive(), pid: 0 }].map((state) => [state, "can't be read"] as const);
+    for (const [state, why] of [
+      ...half,
+      [{ ...alive(), pid: nobody }, "has ended"],
+      [{ ...alive(), endpoint: "http://127.0.0.1:9" }, "nothing answers at http://127.0.0.1:9"],
+      [alive(), `what answers at ${endpoint} has no bucket lake`],
+    ] as const) {
+      await run(state);
+      const message = new RegExp(`^The local cloud is not running \\(.*${why}.*npm start`, "s");
+      await assert.rejects(openTarget({ root, env: {} }), { name: "UserError", message }, JSON.stringify(state));
+    }
+  });
+
+  it("says that a cloud without outputs is still starting", async () => {
+    await run({ ...alive(), outputs: {} });
+    await assert.rejects(openTarget({ root, env: {} }), /still starting/);
+  });
+
+  async function fakePulumi(script: string): Promise<NodeJS.ProcessEnv> {
+    const bin = path.join(root, "bin");
+    await mkdir(bin, { recursive: true });
+    await writeFile(path.join(bin, "pulumi"), `#!/bin/sh\n${script}\n`);
+    await chmod(path.join(bin, "pulumi"), 0o755);
+    return { PATH: `${bin}:/usr/bin:/bin` };
+  }
+  const answers = `case "$*" in "stack output --json --stack dev"*) echo '${JSON.stringify(outputs)}';; "config get aws:region --stack dev"*) echo eu-north-1;; *) exit 9;; esac`;
+
+  it("takes a stack's outputs and region from Pulumi", async () => {
+    const target = await openTarget({ root, stack: "dev", env: await fakePulumi(answers) });
+    assert.deepEqual([target.isLocal, target.outputs, await target.s3.config.region()], [false, outputs, "eu-north-1"]);
+  });
+
+  it("takes the stack's own region before the environment's", async () => {
+    const env = { ...(await fakePulumi(answers)), AWS_REGION: "ap-south-1" };
+    const target = await openTarget({ root, stack: "dev", env });
+    assert.equal(await target.dynamodb.config.region(), "eu-north-1");
+  });
+
+  it("takes the environment's region where the stack sets none", async () => {
+    const env = { ...(await fakePulumi(answers.replace("echo eu-north-1", "exit 1"))), AWS_REGION: "ap-south-1" };
+    const target = await openTarget({ root, stack: "dev", env });
+    assert.equal(await target.dynamodb.config.region(), "ap-south-1");
+  });
+
+  for (const [what, script, message] of [
+    ["a stack that doesn't exist", "echo 'error: no stack named dev found' >&2; exit 1", /no stack named dev found/],
+    ["a stack that isn't deployed", "echo '{}'", /the stack dev has no outputs: deploy it first/],
+    [
+      "a stack of another program",
+      `echo '{"bucketName": "b"}'`,
+      /has no output ledgerTableName, .*archiveFunctionName/,
+    ],
+    ["an answer that isn't JSON", "echo 'Welcome!'", /did not answer with JSON/],
+  ] as const) {
+    it(`says what is wrong with ${what}`, async () => {
+      await assert.rejects(openTarget({ root, stack: "dev", env: await fakePulumi(script) }), message);
+    });
+  }
+
+  it("says that --stack needs the Pulumi CLI when there is none", async () => {
+    const { code, notes } = await runCommandIn(root, batches, ["--stack", "dev"], { PATH: root });
+    assert.equal(code, 1);
+    assert.match(notes.join("\n"), /needs the Pulumi CLI.*https:\/\/www\.pulumi\.com/);
+  });
+});
