@@ -24,7 +24,9 @@ def main(command: "list[str]") -> int:
         if os.getppid() != starter:
             os.killpg(0, signal.SIGKILL)
     if code < 0:
-        signal.signal(-code, signal.SIG_DFL)
+        # SIGKILL has no handler to put back.
+        with contextlib.suppress(OSError):
+            signal.signal(-code, signal.SIG_DFL)
         os.kill(os.getpid(), -code)
     return code
 

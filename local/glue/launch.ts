@@ -1,0 +1,115 @@
+import { createWriteStream } from "node:fs";
+import { mkdir, rm } from "node:fs/promises";
+import { delimiter, extname, join } from "node:path";
+import { finished } from "node:stream/promises";
+import type { CloudWatchLogsClient } from "@aws-sdk/client-cloudwatch-logs";
+import type { Job } from "@aws-sdk/client-glue";
+import { type Arguments, argv, type RunFacts, resolvedArguments, sparkSettings } from "./arguments";
+import { jobEnvironment } from "./environment";
+import { failureMessage, Tail } from "./failure";
+import { LogStream } from "./logs";
+import type { LocalGlueOptions } from "./options";
+import { type Command, type Exit, runCommand } from "./process";
+import { sparkCommand } from "./spark";
+import { LaunchError, Staging } from "./staging";
+
+export interface Work {
+  readonly job: Job;
+  readonly arguments: Arguments;
+  readonly facts: RunFacts;
+}
+
+/** Where a run's logs go ("Logging for AWS Glue jobs"), unless `--custom-logGroup-prefix` says otherwise. */
+export function logGroup(job: Job, args: Arguments): string {
+  const custom = args["--custom-logGroup-prefix"];
+  return custom || (job.Command?.Name === "pythonshell" ? "/aws-glue/python-jobs" : "/aws-glue/jobs");
+}
+
+/** Runs the script of a job as a process on this machine. */
+export class Launcher {
+  private readonly staging: Staging;
+
+  constructor(
+    private readonly options: LocalGlueOptions,
+    private readonly logs: CloudWatchLogsClient,
+    private readonly glueEndpoint: () => string,
+    private readonly log: (line: string) => void,
+  ) {
+    this.staging = new Staging(options);
+  }
+
+  logFile(runId: string): string {
+    return join(this.options.workDir, "logs", `${runId.replace(/[^\w-]/g, "_")}.log`);
+  }
+
+  /**
+   * Runs a job to its end. `onStarted` is called when its process is there.
+   * @returns nothing when it ended well, or why it failed
+   */
+  async run(work: Work, signal: AbortSignal, onStarted: () => void): Promise<string | undefined> {
+    const { runId } = work.facts;
+    const folder = join(this.options.workDir, "runs", runId);
+    const group = logGroup(work.job, resolvedArguments(work.job, work.arguments));
+    const tail = new Tail();
+    await mkdir(join(this.options.workDir, "logs"), { recursive: true });
+    const file = createWriteStream(this.logFile(runId), { flags: "a" });
+    file.on("error", (error) => this.log(`log of ${runId} can't be written: ${error.message}`));
+    const streams = {
+      stdout: new LogStream(this.logs, `${group}/output`, runId, this.log),
+      stderr: new LogStream(this.logs, `${group}/error`, runId, this.log),
+    };
+    const write = (stream: "stdout" | "stderr", line: string) => {
+      tail.add(stream, line);
+      file.write(`${line}\n`);
+      streams[stream].add(line);
+    };
+    try {
+      await mkdir(join(folder, "tmp"), { recursive: true });
+      const command = await this.command(work, folder, signal);
+      const exit = await runCommand(command, signal, write, onStarted);
+      return succeeded(exit)
+        ? undefined
+        : failureMessage(exit, tail, work.job.Command?.Name === "glueetl" ? "stdout" : "stderr");
+    } catch (error) {
+      const message = error instanceof LaunchError ? error.message : `LAUNCH ERROR | ${(error as Error).message}`;
+      write("stderr", message);
+      return message;
+    } finally {
+      file.end();
+      await Promise.all([streams.stdout.close(), streams.stderr.close(), finished(file).catch(() => {})]);
+      await rm(folder, { recursive: true, force: true }).catch(() => {});
+    }
+  }
+
+  private async command(work: Work, folder: string, signal: AbortSignal): Promise<Command> {
+    const { job, facts } = work;
+    const args = resolvedArguments(job, work.arguments);
+    const kind = job.Command?.Name;
+    if ((args["--job-language"] ?? "python").toLowerCase() !== "python")
+      throw new LaunchError(`LAUNCH ERROR | The local Glue runs Python, not ${args["--job-language"]}`);
+    const location = args["--scriptLocation"] || job.Command!.ScriptLocation!;
+    const script = await this.staging.fetch(location, join(folder, "script"), signal);
+    if (kind === "glueetl" && extname(script) !== ".py")
+      throw new LaunchError(`LAUNCH ERROR | The script of a glueetl job must be a .py file, not ${location}`);
+    const pythonPath = await this.staging.pythonFiles(args["--extra-py-files"], join(folder, "python"), signal);
+    const modules = args["--additional-python-modules"];
+    const installer = args["--python-modules-installer-option"];
+    if (modules) pythonPath.push(await this.staging.modules(modules, installer, folder, signal));
+    const env = jobEnvironment(this.options, this.glueEndpoint(), join(folder, "tmp"));
+    const list = argv(job, args, facts);
+    if (kind !== "glueetl") {
+      const path = { PYTHONPATH: pythonPath.join(delimiter) };
+      return { file: this.options.python, args: [script, ...list], env: { ...env, ...path }, cwd: folder };
+    }
+    await this.staging.files(args["--extra-files"], folder, signal);
+    const extraJars = await this.staging.files(args["--extra-jars"], join(folder, "jars"), signal);
+    const settings = sparkSettings(args["--conf"]);
+    return sparkCommand(
+      this.options,
+      { name: job.Name!, script, argv: list, pythonPath, extraJars, settings, folder },
+      env,
+    );
+  }
+}
+
+const succeeded = (exit: Exit) => exit.code === 0;

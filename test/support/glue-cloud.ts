@@ -1,0 +1,163 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { existsSync, readdirSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+import {
+  CreateJobCommand,
+  type CreateJobCommandInput,
+  GetJobRunCommand,
+  GetWorkflowRunCommand,
+  GlueClient,
+  type JobRun,
+  StartJobRunCommand,
+  type StartJobRunCommandInput,
+  type WorkflowRun,
+} from "@aws-sdk/client-glue";
+import { CreateBucketCommand, PutObjectCommand, S3Client } from "@aws-sdk/client-s3";
+import { type LocalGlue, type LocalGlueOptions, startLocalGlue } from "../../local/glue/server";
+
+const site = join(__dirname, "..", "..", ".local");
+const python = join(site, "python", "bin", "python");
+export const client = { region: "us-east-1", credentials: { accessKeyId: "test", secretAccessKey: "test" } };
+export const BUCKET = "glue-tests";
+
+/** An emulator and a local Glue of a test's own, with a bucket for scripts. */
+export interface GlueCloud {
+  readonly emulator: string;
+  readonly workDir: string;
+  readonly local: LocalGlue;
+  readonly glue: GlueClient;
+  readonly s3: S3Client;
+  /** What the local Glue logged. */
+  readonly lines: string[];
+  /** Job runs as the listener saw them. */
+  readonly seen: JobRun[];
+  close(): Promise<void>;
+}
+
+export async function startGlueCloud(options: Partial<LocalGlueOptions> = {}): Promise<GlueCloud> {
+  // A space in the path, as in many a home folder.
+  const workDir = await mkdtemp(join(tmpdir(), "local glue "));
+  const [emulator, process] = await startEmulator(workDir);
+  const lines: string[] = [];
+  const seen: JobRun[] = [];
+  const jars = join(site, "jars");
+  const java = join(site, "java");
+  const local = await startLocalGlue({
+    emulatorEndpoint: emulator,
+    region: client.region,
+    accountId: "000000000000",
+    workDir: join(workDir, "glue"),
+    python,
+    sparkSubmit: join(site, "python", "bin", "spark-submit"),
+    sparkJars: existsSync(jars) ? readdirSync(jars).map((jar) => join(jars, jar)) : [],
+    ...(existsSync(java) ? { javaHome: java } : {}),
+    driverMemory: "1g",
+    log: (line) => lines.push(line),
+    onJobRun: (run) => seen.push(run),
+    ...options,
+  });
+  const s3 = new S3Client({ ...client, endpoint: emulator, forcePathStyle: true });
+  await s3.send(new CreateBucketCommand({ Bucket: BUCKET }));
+  const glue = new GlueClient({ ...client, endpoint: local.endpoint, maxAttempts: 1 });
+  const close = async () => {
+    await local.close();
+    process.kill("SIGKILL");
+    await rm(workDir, { recursive: true, force: true, maxRetries: 5 });
+  };
+  return { emulator, workDir, local, glue, s3, lines, seen, close };
+}
+
+async function startEmulator(workDir: string): Promise<[string, ChildProcess]> {
+  const port = await freePort();
+  const env = { BIND_HOST: "127.0.0.1", GATEWAY_PORT: `${port}`, EDGE_PORT: `${port}`, LAMBDA_EXECUTOR: "local" };
+  const scratch = { STATE_DIR: join(workDir, "state"), TMPDIR: workDir, AWS_DEFAULT_REGION: client.region };
+  const child = spawn(python, ["-m", "ministack"], { env: { ...process.env, ...env, ...scratch }, stdio: "ignore" });
+  process.once("exit", () => child.kill("SIGKILL"));
+  const endpoint = `http://127.0.0.1:${port}`;
+  for (let tries = 0; tries < 300; tries += 1) {
+    const healthy = await fetch(`${endpoint}/_ministack/health`).then(
+      (answer) => answer.ok,
+      () => false,
+    );
+    if (healthy) return [endpoint, child];
+    await pause(100);
+  }
+  child.kill("SIGKILL");
+  throw new Error("the emulator did not start");
+}
+
+async function freePort(): Promise<number> {
+  const probe = createServer();
+  await new Promise<void>((resolve) => probe.listen(0, "127.0.0.1", resolve));
+  const { port } = probe.address() as { port: number };
+  await new Promise((resolve) => probe.close(resolve));
+  return port;
+}
+
+/** Puts an object into the test's bucket. @returns its s3:// path */
+export async function put(cloud: GlueCloud, key: string, body: string | Uint8Array): Promise<string> {
+  await cloud.s3.send(new PutObjectCommand({ Bucket: BUCKET, Key: key, Body: body }));
+  return `s3://${BUCKET}/${key}`;
+}
+
+/** Creates a Python shell job (unless `more` says otherwise) with the given script. */
+export async function createJob(
+  cloud: GlueCloud,
+  name: string,
+  script: string,
+  more: Partial<CreateJobCommandInput> = {},
+) {
+  const ScriptLocation = await put(cloud, `scripts/${name}.py`, script);
+  const Command = { Name: "pythonshell", PythonVersion: "3.9", ...more.Command, ScriptLocation };
+  const GlueVersion = Command.Name === "pythonshell" ? "3.0" : "6.0";
+  await cloud.glue.send(new CreateJobCommand({ Name: name, Role: "role", GlueVersion, ...more, Command }));
+}
+
+/** Starts a job, and waits for the end of its run. */
+export async function runJob(
+  cloud: GlueCloud,
+  name: string,
+  more: Partial<StartJobRunCommandInput> = {},
+): Promise<JobRun> {
+  const { JobRunId } = await cloud.glue.send(new StartJobRunCommand({ JobName: name, ...more }));
+  return ended(cloud, name, JobRunId!);
+}
+
+const ENDED = /SUCCEEDED|FAILED|STOPPED|TIMEOUT|ERROR/;
+
+export function ended(cloud: GlueCloud, name: string, runId: string): Promise<JobRun> {
+  return reached(cloud, name, runId, (run) => ENDED.test(run.JobRunState!));
+}
+
+export function running(cloud: GlueCloud, name: string, runId: string): Promise<JobRun> {
+  return reached(cloud, name, runId, (run) => run.JobRunState === "RUNNING");
+}
+
+async function reached(cloud: GlueCloud, JobName: string, RunId: string, done: (run: JobRun) => boolean) {
+  return until(async () => {
+    const { JobRun } = await cloud.glue.send(new GetJobRunCommand({ JobName, RunId, PredecessorsIncluded: true }));
+    return done(JobRun!) ? JobRun! : undefined;
+  }, `run ${RunId} of ${JobName}`);
+}
+
+export function workflowEnded(cloud: GlueCloud, Name: string, RunId: string): Promise<WorkflowRun> {
+  return until(async () => {
+    const { Run } = await cloud.glue.send(new GetWorkflowRunCommand({ Name, RunId, IncludeGraph: true }));
+    return Run!.Status !== "RUNNING" && Run!.Status !== "STOPPING" ? Run! : undefined;
+  }, `workflow run ${RunId} of ${Name}`);
+}
+
+/** The first value that is there; looks again every 30 ms. */
+export async function until<T>(look: () => Promise<T | undefined> | T | undefined, what: string): Promise<T> {
+  const limit = Date.now() + 50_000;
+  while (Date.now() < limit) {
+    const found = await look();
+    if (found !== undefined) return found;
+    await pause(30);
+  }
+  throw new Error(`gave up waiting for ${what}`);
+}
