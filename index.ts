@@ -1,0 +1,28 @@
+import { Archive } from "./infra/archive";
+import { Lake } from "./infra/lake";
+import { Ledger } from "./infra/ledger";
+import { Metrics } from "./infra/metrics";
+import { Scripts } from "./infra/scripts";
+import { Sense } from "./infra/sense";
+import { readSettings } from "./infra/settings";
+import { Workflow } from "./infra/workflow";
+
+const settings = readSettings();
+
+const lake = new Lake("music-streams-lake", settings);
+const scripts = new Scripts("music-streams-scripts", { bucket: lake.bucket, root: __dirname });
+const ledger = new Ledger("music-streams-ledger", settings);
+const metrics = new Metrics("music-streams-metrics", settings);
+
+const workflow = new Workflow("music-streams", { lake, scripts, metrics, settings });
+const sense = new Sense("music-streams-sense", { lake, ledger, workflow, settings });
+const archive = new Archive("music-streams-archive", { lake, ledger, workflow, settings });
+
+export const bucketName = lake.bucket.bucket;
+export const ledgerTableName = ledger.table.name;
+export const metricsTableName = metrics.table.name;
+export const workflowName = workflow.workflow.name;
+export const transformJobName = workflow.transform.name;
+export const publishJobName = workflow.publish.name;
+export const senseFunctionName = sense.function.name;
+export const archiveFunctionName = archive.function.name;

@@ -1,0 +1,68 @@
+import * as aws from "@pulumi/aws";
+import * as pulumi from "@pulumi/pulumi";
+
+/** One permission: what may be done, to what, and under which condition. */
+export interface Grant {
+  actions: string[];
+  resources: pulumi.Input<string>[];
+  condition?: Record<string, Record<string, pulumi.Input<string> | string[]>>;
+}
+
+interface RoleArgs {
+  /** The service that assumes the role, e.g. `lambda.amazonaws.com`. */
+  service: string;
+  grants: Grant[];
+  tags: Record<string, string>;
+}
+
+/** A role for exactly one function, job or schedule. Wait for `ready` before using it: a role without its policy is refused. */
+export interface OwnRole {
+  role: aws.iam.Role;
+  ready: pulumi.Resource[];
+}
+
+/** Creates a role that `service` alone can assume and that may do what `grants` says, nothing else. */
+export function createRole(name: string, args: RoleArgs, parent: pulumi.Resource): OwnRole {
+  const role = new aws.iam.Role(
+    name,
+    {
+      assumeRolePolicy: JSON.stringify({
+        Version: "2012-10-17",
+        Statement: [{ Effect: "Allow", Principal: { Service: args.service }, Action: "sts:AssumeRole" }],
+      }),
+      tags: args.tags,
+    },
+    { parent },
+  );
+  const policy = new aws.iam.RolePolicy(
+    `${name}-policy`,
+    { role: role.name, policy: document(args.grants) },
+    { parent },
+  );
+  return { role, ready: [policy] };
+}
+
+function document(grants: Grant[]): pulumi.Output<string> {
+  return pulumi.jsonStringify({
+    Version: "2012-10-17",
+    Statement: grants.map((grant) => ({
+      Effect: "Allow",
+      Action: grant.actions,
+      Resource: grant.resources,
+      ...(grant.condition ? { Condition: grant.condition } : {}),
+    })),
+  });
+}
+
+/** The objects below the given folders of a bucket. */
+export function objectsIn(bucket: aws.s3.Bucket, folders: string[]): pulumi.Output<string>[] {
+  return folders.map((folder) => pulumi.interpolate`${bucket.arn}/${folder}*`);
+}
+
+/**
+ * Listing a bucket, all of it: bound to prefixes, the permission would not hold for Get, Head and Copy, which carry none, and S3 would
+ * answer 403 in place of the 404 by which the parts tell that an object is not there (Amazon S3 API reference, GetObject: Permissions).
+ */
+export function listing(bucket: aws.s3.Bucket): Grant {
+  return { actions: ["s3:ListBucket"], resources: [bucket.arn] };
+}

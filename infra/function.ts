@@ -1,0 +1,120 @@
+import * as aws from "@pulumi/aws";
+import * as pulumi from "@pulumi/pulumi";
+import type { Context } from "aws-lambda";
+import { createRole, type Grant, listing, objectsIn } from "./access";
+import type { Lake } from "./lake";
+import type { Ledger } from "./ledger";
+import { onlyWhatNodeLoads } from "./package";
+import type { Settings } from "./settings";
+import type { Workflow } from "./workflow";
+
+/** What both Lambdas work on. */
+export interface PipelineArgs {
+  lake: Lake;
+  ledger: Ledger;
+  workflow: Workflow;
+  settings: Settings;
+}
+
+interface FunctionArgs extends PipelineArgs {
+  /** Runs once per cold start, and returns the handler. May capture nothing but functions and plain constants. */
+  callbackFactory: () => (event: unknown, context: Context) => Promise<unknown>;
+  /** What it may do beyond settling. */
+  grants: Grant[];
+  /** How often Lambda itself tries again when the handler fails. */
+  retries: number;
+  maxEventAgeSeconds: number;
+}
+
+/** A Lambda that settles batches, with a role and a log group of its own. */
+export function createPipelineFunction(
+  name: string,
+  args: FunctionArgs,
+  parent: pulumi.Resource,
+): aws.lambda.CallbackFunction<unknown, unknown> {
+  const { lake, ledger, workflow, settings } = args;
+  const { tags } = settings;
+  const logs = new aws.cloudwatch.LogGroup(
+    `${name}-logs`,
+    { retentionInDays: settings.logRetentionDays, tags },
+    { parent },
+  );
+  const grants = [
+    ...settlingGrants(args),
+    ...args.grants,
+    { actions: ["logs:CreateLogStream", "logs:PutLogEvents"], resources: [pulumi.interpolate`${logs.arn}:*`] },
+  ];
+  const { role, ready } = createRole(`${name}-role`, { service: "lambda.amazonaws.com", grants, tags }, parent);
+  const fn = new aws.lambda.CallbackFunction<unknown, unknown>(
+    name,
+    {
+      // Lambda also knows handlers with a third parameter; Node 24 doesn't.
+      callbackFactory: args.callbackFactory as () => aws.lambda.Callback<unknown, unknown>,
+      role: role.arn,
+      runtime: "nodejs24.x" as aws.lambda.Runtime,
+      architectures: ["arm64"],
+      memorySize: 512,
+      // Longer than the minute for which archive looks at a run that has just ended, and than the move of a usual batch.
+      timeout: 300,
+      environment: {
+        variables: {
+          BUCKET: lake.bucket.bucket,
+          LEDGER_TABLE: ledger.table.name,
+          WORKFLOW: workflow.workflow.name,
+          TRANSFORM_JOB: workflow.transform.name,
+          PUBLISH_JOB: workflow.publish.name,
+          LIMITS: JSON.stringify(settings.limits),
+        },
+      },
+      loggingConfig: { logFormat: "JSON", applicationLogLevel: "INFO", systemLogLevel: "INFO", logGroup: logs.name },
+      tags,
+    },
+    { parent, dependsOn: ready, transformations: [onlyWhatNodeLoads] },
+  );
+  new aws.lambda.FunctionEventInvokeConfig(
+    `${name}-retries`,
+    {
+      functionName: fn.name,
+      maximumRetryAttempts: args.retries,
+      maximumEventAgeInSeconds: args.maxEventAgeSeconds,
+    },
+    { parent },
+  );
+  return fn;
+}
+
+/** Both Lambdas do the same things to a batch, so that either can finish what the other began. */
+function settlingGrants({ lake, ledger, workflow }: PipelineArgs): Grant[] {
+  const { bucket } = lake;
+  // Where a batch's files lie, and may have to go.
+  const places = ["incoming/", "archive/", "quarantine/files/", "failed/"];
+  return [
+    listing(bucket),
+    {
+      // Tags travel with a copy. Over 5 GB it is a copy in parts, which can be broken off.
+      actions: [
+        "s3:GetObject",
+        "s3:GetObjectTagging",
+        "s3:PutObject",
+        "s3:PutObjectTagging",
+        "s3:DeleteObject",
+        "s3:AbortMultipartUpload",
+      ],
+      resources: objectsIn(bucket, places),
+    },
+    { actions: ["s3:GetObject", "s3:PutObject"], resources: objectsIn(bucket, ["batches/"]) },
+    // What a batch that is given up had written.
+    {
+      actions: ["s3:DeleteObject"],
+      resources: objectsIn(bucket, ["batches/", "curated/", "quarantine/rows/", "temporary/"]),
+    },
+    {
+      actions: ["dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"],
+      resources: [ledger.table.arn],
+    },
+    {
+      actions: ["glue:GetWorkflowRun"],
+      resources: [workflow.workflow.arn],
+    },
+  ];
+}

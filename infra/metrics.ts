@@ -1,0 +1,14 @@
+import type * as aws from "@pulumi/aws";
+import * as pulumi from "@pulumi/pulumi";
+import { createTable, type TableArgs } from "./table";
+
+/** What the pipeline is for: the daily metrics of tracks and genres, one item each. */
+export class Metrics extends pulumi.ComponentResource {
+  readonly table: aws.dynamodb.Table;
+
+  constructor(name: string, args: TableArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("music-streams:state:Metrics", name, {}, opts);
+    this.table = createTable(`${name}-table`, args, this);
+    this.registerOutputs({ tableName: this.table.name });
+  }
+}

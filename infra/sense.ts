@@ -1,0 +1,68 @@
+import { DynamoDBClient } from "@aws-sdk/client-dynamodb";
+import { GlueClient } from "@aws-sdk/client-glue";
+import { S3Client } from "@aws-sdk/client-s3";
+import { DynamoDBDocumentClient } from "@aws-sdk/lib-dynamodb";
+import * as aws from "@pulumi/aws";
+import * as pulumi from "@pulumi/pulumi";
+import { tick } from "../runtime/tick";
+import { connect } from "../runtime/world";
+import { createRole } from "./access";
+import { createPipelineFunction, type PipelineArgs } from "./function";
+
+/** Looks on a schedule: settles the batch in flight, and if there is none, claims what waits and starts the workflow. */
+export class Sense extends pulumi.ComponentResource {
+  readonly function: aws.lambda.Function;
+
+  constructor(name: string, args: PipelineArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("music-streams:flow:Sense", name, {}, opts);
+    const { schedule, tags } = args.settings;
+    this.function = createPipelineFunction(
+      name,
+      {
+        ...args,
+        grants: [
+          {
+            actions: ["glue:GetWorkflowRuns", "glue:StartWorkflowRun", "glue:StopWorkflowRun"],
+            resources: [args.workflow.workflow.arn],
+          },
+        ],
+        // The next tick does what a failed one left, so a late repeat would only get in its way.
+        retries: 0,
+        maxEventAgeSeconds: 300,
+        callbackFactory: () => {
+          const s3 = new S3Client({});
+          const documents = DynamoDBDocumentClient.from(new DynamoDBClient({}));
+          const world = connect({ s3, glue: new GlueClient({}), documents }, process.env);
+          return (_event, context) => tick(world, context.getRemainingTimeInMillis());
+        },
+      },
+      this,
+    );
+    const { role, ready } = createRole(
+      `${name}-schedule-role`,
+      {
+        service: "scheduler.amazonaws.com",
+        grants: [{ actions: ["lambda:InvokeFunction"], resources: [this.function.arn] }],
+        tags,
+      },
+      this,
+    );
+    new aws.scheduler.Schedule(
+      `${name}-schedule`,
+      {
+        description: "Looks for waiting music streams",
+        scheduleExpression: schedule,
+        scheduleExpressionTimezone: "UTC",
+        flexibleTimeWindow: { mode: "OFF" },
+        state: "ENABLED",
+        target: {
+          arn: this.function.arn,
+          roleArn: role.arn,
+          retryPolicy: { maximumRetryAttempts: 1, maximumEventAgeInSeconds: 300 },
+        },
+      },
+      { parent: this, dependsOn: ready },
+    );
+    this.registerOutputs({ functionName: this.function.name });
+  }
+}

@@ -1,0 +1,121 @@
+import * as pulumi from "@pulumi/pulumi";
+
+/** What a stack can choose. Pulumi.yaml says what each key means and holds its default. */
+export interface Settings {
+  /** As EventBridge Scheduler writes it: `rate(...)` or `cron(...)`. */
+  schedule: string;
+  /** What bounds a batch and its retries; handed to the Lambdas as it is. */
+  limits: {
+    maxBatchFiles: number;
+    maxBatchBytes: number;
+    maxAttempts: number;
+    retryPauseSeconds: number;
+    maxRetryPauseSeconds: number;
+  };
+  spark: { workerType: string; numberOfWorkers: number };
+  transformTimeoutMinutes: number;
+  publishTimeoutMinutes: number;
+  publishEngine: "duckdb" | "spark";
+  multiLine: boolean;
+  logRetentionDays: number;
+  protect: boolean;
+  tags: Record<string, string>;
+}
+
+/** A stack's configuration is wrong. Pulumi prints the message alone, without a stack trace. */
+export class ConfigError extends pulumi.RunError {}
+
+// Amazon CloudWatch Logs API reference, PutRetentionPolicy.
+const RETENTION_DAYS = [
+  1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653,
+];
+
+/**
+ * The stack's settings, checked. Names every wrong key at once: what was expected, what came, and how to put it right.
+ *
+ * @throws ConfigError
+ */
+export function readSettings(): Settings {
+  const project = pulumi.getProject();
+  const stack = pulumi.getStack();
+  const config = new pulumi.Config();
+  const problems: string[] = [];
+  const known = new Set<string>();
+
+  function read<T>(key: string, expected: string, parse: (raw: string) => T | undefined): T {
+    known.add(`${project}:${key}`);
+    const raw = config.get(key);
+    const value = raw === undefined ? undefined : parse(raw.trim());
+    if (value === undefined) {
+      const came = raw === undefined ? "is not set" : `is "${raw}"`;
+      problems.push(`${key} ${came}, but must be ${expected}. Set it: pulumi config set ${key} VALUE --stack ${stack}`);
+    }
+    return value as T;
+  }
+  const whole = (key: string, least: number, most: number) =>
+    read(key, `a whole number from ${least} to ${most}`, (raw) => {
+      const value = /^\d+$/.test(raw) ? Number(raw) : Number.NaN;
+      return value >= least && value <= most ? value : undefined;
+    });
+  const yesNo = (key: string) =>
+    read(key, "true or false", (raw) => (raw === "true" ? true : raw === "false" ? false : undefined));
+
+  const settings: Settings = {
+    schedule: read("schedule", "a schedule such as rate(5 minutes) or cron(0/5 * * * ? *)", schedule),
+    limits: {
+      maxBatchFiles: whole("maxBatchFiles", 1, 20_000),
+      maxBatchBytes: whole("maxBatchBytes", 1, Number.MAX_SAFE_INTEGER),
+      maxAttempts: whole("maxAttempts", 1, 20),
+      retryPauseSeconds: whole("retryPauseSeconds", 1, 86_400),
+      maxRetryPauseSeconds: whole("maxRetryPauseSeconds", 1, 86_400),
+    },
+    spark: {
+      // A pattern and not a list: AWS adds worker types faster than lists follow.
+      workerType: read("workerType", "a Glue worker type such as G.1X", (raw) =>
+        /^(G|R)\.\d{1,2}X$/.test(raw) ? raw : undefined,
+      ),
+      numberOfWorkers: whole("numberOfWorkers", 2, 299),
+    },
+    transformTimeoutMinutes: whole("transformTimeoutMinutes", 1, 10_080),
+    publishTimeoutMinutes: whole("publishTimeoutMinutes", 1, 10_080),
+    publishEngine: read("publishEngine", "duckdb or spark", (raw) =>
+      raw === "duckdb" || raw === "spark" ? raw : undefined,
+    ),
+    multiLine: yesNo("multiLine"),
+    logRetentionDays: read("logRetentionDays", `one of ${RETENTION_DAYS.join(", ")}`, (raw) =>
+      RETENTION_DAYS.find((days) => String(days) === raw),
+    ),
+    protect: yesNo("protect"),
+    tags: { project, stack },
+  };
+  const { retryPauseSeconds, maxRetryPauseSeconds } = settings.limits;
+  if (maxRetryPauseSeconds < retryPauseSeconds) {
+    problems.push(
+      `maxRetryPauseSeconds is "${maxRetryPauseSeconds}", but must not be below retryPauseSeconds (${retryPauseSeconds}). Set one of them anew.`,
+    );
+  }
+  // A misspelt key would otherwise leave its default in force without a word.
+  for (const key of Object.keys(pulumi.runtime.allConfig())) {
+    if (key.startsWith(`${project}:`) && !known.has(key)) {
+      const name = key.slice(project.length + 1);
+      problems.push(
+        `${name} is no setting of this project; Pulumi.yaml lists them. Remove it: pulumi config rm ${name} --stack ${stack}`,
+      );
+    }
+  }
+  if (problems.length > 0) {
+    throw new ConfigError(`The configuration of stack ${stack} is wrong:\n${problems.map((p) => `- ${p}`).join("\n")}`);
+  }
+  return settings;
+}
+
+// EventBridge Scheduler User Guide, "Schedule types": the unit is singular for 1 and plural above.
+function schedule(raw: string): string | undefined {
+  const rate = /^rate\((\d+) (minute|hour|day)(s?)\)$/.exec(raw);
+  if (rate) {
+    const value = Number(rate[1]);
+    return value > 0 && (value === 1) === (rate[3] === "") ? raw : undefined;
+  }
+  const cron = /^cron\(([^()]+)\)$/.exec(raw);
+  return cron?.[1]?.trim().split(/\s+/).length === 6 ? raw : undefined;
+}

@@ -1,0 +1,27 @@
+import * as aws from "@pulumi/aws";
+import type * as pulumi from "@pulumi/pulumi";
+
+export interface TableArgs {
+  protect: boolean;
+  tags: Record<string, string>;
+}
+
+/** A table keyed by the strings `pk` and `sk`, paid by the request, restorable to any second of the last 35 days. */
+export function createTable(name: string, args: TableArgs, parent: pulumi.Resource): aws.dynamodb.Table {
+  return new aws.dynamodb.Table(
+    name,
+    {
+      attributes: [
+        { name: "pk", type: "S" },
+        { name: "sk", type: "S" },
+      ],
+      hashKey: "pk",
+      rangeKey: "sk",
+      billingMode: "PAY_PER_REQUEST",
+      pointInTimeRecovery: { enabled: true },
+      deletionProtectionEnabled: args.protect,
+      tags: args.tags,
+    },
+    { parent, protect: args.protect },
+  );
+}

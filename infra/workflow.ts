@@ -1,0 +1,140 @@
+import * as aws from "@pulumi/aws";
+import * as pulumi from "@pulumi/pulumi";
+import { type Grant, listing, objectsIn } from "./access";
+import { createPythonShellJob, createSparkJob } from "./jobs";
+import type { Lake } from "./lake";
+import type { Metrics } from "./metrics";
+import type { Scripts } from "./scripts";
+import type { Settings } from "./settings";
+
+interface WorkflowArgs {
+  lake: Lake;
+  scripts: Scripts;
+  metrics: Metrics;
+  settings: Settings;
+}
+
+/** Runs transform, and publish once transform has succeeded; one run at a time. */
+export class Workflow extends pulumi.ComponentResource {
+  readonly workflow: aws.glue.Workflow;
+  readonly transform: aws.glue.Job;
+  readonly publish: aws.glue.Job;
+
+  constructor(name: string, args: WorkflowArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("music-streams:processing:Workflow", name, {}, opts);
+    this.workflow = new aws.glue.Workflow(
+      name,
+      {
+        description: "Transforms a batch of music streams, then publishes its metrics",
+        maxConcurrentRuns: 1,
+        tags: args.settings.tags,
+      },
+      { parent: this },
+    );
+    this.transform = this.createTransform(name, args);
+    this.publish = this.createPublish(name, args);
+
+    const start = new aws.glue.Trigger(
+      `${name}-start`,
+      {
+        type: "ON_DEMAND",
+        workflowName: this.workflow.name,
+        actions: [{ jobName: this.transform.name }],
+        // `true`, the default, would start a run with each deploy that touches the trigger.
+        enabled: false,
+        tags: args.settings.tags,
+      },
+      { parent: this },
+    );
+    new aws.glue.Trigger(
+      `${name}-publish`,
+      {
+        type: "CONDITIONAL",
+        workflowName: this.workflow.name,
+        predicate: {
+          logical: "AND",
+          conditions: [{ jobName: this.transform.name, logicalOperator: "EQUALS", state: "SUCCEEDED" }],
+        },
+        actions: [{ jobName: this.publish.name }],
+        enabled: true,
+        tags: args.settings.tags,
+      },
+      // Two triggers that join a workflow at once collide: ConcurrentModificationException.
+      { parent: this, dependsOn: [start] },
+    );
+    this.registerOutputs({
+      workflowName: this.workflow.name,
+      transformJobName: this.transform.name,
+      publishJobName: this.publish.name,
+    });
+  }
+
+  private createTransform(name: string, { lake, scripts, settings }: WorkflowArgs): aws.glue.Job {
+    const { bucket } = lake;
+    const written = ["batches/", "curated/", "quarantine/rows/", "temporary/"];
+    return createSparkJob(
+      `${name}-transform`,
+      {
+        script: scripts.transform,
+        library: scripts.libraryZip,
+        bucket,
+        arguments: { "--bucket": bucket.bucket, "--multi-line": String(settings.multiLine) },
+        grants: [
+          // A replayed batch is read where it was archived.
+          {
+            actions: ["s3:GetObject", "s3:GetObjectTagging"],
+            resources: objectsIn(bucket, ["incoming/", "archive/", "failed/", "reference/"]),
+          },
+          {
+            actions: ["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"],
+            resources: objectsIn(bucket, written),
+          },
+          // Files are staged by copies, and a copy carries its source's tags.
+          { actions: ["s3:PutObjectTagging"], resources: objectsIn(bucket, ["temporary/"]) },
+          listing(bucket),
+          this.runProperties(),
+        ],
+        timeoutMinutes: settings.transformTimeoutMinutes,
+        settings,
+      },
+      this,
+    );
+  }
+
+  private createPublish(name: string, { lake, scripts, metrics, settings }: WorkflowArgs): aws.glue.Job {
+    const { bucket } = lake;
+    const onSpark = settings.publishEngine === "spark";
+    const args = {
+      script: scripts.publish,
+      library: onSpark ? scripts.libraryZip : scripts.libraryWheel,
+      bucket,
+      arguments: {
+        "--bucket": bucket.bucket,
+        "--metrics-table": metrics.table.name,
+        "--engine": settings.publishEngine,
+      },
+      grants: [
+        { actions: ["s3:GetObject"], resources: objectsIn(bucket, ["batches/", "curated/"]) },
+        { actions: ["s3:PutObject"], resources: objectsIn(bucket, ["batches/"]) },
+        listing(bucket),
+        {
+          actions: ["dynamodb:BatchGetItem", "dynamodb:BatchWriteItem"],
+          resources: [metrics.table.arn],
+        },
+        this.runProperties(),
+      ],
+      timeoutMinutes: settings.publishTimeoutMinutes,
+      settings,
+    };
+    // The last versions that still have a wheel for Python 3.9.
+    const packages = ["duckdb==1.4.5", "boto3==1.42.97"];
+    return onSpark
+      ? createSparkJob(`${name}-publish`, args, this)
+      : createPythonShellJob(`${name}-publish`, { ...args, packages }, this);
+  }
+
+  /** A job reads the batch's id from the properties of its run. */
+  private runProperties(): Grant {
+    return { actions: ["glue:GetWorkflowRunProperties"], resources: [this.workflow.arn] };
+  }
+}

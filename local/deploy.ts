@@ -1,0 +1,53 @@
+import type { Properties } from "./provider/kind";
+import { type Registration, readConfig, runProgram } from "./provider/program";
+import { LocalProvider, stableSuffix } from "./provider/provider";
+
+export interface DeployOptions {
+  /** The project's folder, which holds Pulumi.yaml. */
+  root: string;
+  stack: "local";
+  /** The emulator. */
+  endpoint: string;
+  /** The local Glue. */
+  glueEndpoint: string;
+  /** Is told of each resource that exists now. */
+  log?: (line: string) => void;
+}
+
+export interface Deployment {
+  outputs: Record<string, unknown>;
+  /** How many resources exist; components are not counted. */
+  resources: number;
+}
+
+/**
+ * Deploys the Pulumi program onto the local cloud. Doing it again brings the resources to what the program says now, under
+ * the same names, and keeps their data.
+ *
+ * @throws Error of the first resource that can't be created, naming it, or of the program itself
+ */
+export async function deploy(options: DeployOptions): Promise<Deployment> {
+  const { root, stack, endpoint, glueEndpoint, log = () => {} } = options;
+  const config = readConfig(root, stack);
+  const region = config["aws:region"];
+  if (region === undefined) throw new Error(`Pulumi.${stack}.yaml must say the region: aws:region`);
+  const provider = await LocalProvider.connect({ endpoint, glueEndpoint, region, root, suffix: stableSuffix });
+  let resources = 0;
+  const create = async ({ urn, type, inputs }: Registration) => {
+    const checked = await provider.check(urn, undefined, inputs);
+    const failures = checked.failures ?? [];
+    if (failures.length > 0) throw new Error(failures.map(({ reason }) => reason).join("; "));
+    const { id, outs } = await provider.create(urn, checked.inputs as Properties);
+    resources += 1;
+    log(`${type.split(":").at(-1)} ${id}`);
+    return { id, outs: outs as Properties };
+  };
+  const invoke = async (token: string, inputs: Properties) =>
+    (await provider.invoke(token, inputs)).outputs as Properties;
+  try {
+    const outputs = await runProgram(root, stack, config, { create, invoke });
+    return { outputs, resources };
+  } finally {
+    provider.close();
+  }
+}

@@ -1,0 +1,113 @@
+import {
+  DeleteRuleCommand,
+  DescribeRuleCommand,
+  ListTargetsByRuleCommand,
+  PutRuleCommand,
+  PutTargetsCommand,
+  RemoveTargetsCommand,
+  type RuleState,
+} from "@aws-sdk/client-eventbridge";
+import {
+  CreateScheduleCommand,
+  DeleteScheduleCommand,
+  type FlexibleTimeWindowMode,
+  GetScheduleCommand,
+  type ScheduleState,
+  UpdateScheduleCommand,
+} from "@aws-sdk/client-scheduler";
+import type * as aws from "@pulumi/aws";
+import { type Kind, kind, notFound, tagList, unless } from "./kind";
+
+const rule = kind<aws.cloudwatch.EventRuleArgs>({
+  inputs: ["name", "description", "eventPattern", "state", "tags"],
+  name: "name",
+  async put({ name: Name = "", description, eventPattern, state, tags }, { clients: { events } }) {
+    const { RuleArn } = await events.send(
+      new PutRuleCommand({
+        Name,
+        Description: description,
+        EventPattern: eventPattern,
+        State: (state ?? "ENABLED") as RuleState,
+        Tags: tagList(tags),
+      }),
+    );
+    return { id: Name, outs: { arn: RuleArn, eventBusName: "default", tagsAll: tags ?? {} } };
+  },
+  exists: (Name, _, { clients: { events } }) => events.send(new DescribeRuleCommand({ Name })),
+  remove: (Name, _, { clients: { events } }) => events.send(new DeleteRuleCommand({ Name })),
+});
+
+const target = kind<aws.cloudwatch.EventTargetArgs>({
+  inputs: ["rule", "targetId", "arn", "input"],
+  // The emulator tries once; on a laptop there is nobody to keep trying for.
+  unused: ["retryPolicy.maximumRetryAttempts", "retryPolicy.maximumEventAgeInSeconds"],
+  name: "targetId",
+  fixed: ["rule"],
+  async put({ rule, targetId: Id = "", arn, input }, { clients: { events } }) {
+    const Targets = [{ Id, Arn: String(arn), Input: input }];
+    const answer = await events.send(new PutTargetsCommand({ Rule: String(rule), Targets }));
+    // PutTargets reports a target that it refuses in an answer that says OK.
+    const [failed] = answer.FailedEntries ?? [];
+    if (failed) throw new Error(`the target was refused: ${failed.ErrorCode} ${failed.ErrorMessage}`);
+    return { id: `${rule}-${Id}` };
+  },
+  async exists(id, args, { clients: { events } }) {
+    const { Targets } = await events.send(new ListTargetsByRuleCommand({ Rule: String(args.rule) }));
+    if (!Targets?.some(({ Id }) => Id === args.targetId)) throw notFound(`no target ${id}`);
+  },
+  remove: (_, args, { clients: { events } }) =>
+    events.send(new RemoveTargetsCommand({ Rule: String(args.rule), Ids: [args.targetId ?? ""] })),
+});
+
+const schedule = kind<aws.scheduler.ScheduleArgs>({
+  inputs: [
+    "name",
+    "description",
+    "scheduleExpression",
+    "scheduleExpressionTimezone",
+    "flexibleTimeWindow.mode",
+    "state",
+    "target.arn",
+    "target.roleArn",
+    "target.input",
+    "target.retryPolicy.maximumRetryAttempts",
+    "target.retryPolicy.maximumEventAgeInSeconds",
+  ],
+  name: "name",
+  async put(args, { clients: { scheduler }, region, account }) {
+    const Name = args.name ?? "";
+    const { arn, roleArn, input, retryPolicy } = args.target;
+    const definition = {
+      Name,
+      Description: args.description,
+      ScheduleExpression: args.scheduleExpression,
+      ScheduleExpressionTimezone: args.scheduleExpressionTimezone,
+      FlexibleTimeWindow: { Mode: args.flexibleTimeWindow.mode as FlexibleTimeWindowMode },
+      State: (args.state ?? "ENABLED") as ScheduleState,
+      Target: {
+        Arn: arn,
+        RoleArn: roleArn,
+        Input: input,
+        RetryPolicy: retryPolicy && {
+          MaximumRetryAttempts: retryPolicy.maximumRetryAttempts,
+          MaximumEventAgeInSeconds: retryPolicy.maximumEventAgeInSeconds,
+        },
+      },
+    };
+    await unless(
+      ["ConflictException"],
+      () => scheduler.send(new CreateScheduleCommand(definition)),
+      () => scheduler.send(new UpdateScheduleCommand(definition)),
+    );
+    const outs = { arn: `arn:aws:scheduler:${region}:${account}:schedule/default/${Name}`, groupName: "default" };
+    return { id: `default/${Name}`, outs };
+  },
+  exists: (_, { name: Name }, { clients: { scheduler } }) => scheduler.send(new GetScheduleCommand({ Name })),
+  remove: (_, { name: Name }, { clients: { scheduler } }) => scheduler.send(new DeleteScheduleCommand({ Name })),
+});
+
+export const eventKinds: Record<string, Kind> = {
+  "aws:cloudwatch/eventRule:EventRule": rule,
+  "aws:cloudwatch/eventTarget:EventTarget": target,
+  "aws:scheduler/schedule:Schedule": schedule,
+};

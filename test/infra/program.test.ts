@@ -1,0 +1,296 @@
+import assert from "node:assert/strict";
+import { type Recorded, recordProgram } from "../support/program-record";
+
+interface Statement {
+  Effect: string;
+  Action: string[];
+  Resource: string[];
+  Condition?: unknown;
+}
+
+function statementsOf(program: Recorded, role: string): Statement[] {
+  return JSON.parse(String(program.inputsOf("iam/rolePolicy:RolePolicy", `${role}-policy`).policy)).Statement;
+}
+
+describe("the program", function () {
+  this.timeout(120_000);
+  let program: Recorded;
+  before(async () => {
+    program = await recordProgram("dev");
+  });
+
+  it("creates an ON_DEMAND trigger that a deploy does not fire", () => {
+    const start = program.inputsOf("glue/trigger:Trigger", "music-streams-start");
+    assert.equal(start.type, "ON_DEMAND");
+    assert.equal(start.enabled, false);
+    assert.deepEqual(start.actions, [{ jobName: "music-streams-transform" }]);
+  });
+
+  it("starts publish when transform has succeeded", () => {
+    const publish = program.inputsOf("glue/trigger:Trigger", "music-streams-publish");
+    assert.equal(publish.type, "CONDITIONAL");
+    assert.equal(publish.enabled, true);
+    assert.deepEqual(publish.predicate, {
+      logical: "AND",
+      conditions: [{ jobName: "music-streams-transform", logicalOperator: "EQUALS", state: "SUCCEEDED" }],
+    });
+    assert.deepEqual(publish.actions, [{ jobName: "music-streams-publish" }]);
+  });
+
+  it("lets triggers join the workflow one after the other", () => {
+    const type = "aws:glue/trigger:Trigger";
+    assert.deepEqual(
+      program.course.filter((step) => step.includes(type)),
+      ["begin", "end"]
+        .map((at) => `${at} ${type} music-streams-start`)
+        .concat(["begin", "end"].map((at) => `${at} ${type} music-streams-publish`)),
+    );
+  });
+
+  it("allows one run at a time, of the workflow and of each job, and leaves retries to the ledger", () => {
+    assert.equal(program.inputsOf("glue/workflow:Workflow", "music-streams").maxConcurrentRuns, 1);
+    for (const name of ["music-streams-transform", "music-streams-publish"]) {
+      const job = program.inputsOf("glue/job:Job", name);
+      assert.deepEqual(job.executionProperty, { maxConcurrentRuns: 1 });
+      assert.equal(job.maxRetries, 0);
+      assert.equal(job.timeout, 60);
+    }
+  });
+
+  it("runs transform on two Spark workers of Glue 6.0, with every argument that the script needs", () => {
+    const job = program.inputsOf("glue/job:Job", "music-streams-transform");
+    assert.equal(job.glueVersion, "6.0");
+    assert.deepEqual([job.workerType, job.numberOfWorkers, job.executionClass], ["G.1X", 2, "STANDARD"]);
+    assert.equal((job.command as Record<string, string>).name, "glueetl");
+    const given = job.defaultArguments as Record<string, string>;
+    assert.equal(given["--bucket"], "music-streams-lake-bucket");
+    assert.equal(given["--multi-line"], "true");
+    assert.match(
+      given["--extra-py-files"]!,
+      /^s3:\/\/music-streams-lake-bucket\/scripts\/[0-9a-f]{64}\/music_streams\.zip$/,
+    );
+    assert.equal(given["--job-bookmark-option"], "job-bookmark-disable");
+  });
+
+  it("runs publish in a Python shell of one machine, with a wheel and pinned packages", () => {
+    const job = program.inputsOf("glue/job:Job", "music-streams-publish");
+    assert.deepEqual([job.glueVersion, job.maxCapacity, job.workerType], ["3.0", 1, undefined]);
+    const command = job.command as Record<string, string>;
+    assert.deepEqual([command.name, command.pythonVersion], ["pythonshell", "3.9"]);
+    const given = job.defaultArguments as Record<string, string>;
+    assert.equal(given["--metrics-table"], "music-streams-metrics-table");
+    assert.equal(given["--engine"], "duckdb");
+    assert.match(given["--extra-py-files"]!, /\/music_streams-0\.1\.0-py3-none-any\.whl$/);
+    assert.equal(given["--additional-python-modules"], "duckdb==1.4.5,boto3==1.42.97");
+  });
+
+  it("runs publish on Spark where the stack says so", async () => {
+    const spark = await recordProgram("dev", {
+      "music-streams:publishEngine": "spark",
+      "music-streams:multiLine": "false",
+    });
+    const job = spark.inputsOf("glue/job:Job", "music-streams-publish");
+    const given = job.defaultArguments as Record<string, string>;
+    assert.deepEqual([job.glueVersion, job.workerType, job.maxCapacity], ["6.0", "G.1X", undefined]);
+    assert.equal(given["--engine"], "spark");
+    assert.match(given["--extra-py-files"]!, /\/music_streams\.zip$/);
+    const transform = spark.inputsOf("glue/job:Job", "music-streams-transform").defaultArguments;
+    assert.equal((transform as Record<string, string>)["--multi-line"], "false");
+  });
+
+  it("keeps scripts under their contents' hash, and old ones for runs that began before a deploy", async () => {
+    const keys = program.resources
+      .filter(({ type }) => type === "aws:s3/bucketObjectv2:BucketObjectv2")
+      .map(({ inputs }) => String(inputs.key));
+    assert.equal(keys.length, 4);
+    const [folder] = /^scripts\/[0-9a-f]{64}\//.exec(keys[0]!) ?? [];
+    assert.deepEqual(keys.map((key) => key.replace(folder!, "")).sort(), [
+      "music_streams-0.1.0-py3-none-any.whl",
+      "music_streams.zip",
+      "publish.py",
+      "transform.py",
+    ]);
+    const again = await recordProgram("prod");
+    assert.equal(
+      again.inputsOf("s3/bucketObjectv2:BucketObjectv2", "music-streams-scripts-transform").key,
+      `${folder}transform.py`,
+    );
+  });
+
+  it("tells both Lambdas where everything is, and runs them on Node 24 with a role of their own", () => {
+    for (const name of ["music-streams-sense", "music-streams-archive"]) {
+      const fn = program.inputsOf("lambda/function:Function", name);
+      assert.equal(fn.runtime, "nodejs24.x");
+      assert.match(String(fn.role), new RegExp(`${name}-role$`));
+      const { LIMITS, ...variables } = (fn.environment as { variables: Record<string, string> }).variables;
+      assert.deepEqual(variables, {
+        BUCKET: "music-streams-lake-bucket",
+        LEDGER_TABLE: "music-streams-ledger-table",
+        WORKFLOW: "music-streams",
+        TRANSFORM_JOB: "music-streams-transform",
+        PUBLISH_JOB: "music-streams-publish",
+      });
+      assert.deepEqual(JSON.parse(LIMITS!), {
+        maxBatchFiles: 5000,
+        maxBatchBytes: 10737418240,
+        maxAttempts: 3,
+        retryPauseSeconds: 60,
+        maxRetryPauseSeconds: 3600,
+      });
+      assert.equal((fn.loggingConfig as { logGroup: string }).logGroup, `${name}-logs`);
+    }
+  });
+
+  it("has sense look on the stack's schedule", () => {
+    const schedule = program.inputsOf("scheduler/schedule:Schedule", "music-streams-sense-schedule");
+    assert.equal(schedule.scheduleExpression, "rate(5 minutes)");
+    assert.match((schedule.target as { arn: string }).arn, /music-streams-sense$/);
+  });
+
+  it("has archive look when publish succeeds and when either job ends badly", () => {
+    const rule = program.inputsOf("cloudwatch/eventRule:EventRule", "music-streams-archive-rule");
+    assert.deepEqual(JSON.parse(String(rule.eventPattern)), {
+      source: ["aws.glue"],
+      "detail-type": ["Glue Job State Change"],
+      detail: {
+        $or: [
+          { jobName: ["music-streams-publish"], state: ["SUCCEEDED"] },
+          {
+            jobName: ["music-streams-transform", "music-streams-publish"],
+            state: ["FAILED", "TIMEOUT", "STOPPED"],
+          },
+        ],
+      },
+    });
+    const permission = program.inputsOf("lambda/permission:Permission", "music-streams-archive-permission");
+    assert.equal(permission.principal, "events.amazonaws.com");
+    assert.match(String(permission.sourceArn), /music-streams-archive-rule$/);
+  });
+
+  it("gives each function, job and schedule one role, which one service alone can assume", () => {
+    const services: Record<string, string> = {};
+    for (const name of program.namesOf("iam/role:Role")) {
+      const trust = JSON.parse(String(program.inputsOf("iam/role:Role", name).assumeRolePolicy));
+      services[name] = trust.Statement[0].Principal.Service;
+    }
+    assert.deepEqual(services, {
+      "music-streams-transform-role": "glue.amazonaws.com",
+      "music-streams-publish-role": "glue.amazonaws.com",
+      "music-streams-sense-role": "lambda.amazonaws.com",
+      "music-streams-archive-role": "lambda.amazonaws.com",
+      "music-streams-sense-schedule-role": "scheduler.amazonaws.com",
+    });
+    assert.deepEqual(program.namesOf("iam/rolePolicyAttachment:RolePolicyAttachment"), []);
+  });
+
+  it("names actions and resources in every policy; only a metric, which has no resource, is bound otherwise", () => {
+    for (const role of program.namesOf("iam/role:Role")) {
+      for (const statement of statementsOf(program, role)) {
+        assert.equal(statement.Effect, "Allow");
+        for (const action of statement.Action) assert.match(action, /^[a-z0-9]+:[A-Z]\w+$/, `${role}: ${action}`);
+        if (statement.Action.join() === "cloudwatch:PutMetricData") {
+          assert.deepEqual(statement.Condition, { StringEquals: { "cloudwatch:namespace": ["Glue"] } });
+          continue;
+        }
+        for (const resource of statement.Resource)
+          assert.match(resource, /^arn:aws:[a-z0-9]+:.*\w/, `${role}: ${resource}`);
+      }
+    }
+  });
+
+  it("lets each role write only in folders of its part, and none write scripts", () => {
+    const folders: Record<string, string[]> = {};
+    for (const role of program.namesOf("iam/role:Role")) {
+      const writes = new Set<string>();
+      for (const { Action, Resource } of statementsOf(program, role)) {
+        if (!Action.some((action) => /^s3:(Put|Delete)Object$/.test(action))) continue;
+        for (const resource of Resource) writes.add(resource.split(":music-streams-lake-bucket/")[1]!);
+      }
+      if (writes.size > 0) folders[role] = [...writes].sort();
+    }
+    const settling = ["archive/*", "batches/*", "curated/*", "failed/*", "incoming/*", "quarantine/files/*"];
+    assert.deepEqual(folders, {
+      "music-streams-transform-role": ["batches/*", "curated/*", "quarantine/rows/*", "temporary/*", "temporary/glue/*"],
+      "music-streams-publish-role": ["batches/*"],
+      "music-streams-sense-role": [...settling, "quarantine/rows/*", "temporary/*"],
+      "music-streams-archive-role": [...settling, "quarantine/rows/*", "temporary/*"],
+    });
+  });
+
+  it("lets each role that reads objects list the whole bucket, so that a missing object is a 404", () => {
+    for (const role of program.namesOf("iam/role:Role")) {
+      const statements = statementsOf(program, role);
+      if (!statements.some(({ Action }) => Action.includes("s3:GetObject"))) continue;
+      const listing = statements.filter(({ Action }) => Action.includes("s3:ListBucket"));
+      assert.equal(listing.length, 1, role);
+      assert.equal(listing[0]!.Condition, undefined, role);
+    }
+  });
+
+  it("lets only sense start and stop the workflow", () => {
+    const starters = program
+      .namesOf("iam/role:Role")
+      .filter((role) => statementsOf(program, role).some(({ Action }) => Action.includes("glue:StartWorkflowRun")));
+    assert.deepEqual(starters, ["music-streams-sense-role"]);
+  });
+
+  it("keeps the bucket private, encrypted, versioned and closed to plain HTTP", () => {
+    const privacy = program.inputsOf(
+      "s3/bucketPublicAccessBlock:BucketPublicAccessBlock",
+      "music-streams-lake-privacy",
+    );
+    const { bucket, ...blocks } = privacy;
+    assert.equal(bucket, "music-streams-lake-bucket");
+    assert.deepEqual(blocks, {
+      blockPublicAcls: true,
+      blockPublicPolicy: true,
+      ignorePublicAcls: true,
+      restrictPublicBuckets: true,
+    });
+    const versioning = program.inputsOf("s3/bucketVersioning:BucketVersioning", "music-streams-lake-versioning");
+    assert.deepEqual(versioning.versioningConfiguration, { status: "Enabled" });
+    const policy = JSON.parse(
+      String(program.inputsOf("s3/bucketPolicy:BucketPolicy", "music-streams-lake-policy").policy),
+    );
+    assert.equal(policy.Statement[0].Effect, "Deny");
+    assert.deepEqual(policy.Statement[0].Condition, { Bool: { "aws:SecureTransport": "false" } });
+  });
+
+  it("deletes data with the stack only where the stack is not protected", async () => {
+    const prod = await recordProgram("prod");
+    assert.equal(program.inputsOf("s3/bucket:Bucket", "music-streams-lake-bucket").forceDestroy, true);
+    assert.equal(prod.inputsOf("s3/bucket:Bucket", "music-streams-lake-bucket").forceDestroy, false);
+    for (const name of ["music-streams-ledger-table", "music-streams-metrics-table"]) {
+      const table = prod.inputsOf("dynamodb/table:Table", name);
+      assert.equal(table.deletionProtectionEnabled, true);
+      assert.deepEqual(table.pointInTimeRecovery, { enabled: true });
+      assert.equal(table.billingMode, "PAY_PER_REQUEST");
+      assert.deepEqual([table.hashKey, table.rangeKey], ["pk", "sk"]);
+    }
+  });
+
+  it("keeps logs as long as the stack says", () => {
+    const groups = program.namesOf("cloudwatch/logGroup:LogGroup");
+    assert.equal(groups.length, 4);
+    for (const name of groups) {
+      assert.equal(program.inputsOf("cloudwatch/logGroup:LogGroup", name).retentionInDays, 14, name);
+    }
+  });
+
+  it("tells the stack's user what it made", () => {
+    assert.deepEqual(program.outputs, {
+      bucketName: "music-streams-lake-bucket",
+      ledgerTableName: "music-streams-ledger-table",
+      metricsTableName: "music-streams-metrics-table",
+      workflowName: "music-streams",
+      transformJobName: "music-streams-transform",
+      publishJobName: "music-streams-publish",
+      senseFunctionName: "music-streams-sense",
+      archiveFunctionName: "music-streams-archive",
+    });
+  });
+
+  it("says what is wrong with a stack's settings before it creates anything", async () => {
+    await assert.rejects(recordProgram("dev", { "music-streams:maxAttempts": "many" }), /maxAttempts is "many"/);
+  });
+});

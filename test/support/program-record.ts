@@ -1,0 +1,57 @@
+import assert from "node:assert/strict";
+import path from "node:path";
+import { setTimeout } from "node:timers/promises";
+import type { Properties } from "../../local/provider/kind";
+import { type Config, type Registration, readConfig, runProgram } from "../../local/provider/program";
+
+export const ROOT = path.resolve(__dirname, "..", "..");
+
+/** What a program registered, without any cloud. */
+export interface Recorded {
+  resources: Registration[];
+  /** `begin NAME` and `end NAME` of each creation, in the order in which they happened. */
+  course: string[];
+  outputs: Record<string, unknown>;
+  /** The inputs of the one resource of a type, given by its end such as `glue/job:Job`, and of a name. */
+  inputsOf(type: string, name: string): Properties;
+  /** The names of the resources of a type. */
+  namesOf(type: string): string[];
+}
+
+/** Runs the real program for a stack, with values on top of the stack's own, and takes down each resource that it registers. */
+export async function recordProgram(stack: string, changes: Config = {}): Promise<Recorded> {
+  const resources: Registration[] = [];
+  const course: string[] = [];
+  const config = { ...readConfig(ROOT, stack), ...changes };
+  const outputs = await runProgram(ROOT, stack, config, {
+    async create(resource) {
+      resources.push(resource);
+      const { type, name, inputs } = resource;
+      course.push(`begin ${type} ${name}`);
+      await setTimeout(1);
+      course.push(`end ${type} ${name}`);
+      const service = type.split(":")[1]?.split("/")[0];
+      const made = { name, bucket: name, arn: `arn:aws:${service}:eu-central-1:111122223333:${name}` };
+      return { id: `${name}-id`, outs: { ...made, ...inputs } };
+    },
+    async invoke() {
+      return { accountId: "111122223333", partition: "aws", region: "eu-central-1" };
+    },
+  });
+  const ofType = (type: string) => resources.filter((one) => one.type === `aws:${type}`);
+  return {
+    resources,
+    course,
+    outputs,
+    inputsOf(type, name) {
+      const found = ofType(type).filter((one) => one.name === name);
+      assert.equal(
+        found.length,
+        1,
+        `${type} ${name}: found ${found.length}, there are ${ofType(type).map((r) => r.name)}`,
+      );
+      return found[0]!.inputs;
+    },
+    namesOf: (type) => ofType(type).map((one) => one.name),
+  };
+}

@@ -1,0 +1,87 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { startEmulator } from "../../local/emulator";
+import { ROOT } from "./program-record";
+
+export const REGION = "us-east-1";
+
+/** Python of the local cloud, which `npm test` has installed. */
+export const PYTHON = process.env.MUSIC_STREAMS_PYTHON ?? path.join(ROOT, ".local", "python", "bin", "python");
+
+/** An emulator for one test file, in a folder outside of the project. */
+export async function startCloud() {
+  const folder = await mkdtemp(path.join(tmpdir(), "music-streams-provider-"));
+  const emulator = await startEmulator({ workDir: folder, python: PYTHON, port: 0, region: REGION });
+  return {
+    folder,
+    endpoint: emulator.endpoint,
+    async close() {
+      await emulator.close();
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+/** A run of the workflow, as GetWorkflowRun answers it. */
+type Run = Record<string, unknown> & { WorkflowRunId: string; Status: string };
+
+/**
+ * A Glue whose runs end when and how a test says. It keeps runs of workflows only; everything else (jobs, triggers, the
+ * workflow itself) it leaves to the emulator.
+ */
+export async function startScriptedGlue(emulator: string) {
+  const runs: Run[] = [];
+  const operations: Record<string, (input: Record<string, unknown>) => unknown> = {
+    StartWorkflowRun(input) {
+      const run = { ...input, WorkflowRunId: `wr_${runs.length + 1}`, Status: "RUNNING", StartedOn: Date.now() / 1000 };
+      runs.unshift({ ...run, WorkflowRunProperties: input.RunProperties });
+      return { RunId: run.WorkflowRunId };
+    },
+    GetWorkflowRuns: () => ({ Runs: runs }),
+    GetWorkflowRun: ({ RunId }) => ({ Run: runs.find((run) => run.WorkflowRunId === RunId) }),
+  };
+  const answer = async (request: IncomingMessage, response: ServerResponse) => {
+    const body = await new Response(request as unknown as ReadableStream).text();
+    const operation = operations[String(request.headers["x-amz-target"]).replace("AWSGlue.", "")];
+    if (operation) {
+      response.setHeader("content-type", "application/x-amz-json-1.1");
+      response.end(JSON.stringify(operation(JSON.parse(body))));
+      return;
+    }
+    const { host: _, connection: __, ...headers } = request.headers as Record<string, string>;
+    const passed = await fetch(emulator, { method: "POST", headers, body });
+    response.writeHead(passed.status, { "content-type": "application/x-amz-json-1.1" }).end(await passed.text());
+  };
+  const server = createServer((request, response) => {
+    answer(request, response).catch((error) => response.writeHead(500).end(String(error)));
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return {
+    endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    runs,
+    /** Ends the newest run with both jobs as given. */
+    finish(transform: [name: string, state: string], publish: [name: string, state: string]) {
+      const states = [transform[1], publish[1]];
+      Object.assign(runs[0]!, {
+        Status: "COMPLETED",
+        Statistics: {
+          TotalActions: 2,
+          SucceededActions: states.filter((state) => state === "SUCCEEDED").length,
+          FailedActions: states.filter((state) => state === "FAILED").length,
+        },
+        Graph: {
+          Nodes: [transform, publish].map(([Name, JobRunState], at) => ({
+            Type: "JOB",
+            Name,
+            UniqueId: `node-${at}`,
+            JobDetails: { JobRuns: [{ Id: `jr_${at}`, JobName: Name, JobRunState }] },
+          })),
+        },
+      });
+    },
+    close: () => new Promise((resolve) => server.close(resolve)),
+  };
+}
