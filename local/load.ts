@@ -1,0 +1,87 @@
+import { createReadStream } from "node:fs";
+import { readdir, stat } from "node:fs/promises";
+import path from "node:path";
+import type { S3Client } from "@aws-sdk/client-s3";
+import { Upload } from "@aws-sdk/lib-storage";
+import pMap from "p-map";
+import { UserError } from "../cli/errors";
+import layout from "../layout.json";
+
+/** Files to upload: where each lies on disk, and under which key it goes into the bucket. */
+export interface Source {
+  file: string;
+  key: string;
+}
+
+export interface DataFolder {
+  reference: Source[];
+  streams: Source[];
+}
+
+const uploadsAtOnce = 16;
+
+/**
+ * What `--data DIR` holds: `DIR/reference/users*.csv`, `DIR/reference/songs*.csv`, and every file under `DIR/streams/`, whose path becomes its key
+ * below incoming/. Throws a UserError that names what is missing.
+ */
+export async function readDataFolder(dir: string): Promise<DataFolder> {
+  const found = await stat(dir).catch(() => undefined);
+  if (!found?.isDirectory())
+    throw new UserError(`--data ${dir}: there is no such folder. It should hold reference/ and streams/.`);
+  const reference = [
+    ...(await referenceFiles(dir, "users", layout.users)),
+    ...(await referenceFiles(dir, "songs", layout.songs)),
+  ];
+  const streams = path.join(dir, "streams");
+  const isFolder = (await stat(streams).catch(() => undefined))?.isDirectory();
+  if (!isFolder) throw new UserError(`${streams} is missing: put the stream CSVs there.`);
+  const names = (await filesBelow(streams)).sort();
+  if (names.length === 0) throw new UserError(`${streams} holds no file: put the stream CSVs there.`);
+  return {
+    reference,
+    streams: names.map((name) => ({
+      file: path.join(streams, name),
+      key: `${layout.incoming}${name.split(path.sep).join("/")}`,
+    })),
+  };
+}
+
+async function referenceFiles(dir: string, name: "users" | "songs", prefix: string): Promise<Source[]> {
+  const folder = path.join(dir, "reference");
+  const files = await readdir(folder).catch(() => []);
+  const wanted = files.filter((file) => file.startsWith(name) && /\.csv(\.gz)?$/i.test(file)).sort();
+  if (wanted.length === 0)
+    throw new UserError(
+      `${path.join(folder, `${name}*.csv`)} is missing: the reference data of the ${name} goes there.`,
+    );
+  return wanted.map((file) => ({ file: path.join(folder, file), key: `${prefix}${file}` }));
+}
+
+async function filesBelow(folder: string): Promise<string[]> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
+  const files: string[] = [];
+  for (const entry of entries) {
+    const file = path.join(entry.parentPath, entry.name);
+    if ((await stat(file)).isFile()) files.push(path.relative(folder, file));
+  }
+  return files;
+}
+
+/** Uploads as they are, many at once; `onUploaded` hears how many are in. */
+export async function upload(
+  s3: S3Client,
+  bucket: string,
+  sources: Source[],
+  onUploaded?: (done: number) => void,
+): Promise<void> {
+  let done = 0;
+  await pMap(
+    sources,
+    async ({ file, key }) => {
+      await new Upload({ client: s3, params: { Bucket: bucket, Key: key, Body: createReadStream(file) } }).done();
+      done += 1;
+      onUploaded?.(done);
+    },
+    { concurrency: uploadsAtOnce },
+  );
+}

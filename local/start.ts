@@ -1,0 +1,223 @@
+import { once } from "node:events";
+import { createWriteStream } from "node:fs";
+import { mkdir, rm } from "node:fs/promises";
+import path from "node:path";
+import { finished } from "node:stream/promises";
+import { setTimeout as sleep } from "node:timers/promises";
+import { GlueClient } from "@aws-sdk/client-glue";
+import { GetFunctionConfigurationCommand } from "@aws-sdk/client-lambda";
+import { InvalidArgumentError } from "commander";
+import { UserError } from "../cli/errors";
+import { count } from "../cli/format";
+import { exportMetrics } from "../cli/metrics";
+import { localTarget, type Target } from "../cli/target";
+import { commandLine, runAsProgram, type Terminal } from "../cli/terminal";
+import type { Batch } from "../runtime/batch";
+import { pause, resume } from "../runtime/operator";
+import { connect, type World } from "../runtime/world";
+import { type LocalCloud, startCloud } from "./cloud";
+import { Display } from "./display";
+import { generateSample } from "./generator";
+import { type DataFolder, readDataFolder, upload } from "./load";
+import { resultOf } from "./result";
+import { type Moment, type Watch, watchPipeline } from "./watch";
+
+interface StartOptions {
+  once: boolean;
+  export?: string;
+  data?: string;
+  port: number;
+}
+
+const lookEveryMs = 500;
+const interrupted = 130;
+
+async function main(args: string[], terminal: Terminal): Promise<number> {
+  const options = parse(args, terminal);
+  const stop = stopOnSignals();
+  let cloud: LocalCloud | undefined;
+  try {
+    const data = await dataOf(options, terminal);
+    cloud = await startCloud({ root: terminal.root, port: options.port, log: terminal.note, stop });
+    const pipeline = await connectPipeline(cloud);
+    await load(pipeline, data, terminal);
+    return await follow(pipeline, options, terminal, stop);
+  } catch (error) {
+    if (!stop.aborted) throw error;
+    return interrupted;
+  } finally {
+    if (stop.aborted) terminal.note("\nStopping ...");
+    await cloud?.close();
+  }
+}
+
+function parse(args: string[], terminal: Terminal): StartOptions {
+  const program = commandLine("start", terminal)
+    .description(
+      "Runs the whole pipeline on this machine: emulator, local Glue, the deployed program, sample data or yours.",
+    )
+    .option("--once", "end when nothing is waiting or in flight; exit code 0 only when every batch is archived", false)
+    .option("--export <file>", "write the metrics there as NDJSON when the first files are through")
+    .option(
+      "--data <dir>",
+      "real files in place of the sample: DIR/reference/users*.csv, DIR/reference/songs*.csv, DIR/streams/**",
+    )
+    .option("--port <n>", "the emulator's port on 127.0.0.1", port, 4566)
+    .parse(args, { from: "user" });
+  return program.opts<StartOptions>();
+}
+
+function port(text: string): number {
+  const value = Number(text);
+  if (Number.isInteger(value) && value >= 0 && value <= 65535) return value;
+  throw new InvalidArgumentError("A port is a whole number from 1 to 65535 (0: any free one).");
+}
+
+/** Aborted by Ctrl-C, by a kill, and when whoever started this program is gone. The second signal ends at once: the guards clean up. */
+function stopOnSignals(): AbortSignal {
+  const controller = new AbortController();
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+    process.on(signal, () => {
+      if (controller.signal.aborted) process.exit(interrupted);
+      controller.abort(new UserError("stopped"));
+    });
+  }
+  const starter = process.ppid;
+  setInterval(() => {
+    if (process.ppid !== starter) controller.abort(new UserError("stopped"));
+  }, 1000).unref();
+  return controller.signal;
+}
+
+async function dataOf(options: StartOptions, terminal: Terminal): Promise<DataFolder> {
+  if (options.data !== undefined) return readDataFolder(path.resolve(terminal.cwd, options.data));
+  const sample = path.join(terminal.root, ".local", "sample");
+  await rm(sample, { recursive: true, force: true });
+  await mkdir(sample, { recursive: true });
+  await generateSample(sample);
+  return readDataFolder(sample);
+}
+
+interface LocalPipeline {
+  cloud: LocalCloud;
+  target: Target;
+  world: World;
+  watch: Watch;
+}
+
+/** The clients of the deployed program, with the very settings that its Lambdas were given. */
+async function connectPipeline(cloud: LocalCloud): Promise<LocalPipeline> {
+  const target = localTarget(cloud);
+  const credentials = { accessKeyId: "test", secretAccessKey: "test" };
+  const glue = new GlueClient({ endpoint: cloud.glueEndpoint, region: cloud.region, credentials });
+  const sense = await target.lambda.send(
+    new GetFunctionConfigurationCommand({ FunctionName: target.outputs.senseFunctionName }),
+  );
+  const world = connect({ s3: target.s3, glue, documents: target.documents }, sense.Environment?.Variables ?? {});
+  return { cloud, target, world, watch: watchPipeline(world, target.lambda, target.outputs.senseFunctionName, glue) };
+}
+
+/** Paused meanwhile, so that the scheduler takes the files as one batch and not the first half of them. */
+async function load({ target, world }: LocalPipeline, data: DataFolder, terminal: Terminal): Promise<void> {
+  const bucket = target.outputs.bucketName;
+  terminal.note(
+    `Loading ${data.reference.length} reference files and ${count(data.streams.length)} stream files into ${bucket} ...`,
+  );
+  await pause(world);
+  await upload(target.s3, bucket, data.reference);
+  await upload(target.s3, bucket, data.streams);
+  await resume(world);
+}
+
+async function follow(
+  pipeline: LocalPipeline,
+  options: StartOptions,
+  terminal: Terminal,
+  stop: AbortSignal,
+): Promise<number> {
+  const display = new Display(terminal, (jobRunId) => pipeline.cloud.glue.logFile(jobRunId));
+  const shown: string[] = [];
+  let wasQuiet = false;
+  while (!stop.aborted) {
+    const moment = await pipeline.watch.look();
+    await display.show(moment);
+    const gaveUp = options.once ? batchGivenUp(moment, pipeline.world) : undefined;
+    if (gaveUp) throw await failure(gaveUp, moment, pipeline, terminal);
+    if (moment.isQuiet && !wasQuiet) {
+      display.finish();
+      await showResults(pipeline, moment, shown, options, terminal);
+      if (options.once) return verdict(moment, terminal);
+      terminal.note("Waiting for files (Ctrl-C ends everything) ...");
+    }
+    wasQuiet = moment.isQuiet;
+    await sleep(lookEveryMs, undefined, { signal: stop }).catch(() => undefined);
+  }
+  display.finish();
+  return options.once ? interrupted : 0;
+}
+
+/** A batch that the pipeline would go on retrying for ever: nobody waits for that with --once. */
+function batchGivenUp(moment: Moment, world: World): Batch | undefined {
+  const current = moment.batches.find((batch) => batch.batchId === moment.inFlight);
+  const isSpent = current?.state === "RETRY" && (current.failures ?? 0) >= world.settings.limits.maxAttempts;
+  return isSpent ? current : undefined;
+}
+
+async function failure(batch: Batch, moment: Moment, pipeline: LocalPipeline, terminal: Terminal): Promise<UserError> {
+  const run =
+    moment.jobs[
+      batch.errorJob === "publish" ? pipeline.world.settings.publishJob : pipeline.world.settings.transformJob
+    ];
+  const log = run?.Id ? `\nThe job's log: ${path.relative(terminal.cwd, pipeline.cloud.glue.logFile(run.Id))}` : "";
+  const job = batch.errorJob ? ` in ${batch.errorJob}` : "";
+  return new UserError(
+    `Batch ${batch.batchId} failed ${batch.failures} times${job}: ${batch.error ?? "no error was recorded"}${log}\nIts files are still in incoming/. Mend the cause and start again.`,
+  );
+}
+
+async function showResults(
+  pipeline: LocalPipeline,
+  moment: Moment,
+  shown: string[],
+  options: StartOptions,
+  terminal: Terminal,
+): Promise<void> {
+  const fresh = moment.batches.filter((batch) => !shown.includes(batch.batchId));
+  const isFirst = shown.length === 0;
+  shown.push(...fresh.map((batch) => batch.batchId));
+  for (const batch of fresh) await terminal.out(await resultOf(pipeline, batch));
+  if (isFirst && options.export !== undefined)
+    await exportTo(path.resolve(terminal.cwd, options.export), pipeline, terminal);
+  if (isFirst && !options.once) await terminal.out(howToGoOn(pipeline));
+}
+
+async function exportTo(file: string, pipeline: LocalPipeline, terminal: Terminal): Promise<void> {
+  const output = createWriteStream(file);
+  const items = await exportMetrics(pipeline.target, async (text) => {
+    if (!output.write(text)) await once(output, "drain");
+  });
+  output.end();
+  await finished(output);
+  terminal.note(`${count(items)} metrics written to ${path.relative(terminal.cwd, file) || file}`);
+}
+
+function howToGoOn({ cloud, target }: LocalPipeline): string {
+  return `
+The local cloud is ready.
+  bucket     ${target.outputs.bucketName}
+  endpoint   ${cloud.endpoint}  (any AWS client; credentials test / test, region ${cloud.region})
+  drop       npm run drop -- FILE.csv --wait
+  batches    npm run batches
+  metrics    npm run metrics -- day DATE
+`;
+}
+
+/** Split batches live on in their halves, which are among the batches as well. */
+function verdict(moment: Moment, terminal: Terminal): number {
+  const bad = moment.batches.filter((batch) => !["ARCHIVED", "SPLIT"].includes(batch.state));
+  for (const batch of bad)
+    terminal.note(`Batch ${batch.batchId} is ${batch.state}: ${batch.error ?? "no error was recorded"}`);
+  return bad.length ? 1 : 0;
+}
+
+runAsProgram(main);

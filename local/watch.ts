@@ -1,0 +1,79 @@
+import { GetWorkflowRunCommand, type GlueClient, type JobRun } from "@aws-sdk/client-glue";
+import { InvokeCommand, type LambdaClient } from "@aws-sdk/client-lambda";
+import type { Batch } from "../runtime/batch";
+import { sift } from "../runtime/claim";
+import { listAll } from "../runtime/lake";
+import { readBatch, readPipeline } from "../runtime/ledger";
+import { incoming } from "../runtime/places";
+import type { World } from "../runtime/world";
+
+/** The pipeline as it stands at one moment. */
+export interface Moment {
+  /** Batches taken up since the watch began, in that order. */
+  batches: Batch[];
+  /** Job runs of the batch in flight by job name. */
+  jobs: Record<string, JobRun>;
+  inFlight?: string;
+  /** Nothing is in flight, queued or waiting. */
+  isQuiet: boolean;
+}
+
+export interface Watch {
+  /** Looks once, and asks sense for a tick where the schedule would only bring it later. */
+  look(): Promise<Moment>;
+}
+
+/** Between two early ticks; a tick that finds nothing to do costs one. */
+const nudgeEveryMs = 2_000;
+/** The jobs' events make archive settle; an event that got lost is made up for after this long. */
+const settleLateMs = 10_000;
+
+/** Follows the batches that come after this moment. */
+export function watchPipeline(world: World, lambda: LambdaClient, senseFunction: string, glue: GlueClient): Watch {
+  const seen: string[] = [];
+  let nudgedAt = 0;
+
+  async function nudge(pauseMs: number): Promise<void> {
+    if (Date.now() - nudgedAt < pauseMs) return;
+    nudgedAt = Date.now();
+    const answer = await lambda.send(new InvokeCommand({ FunctionName: senseFunction }));
+    if (answer.FunctionError) throw new Error(`sense failed: ${Buffer.from(answer.Payload ?? []).toString()}`);
+  }
+
+  return {
+    async look() {
+      const pipeline = await readPipeline(world);
+      const batchId = pipeline.inFlight;
+      if (batchId && !seen.includes(batchId)) seen.push(batchId);
+      const batches = (await Promise.all(seen.map((id) => readBatch(world, id)))).filter(
+        (batch) => batch !== undefined,
+      );
+      const current = batches.find((batch) => batch.batchId === batchId);
+      const jobs = current?.workflowRunId ? await jobRuns(glue, world.settings.workflow, current.workflowRunId) : {};
+      if (batchId) {
+        if (current && isDue(current)) await nudge(nudgeEveryMs);
+        else if (current?.state !== "RETRY") await nudge(settleLateMs);
+        return { batches, jobs, inFlight: batchId, isQuiet: false };
+      }
+      const hasWork = pipeline.queued !== undefined || (await isFileWaiting(world));
+      if (hasWork && !pipeline.pausedSince) await nudge(nudgeEveryMs);
+      return { batches, jobs, isQuiet: !hasWork };
+    },
+  };
+}
+
+/** Whether the batch's pause is over, or it never started. */
+function isDue(batch: Batch): boolean {
+  if (batch.state === "CLAIMED") return true;
+  return batch.state === "RETRY" && Date.parse(batch.nextAttemptAt ?? batch.updatedAt) <= Date.now();
+}
+
+async function jobRuns(glue: GlueClient, workflow: string, runId: string): Promise<Record<string, JobRun>> {
+  const { Run } = await glue.send(new GetWorkflowRunCommand({ Name: workflow, RunId: runId, IncludeGraph: true }));
+  const runs = (Run?.Graph?.Nodes ?? []).flatMap((node) => node.JobDetails?.JobRuns ?? []);
+  return Object.fromEntries(runs.map((run) => [run.JobName ?? "", run]));
+}
+
+async function isFileWaiting(world: World): Promise<boolean> {
+  return sift(await listAll(world, incoming())).files.length > 0;
+}

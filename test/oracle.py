@@ -1,0 +1,319 @@
+"""The metrics from scratch: plain Python over the raw CSV files, by the definitions and not by the pipeline's code.
+
+A folder holds `reference/users*.csv`, `reference/songs*.csv` (or `reference/users/*.csv`, `reference/songs/*.csv`) and
+any files below `streams/`. As a program it prints every item of the metrics table as `npm run metrics -- export` does:
+
+    python test/oracle.py DIR [--claimed-at 2026-11-23T10:00:00Z]
+"""
+
+import argparse
+import codecs
+import gzip
+import json
+import re
+import sys
+import zlib
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any, Optional
+
+COLUMNS = ("user_id", "track_id", "listen_time")
+EARLIEST = datetime(2000, 1, 1, tzinfo=timezone.utc)
+
+ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
+ZONE = r"(?P<zone>Z|[+-]\d\d(?::?\d\d)?)?"
+EXTENDED = re.compile(
+    r"(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?" + ZONE,
+    re.ASCII,
+)
+BASIC = re.compile(r"(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(?:(\d\d)(?:[.,](\d{1,9}))?)?" + ZONE, re.ASCII)
+
+# One field of a CSV and what ends it. A quoted field may hold anything, with quotes doubled.
+QUOTED = re.compile(r'"([^"]*(?:""[^"]*)*)"([^,\r\n]*)(,|\r\n|\n|\r|\Z)')
+UNQUOTED = re.compile(r"([^,\r\n]*)(,|\r\n|\n|\r|\Z)")
+
+# A longer genre has no place in a DynamoDB key of 2,048 bytes; names are cut so that an item stays below 400 KB.
+GZIP = b"\x1f\x8b"
+GENRE_BYTES = 2042
+NAME_CHARACTERS = 8192
+
+Listen = tuple[str, str, datetime]
+
+
+class UnreadableError(Exception):
+    """A file that is no table; its argument is the reason."""
+
+
+@dataclass
+class FileOutcome:
+    """What became of one stream file: its rows, or the reason for which it is quarantined."""
+
+    rows_read: int = 0
+    rows_rejected: Counter[str] = field(default_factory=Counter)
+    quarantined: Optional[str] = None
+
+
+@dataclass
+class Song:
+    track_name: Optional[str]
+    artists: Optional[str]
+    duration_ms: int
+    genres: list[str]
+
+
+@dataclass
+class Truth:
+    """What must hold after every file is settled. `files` by path below streams/."""
+
+    files: dict[str, FileOutcome]
+    listens: set[Listen]
+    items: list[dict[str, Any]]
+
+
+def truth(folder: Path, claimed_at: Optional[datetime] = None) -> Truth:
+    """All of it, for a folder; `claimed_at` is when the files are claimed (now, when not given)."""
+    claimed_at = claimed_at or datetime.now(timezone.utc)
+    streams = folder / "streams"
+    files: dict[str, FileOutcome] = {}
+    listens: set[Listen] = set()
+    for path in sorted(path for path in streams.rglob("*") if path.is_file()):
+        if not path.name.lower().endswith((".csv", ".csv.gz")):
+            continue
+        outcome, found = read_stream(path.read_bytes(), claimed_at)
+        files[path.relative_to(streams).as_posix()] = outcome
+        listens |= found
+    return Truth(files, listens, metrics(listens, read_songs(folder / "reference")))
+
+
+def read_stream(content: bytes, claimed_at: datetime) -> tuple[FileOutcome, set[Listen]]:
+    """The rows of one stream file."""
+    outcome, listens = FileOutcome(), set()
+    try:
+        rows = read_table(content)
+        header = next(rows)
+        places = find_columns(header)
+        for row in rows:
+            outcome.rows_read += 1
+            reason, listen = read_row(row, len(header), places, claimed_at)
+            if listen:
+                listens.add(listen)
+            else:
+                outcome.rows_rejected[reason] += 1
+    except UnreadableError as error:
+        return FileOutcome(quarantined=str(error)), set()
+    return outcome, listens
+
+
+def read_row(row: list[str], width: int, places: list[int], claimed_at: datetime) -> tuple[str, Optional[Listen]]:
+    """The listen of a row, or the first reason for which there is none."""
+    if len(row) != width:
+        return "malformed_row", None
+    user_id, track_id, text = (row[place] for place in places)
+    if not user_id.strip():
+        return "missing_user_id", None
+    if not track_id.strip():
+        return "missing_track_id", None
+    if not ID.fullmatch(user_id) or not ID.fullmatch(track_id):
+        return "bad_id", None
+    try:
+        listen_time = read_time(text)
+    except OverflowError:
+        return "out_of_range_listen_time", None
+    if listen_time is None:
+        return "bad_listen_time", None
+    if not EARLIEST <= listen_time <= claimed_at + timedelta(days=1):
+        return "out_of_range_listen_time", None
+    return "", (user_id, track_id, listen_time)
+
+
+def read_time(text: str) -> Optional[datetime]:
+    """A time in UTC, to the microsecond; None for text that is no time. OverflowError when UTC has no such year."""
+    match = EXTENDED.fullmatch(text) or BASIC.fullmatch(text)
+    if not match:
+        return None
+    year, month, day, hour, minute, second = (int(part or 0) for part in match.groups()[:6])
+    microsecond = int((match[7] or "").ljust(6, "0")[:6])
+    try:
+        local = datetime(year, month, day, hour, minute, second, microsecond, timezone.utc)
+    except ValueError:
+        return None
+    zone = match["zone"]
+    if not zone or zone == "Z":
+        return local
+    digits = zone[1:].replace(":", "").ljust(4, "0")
+    hours, minutes = int(digits[:2]), int(digits[2:])
+    if hours > 23 or minutes > 59:
+        return None
+    offset = timedelta(hours=hours, minutes=minutes)
+    return local + offset if zone[0] == "-" else local - offset
+
+
+def read_table(content: bytes) -> Iterator[list[str]]:
+    """The rows of a CSV, header first, empty lines left out. A gzip is known by its first bytes, whatever its name.
+
+    Raises UnreadableError with its reason.
+    """
+    if content.startswith(GZIP):
+        try:
+            content = gzip.decompress(content)
+        except (OSError, EOFError, zlib.error) as error:
+            raise UnreadableError("unreadable") from error
+    content = content[3:] if content.startswith(codecs.BOM_UTF8) else content
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)):
+        raise UnreadableError("not_text")
+    if not content.strip():
+        raise UnreadableError("empty_file")
+    if b"\0" in content:
+        raise UnreadableError("not_text")
+    yield from split(content.decode("utf-8", errors="replace"))
+
+
+def split(text: str) -> Iterator[list[str]]:
+    """RFC 4180. A field whose quotes are not those of a quoted field is taken as it stands."""
+    at, row = 0, []
+    while at < len(text):
+        if text[at] == '"':
+            match = QUOTED.match(text, at)
+            if match is None:
+                raise UnreadableError("unreadable")
+            inside, behind, end = match.groups()
+            row.append(match[0][: len(match[0]) - len(end)] if behind else inside.replace('""', '"'))
+        else:
+            match = UNQUOTED.match(text, at)
+            assert match is not None
+            end = match[2]
+            row.append(match[1])
+        at = match.end()
+        if end == ",":
+            if at == len(text):
+                row.append("")
+            else:
+                continue
+        if row != [""] or match[0].startswith('"'):
+            yield row
+        row = []
+    if row:
+        yield row
+
+
+def find_columns(header: list[str]) -> list[int]:
+    """Where the three columns are. Raises UnreadableError with its reason."""
+    names = [name.strip().lower() for name in header]
+    if any(names.count(column) > 1 for column in COLUMNS):
+        raise UnreadableError("duplicate_columns")
+    if any(column not in names for column in COLUMNS):
+        raise UnreadableError("missing_columns")
+    return [names.index(column) for column in COLUMNS]
+
+
+def read_songs(reference: Path) -> dict[str, Song]:
+    """Every known track. Its genres are all of its rows', the rest is of its first row by (genre, file, row)."""
+    rows: dict[str, list[tuple[str, int, dict[str, str]]]] = defaultdict(list)
+    number = 0
+    for path in sorted([*reference.glob("songs*.csv"), *reference.glob("songs/*.csv")]):
+        table = read_table(path.read_bytes())
+        names = [name.strip().lower() for name in next(table)]
+        for row in table:
+            if len(row) == len(names):
+                number += 1
+                song = dict(zip(names, row))
+                rows[song["track_id"]].append((song.get("track_genre", ""), number, song))
+    return {track_id: song_of(sorted(of_track, key=lambda row: row[:2])) for track_id, of_track in rows.items()}
+
+
+def song_of(rows: list[tuple[str, int, dict[str, str]]]) -> Song:
+    first = rows[0][2]
+    text = first.get("duration_ms", "").strip(" \t\n\v\f\r")
+    duration = int(text) if re.fullmatch(r"[+-]?[0-9]+", text) else 0
+    return Song(
+        track_name=first.get("track_name", "")[:NAME_CHARACTERS] or None,
+        artists=first.get("artists", "")[:NAME_CHARACTERS] or None,
+        duration_ms=duration if -(2**63) <= duration < 2**63 else 0,
+        genres=sorted({genre for genre, _, _ in rows if genre and len(genre.encode()) <= GENRE_BYTES}),
+    )
+
+
+def metrics(listens: set[Listen], songs: dict[str, Song]) -> list[dict[str, Any]]:
+    """All items of the metrics table, by pk and sk."""
+    by_day: dict[str, list[Listen]] = defaultdict(list)
+    for listen in listens:
+        by_day[listen[2].date().isoformat()].append(listen)
+    items = [item for day, of_day in by_day.items() for item in metrics_of_day(day, of_day, songs)]
+    return sorted(items, key=lambda item: (item["pk"], item["sk"]))
+
+
+def metrics_of_day(day: str, listens: list[Listen], songs: dict[str, Song]) -> Iterator[dict[str, Any]]:
+    unknown = Song(None, None, 0, [])
+    by_track: dict[str, list[Listen]] = defaultdict(list)
+    by_genre: dict[str, list[Listen]] = defaultdict(list)
+    for listen in listens:
+        by_track[listen[1]].append(listen)
+        for genre in songs.get(listen[1], unknown).genres:
+            by_genre[genre].append(listen)
+
+    def counts(some: list[Listen]) -> dict[str, Any]:
+        return {
+            "listens": len(some),
+            "unique_listeners": len({user_id for user_id, _, _ in some}),
+            "listening_ms": sum(songs.get(track_id, unknown).duration_ms for _, track_id, _ in some),
+        }
+
+    def names(track_id: str) -> dict[str, Any]:
+        song = songs.get(track_id, unknown)
+        return {key: text for key, text in (("track_name", song.track_name), ("artists", song.artists)) if text}
+
+    def top(groups: dict[str, dict[str, Any]], size: int, key: str) -> list[dict[str, Any]]:
+        def place(name: str) -> tuple[Any, ...]:
+            group = groups[name]
+            return -group["listens"], -group["unique_listeners"], -group["listening_ms"], name.encode()
+
+        return [
+            {"rank": rank, key: name, **groups[name]}
+            for rank, name in enumerate(sorted(groups, key=place)[:size], start=1)
+        ]
+
+    tracks = {track_id: counts(of_track) for track_id, of_track in by_track.items()}
+    genres = {genre: counts(of_genre) for genre, of_genre in by_genre.items()}
+    for track_id, track in tracks.items():
+        yield {"pk": f"TRACK#{track_id}", "sk": f"DAY#{day}", **track, **average(track), **names(track_id)}
+    for genre, group in genres.items():
+        yield {"pk": f"GENRE#{genre}", "sk": f"DAY#{day}", **group, **average(group)}
+        of_genre = {track_id: {**tracks[track_id], **names(track_id)} for _, track_id, _ in by_genre[genre]}
+        yield {"pk": f"GENRE#{genre}", "sk": f"TOP_TRACKS#{day}", "tracks": top(of_genre, 3, "track_id")}
+    if genres:
+        yield {"pk": f"DAY#{day}", "sk": "TOP_GENRES", "genres": top(genres, 5, "genre")}
+    yield {"pk": f"DAY#{day}", "sk": "SUMMARY", **counts(listens), "tracks": len(tracks), "genres": len(genres)}
+
+
+def average(group: dict[str, Any]) -> dict[str, int]:
+    whole, rest = divmod(group["listening_ms"], group["unique_listeners"])
+    return {"avg_listening_ms_per_listener": whole + (1 if 2 * rest >= group["unique_listeners"] else 0)}
+
+
+def line(item: dict[str, Any]) -> str:
+    """An item as one line of JSON: pk, sk, then the other attributes by name; inner objects by name too."""
+
+    def by_name(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: by_name(value[key]) for key in sorted(value)}
+        return [by_name(element) for element in value] if isinstance(value, list) else value
+
+    keys = {"pk": item["pk"], "sk": item["sk"]}
+    return json.dumps({**keys, **by_name(item), **keys}, ensure_ascii=False, separators=(",", ":"))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="The metrics of a folder of raw CSV files, as NDJSON.")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--claimed-at", type=lambda text: datetime.fromisoformat(text.replace("Z", "+00:00")))
+    arguments = parser.parse_args()
+    sys.stdout.reconfigure(encoding="utf-8", newline="\n")  # type: ignore[union-attr]
+    for item in truth(arguments.folder, arguments.claimed_at).items:
+        print(line(item))
+
+
+if __name__ == "__main__":
+    main()

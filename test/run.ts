@@ -1,0 +1,145 @@
+import { mkdirSync } from "node:fs";
+import path from "node:path";
+import { Command } from "commander";
+import { execa } from "execa";
+import { UserError } from "../cli/errors";
+import { runAsProgram } from "../cli/terminal";
+import { installTestPython, installToolchain } from "../local/install";
+
+/** `npm test`: every check of the project, one after the other, with their own output, and one line that adds them up. */
+interface Check {
+  name: string;
+  about: string;
+  command: (tools: Tools) => [string, ...string[]];
+  /** Reads how many tests ran from what a test runner prints; a check without it counts as one. */
+  count?: (output: string) => Counts;
+}
+
+interface Counts {
+  passed: number;
+  failed: number;
+}
+
+interface Tools {
+  root: string;
+  testPython: string;
+}
+
+const mocha = (...files: string[]): [string, ...string[]] => ["mocha", "--config", "test/.mocharc.json", ...files];
+const inTestPython = (tools: Tools, name: string) => path.join(path.dirname(tools.testPython), name);
+
+const checks: Check[] = [
+  { name: "lint", about: "Biome: format and lint of TypeScript", command: () => ["biome", "ci", "."] },
+  { name: "types", about: "tsc: types", command: () => ["tsc", "-p", "."] },
+  { name: "unused", about: "knip: unused files, exports and packages", command: () => ["knip"] },
+  {
+    name: "python-lint",
+    about: "ruff: lint of Python",
+    command: (tools) => [inTestPython(tools, "ruff"), "check", "."],
+  },
+  {
+    name: "python-format",
+    about: "ruff: format of Python",
+    command: (tools) => [inTestPython(tools, "ruff"), "format", "--check", "."],
+  },
+  { name: "python-types", about: "mypy: types of Python", command: (tools) => [tools.testPython, "-m", "mypy"] },
+  {
+    name: "python-3.9",
+    about: "vermin: what the Glue Python shell runs needs no more than Python 3.9",
+    command: (tools) => [
+      inTestPython(tools, "vermin"),
+      "--no-tips",
+      "--violations",
+      "-t=3.9-",
+      "--eval-annotations",
+      "glue-scripts",
+    ],
+  },
+  {
+    name: "unit",
+    about: "mocha: program, runtime, local cloud, commands",
+    command: () => mocha("test/{infra,runtime,local,cli}/**/*.test.ts"),
+    count: mochaCounts,
+  },
+  {
+    name: "python",
+    about: "pytest: jobs and oracle",
+    command: (tools) => [tools.testPython, "-m", "pytest"],
+    count: pytestCounts,
+  },
+  {
+    name: "end-to-end",
+    about: "mocha: the whole program on the local cloud",
+    command: () => mocha("test/end-to-end/**/*.test.ts"),
+    count: mochaCounts,
+  },
+];
+
+function mochaCounts(output: string): Counts {
+  return { passed: numberBefore("passing", output), failed: numberBefore("failing", output) };
+}
+
+function pytestCounts(output: string): Counts {
+  return {
+    passed: numberBefore("passed", output),
+    failed: numberBefore("failed", output) + numberBefore("errors?", output),
+  };
+}
+
+/** The last "12 passing" in an output, colours or not. */
+function numberBefore(word: string, output: string): number {
+  const all = [...output.matchAll(new RegExp(`(\\d+) ${word}\\b`, "g"))];
+  return Number(all.at(-1)?.[1] ?? 0);
+}
+
+async function main(args: string[]): Promise<number> {
+  const names = program.parse(args, { from: "user" }).args;
+  const unknown = names.find((name) => !checks.some((check) => check.name === name));
+  if (unknown)
+    throw new UserError(
+      `There is no check "${unknown}". The checks are: ${checks.map((check) => check.name).join(", ")}.`,
+    );
+  const root = process.env.MUSIC_STREAMS_ROOT ?? process.cwd();
+  process.chdir(root);
+  mkdirSync(".local", { recursive: true });
+  const say = (line: string) => console.log(line);
+  await installToolchain(root, say);
+  const tools = { root, testPython: await installTestPython(root, say) };
+
+  const total: Counts = { passed: 0, failed: 0 };
+  const failures: string[] = [];
+  for (const check of checks.filter(({ name }) => names.length === 0 || names.includes(name))) {
+    const counts = await runCheck(check, tools);
+    total.passed += counts.passed;
+    total.failed += counts.failed;
+    if (counts.failed > 0) failures.push(check.name);
+  }
+  if (failures.length) console.log(`\nFailed: ${failures.join(", ")}. One check alone: npm test -- ${failures[0]}`);
+  console.log(`\n${total.passed} passed, ${total.failed} failed`);
+  return failures.length ? 1 : 0;
+}
+
+async function runCheck(check: Check, tools: Tools): Promise<Counts> {
+  console.log(`\n== ${check.name} (${check.about})`);
+  const [command, ...args] = check.command(tools);
+  const started = Date.now();
+  const child = execa(command, args, { reject: false, all: true, stdin: "ignore", buffer: true });
+  child.all.pipe(process.stdout, { end: false });
+  const done = await child;
+  const counted = check.count?.(done.all ?? "") ?? { passed: 1, failed: 0 };
+  // A runner that broke off, or found no test, has not passed, whatever it counted.
+  const broke = done.exitCode !== 0 && counted.failed === 0;
+  const counts =
+    broke || counted.passed + counted.failed === 0 ? { passed: check.count ? counted.passed : 0, failed: 1 } : counted;
+  const verdict = counts.failed ? `FAILED${done.exitCode === undefined ? ` (${done.shortMessage})` : ""}` : "ok";
+  console.log(`== ${check.name}: ${verdict}, ${Math.round((Date.now() - started) / 1000)} s`);
+  return counts;
+}
+
+const program = new Command("npm test --")
+  .description("Runs every check of the project, or those named, installing what they need.")
+  .argument("[check...]", `one of ${checks.map((check) => check.name).join(", ")}`)
+  .exitOverride()
+  .addHelpText("after", `\nChecks:\n${checks.map((check) => `  ${check.name.padEnd(14)} ${check.about}`).join("\n")}`);
+
+runAsProgram(main);

@@ -1,0 +1,69 @@
+import { existsSync } from "node:fs";
+import path from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { execa } from "execa";
+
+export const root = path.resolve(__dirname, "..", "..");
+
+/** The real data, where it lies beside the project; CI has it, a reader's clone has not. */
+export const realData: string | undefined = [path.join(root, "..", "shared", "data")].find(existsSync);
+
+/** Runs one of the project's npm scripts as a person does. */
+export function npm(script: string, ...args: string[]) {
+  return execa("npm", ["run", "--silent", script, "--", ...args], {
+    cwd: root,
+    reject: false,
+    all: true,
+    stdin: "ignore",
+  });
+}
+
+/** The metrics of a data folder from scratch, as `metrics export` prints them. */
+export async function oracle(folder: string): Promise<string> {
+  const { stdout } = await execa(path.join(root, ".local", "python", "bin", "python"), [
+    path.join(root, "test", "oracle.py"),
+    folder,
+  ]);
+  return `${stdout}\n`;
+}
+
+/** Every process below one, by id, itself included. */
+export async function familyOf(pid: number): Promise<number[]> {
+  const { stdout } = await execa("ps", ["-e", "-o", "pid=,ppid="]);
+  const parents = stdout.split("\n").map((line) => line.trim().split(/\s+/).map(Number) as [number, number]);
+  const family = [pid];
+  // Processes are listed in any order: go on until a round adds none.
+  for (let before = 0; before !== family.length; ) {
+    before = family.length;
+    for (const [child, parent] of parents) if (family.includes(parent) && !family.includes(child)) family.push(child);
+  }
+  return family;
+}
+
+/** Addresses (hexadecimal, as the kernel writes them) on which these processes listen for TCP. */
+export async function listeningAddresses(pids: number[]): Promise<string[]> {
+  const { stdout } = await execa("ss", ["-ltnpH"]);
+  return stdout
+    .split("\n")
+    .filter((line) => pids.some((pid) => line.includes(`pid=${pid},`)))
+    .map((line) => line.trim().split(/\s+/)[3] ?? "");
+}
+
+export function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+export async function until<T>(what: string, limitMs: number, look: () => Promise<T | undefined | false>): Promise<T> {
+  const deadline = Date.now() + limitMs;
+  while (Date.now() < deadline) {
+    const found = await look();
+    if (found) return found;
+    await sleep(250);
+  }
+  throw new Error(`waited ${limitMs / 1000} s in vain: ${what}`);
+}
