@@ -1,0 +1,113 @@
+"""A batch's documents: the manifest that sense wrote, and the reports that the jobs write.
+
+Runs under Python 3.9 too, in the Python shell.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from music_streams import layout
+
+
+class BatchError(Exception):
+    """A batch can't be worked on: the message says which document or property, and what was expected."""
+
+
+@dataclass(frozen=True)
+class ManifestFile:
+    """One claimed object. `key` is where it lies now, `name` its path below incoming/, `etag` with its quotes."""
+
+    key: str
+    name: str
+    etag: str
+    size: int
+    last_modified: datetime
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a batch claimed, in the order of the claim."""
+
+    batch_id: str
+    claimed_at: datetime
+    files: tuple[ManifestFile, ...]
+
+
+def batch_id_of_run(glue: Any, workflow_name: str, run_id: str) -> str:
+    """The run property `batch_id` of a workflow run.
+
+    Raises BatchError when the run has no such property (a run that a person started by hand, for instance).
+    """
+    properties = glue.get_workflow_run_properties(Name=workflow_name, RunId=run_id)["RunProperties"]
+    batch_id = properties.get("batch_id")
+    if not batch_id:
+        raise BatchError(
+            f"workflow run {run_id} of {workflow_name} has no run property batch_id: "
+            "runs are started by sense, not by hand"
+        )
+    return str(batch_id)
+
+
+def read_manifest(s3: Any, bucket: str, batch_id: str) -> Manifest:
+    """The manifest of a batch. Raises BatchError when it is absent, of another batch, or of another shape."""
+    manifest_key = layout.key("manifest", batchId=batch_id)
+    document = get_json(s3, bucket, manifest_key)
+    if document is None:
+        raise BatchError(f"s3://{bucket}/{manifest_key} does not exist: the batch was never claimed")
+    try:
+        manifest = Manifest(
+            batch_id=str(document["batchId"]),
+            claimed_at=_instant(document["claimedAt"]),
+            files=tuple(
+                ManifestFile(
+                    key=str(file["key"]),
+                    name=str(file["name"]),
+                    etag=str(file["etag"]),
+                    size=int(file["size"]),
+                    last_modified=_instant(file["lastModified"]),
+                )
+                for file in document["files"]
+            ),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise BatchError(f"s3://{bucket}/{manifest_key} is not a manifest: {error!r}") from error
+    if manifest.batch_id != batch_id:
+        raise BatchError(f"s3://{bucket}/{manifest_key} is the manifest of {manifest.batch_id}, not of {batch_id}")
+    return manifest
+
+
+def put_json(s3: Any, bucket: str, key: str, document: Any) -> None:
+    """Writes a document as UTF-8 JSON, in one call: a reader sees all of it or nothing."""
+    body = json.dumps(document, ensure_ascii=False, indent=1).encode("utf-8")
+    s3.put_object(Bucket=bucket, Key=key, Body=body, ContentType="application/json")
+
+
+def get_json(s3: Any, bucket: str, key: str) -> dict[str, Any] | None:
+    """A JSON object's content; None when there is no such object. Raises BatchError when it is not a JSON object."""
+    try:
+        body = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+    except ClientError as error:
+        if error.response.get("Error", {}).get("Code") in ("NoSuchKey", "404"):
+            return None
+        raise
+    try:
+        document = json.loads(body.decode("utf-8"))
+    except ValueError as error:
+        raise BatchError(f"s3://{bucket}/{key} is not JSON: {error}") from error
+    if not isinstance(document, dict):
+        raise BatchError(f"s3://{bucket}/{key} is not a JSON object")
+    return document
+
+
+def _instant(text: Any) -> datetime:
+    """An ISO 8601 instant; Python 3.9 reads neither `Z` nor more than three or six digits of a second."""
+    if not isinstance(text, str):
+        raise ValueError(f"not a timestamp: {text!r}")
+    instant = datetime.fromisoformat(text.replace("Z", "+00:00").replace("z", "+00:00"))
+    return instant.replace(tzinfo=timezone.utc) if instant.tzinfo is None else instant.astimezone(timezone.utc)

@@ -1,0 +1,138 @@
+"""From the rows of the metrics' SQL to the items of the metrics table, in DynamoDB's own notation.
+
+Both engines hand their rows to this module, so both give the same items. Runs under Python 3.9.
+"""
+
+from __future__ import annotations
+
+import itertools
+import pkgutil
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Callable
+
+Attributes = dict[str, Any]
+Row = Sequence[Any]
+
+# In the order in which they build on each other. `listens`, `replaced` and `days` are given by the engine.
+VIEWS = ("changed", "genre_listens")
+TABLES = ("changed_tracks", "changed_genres", "genre_days")
+
+
+@dataclass(frozen=True)
+class Item:
+    """One item of the metrics table; `attributes` is None when its group has no listens: then it must not exist."""
+
+    pk: str
+    sk: str
+    attributes: Attributes | None
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One kind of item: its SQL file, the leading columns that name a group, and what makes an item of its rows."""
+
+    name: str
+    group: tuple[str, ...]
+    item: Callable[[list[Row]], Item]
+    order: tuple[str, ...] = ()
+
+    def items(self, rows: Iterable[Row]) -> Iterator[Item]:
+        """Items of rows in which a group's rows lie together, in `order`."""
+        width = len(self.group)
+        for _, rows_of_group in itertools.groupby(rows, key=lambda row: tuple(row[:width])):
+            yield self.item(list(rows_of_group))
+
+
+def sql(name: str, batch_id: str = "") -> str:
+    """The text of music_streams/sql/<name>.sql, which DuckDB and Spark both run, with `:batch_id` filled in."""
+    text = pkgutil.get_data("music_streams", f"sql/{name}.sql")
+    if text is None:
+        raise FileNotFoundError(f"music_streams/sql/{name}.sql is not in the job's library")
+    quoted = batch_id.replace("'", "''")
+    return text.decode("utf-8").replace(":batch_id", f"'{quoted}'")
+
+
+def number(value: Any) -> Attributes:
+    """A whole number in DynamoDB's notation: `{"N": "12"}`. Exact up to DynamoDB's 38 digits."""
+    return {"N": str(int(value))}
+
+
+def _counts(listens: Any, unique_listeners: Any, listening_ms: Any) -> Attributes:
+    return {
+        "listens": number(listens),
+        "unique_listeners": number(unique_listeners),
+        "listening_ms": number(listening_ms),
+    }
+
+
+def _average(unique_listeners: Any, listening_ms: Any) -> Attributes:
+    # Half up, in whole numbers: floor(ms / listeners + 1/2). The engines spell exact integer division differently.
+    total, listeners = int(listening_ms), int(unique_listeners)
+    return number((2 * total + listeners) // (2 * listeners))
+
+
+def _names(track_name: str | None, artists: str | None) -> Attributes:
+    known = {"track_name": track_name, "artists": artists}
+    return {name: {"S": text} for name, text in known.items() if text}
+
+
+def _track_day(rows: list[Row]) -> Item:
+    date, track_id, listens, listeners, ms, track_name, artists = rows[0]
+    pk, sk = f"TRACK#{track_id}", f"DAY#{date}"
+    if listens is None:
+        return Item(pk, sk, None)
+    average = {"avg_listening_ms_per_listener": _average(listeners, ms)}
+    return Item(pk, sk, {**_counts(listens, listeners, ms), **average, **_names(track_name, artists)})
+
+
+def _genre_day(rows: list[Row]) -> Item:
+    date, genre, listens, listeners, ms = rows[0]
+    pk, sk = f"GENRE#{genre}", f"DAY#{date}"
+    if listens is None:
+        return Item(pk, sk, None)
+    average = {"avg_listening_ms_per_listener": _average(listeners, ms)}
+    return Item(pk, sk, {**_counts(listens, listeners, ms), **average})
+
+
+def _top_tracks(rows: list[Row]) -> Item:
+    date, genre = rows[0][:2]
+    tracks = [
+        {
+            "M": {
+                "rank": number(rank),
+                "track_id": {"S": track_id},
+                **_counts(listens, listeners, ms),
+                **_names(name, artists),
+            }
+        }
+        for _, _, rank, track_id, listens, listeners, ms, name, artists in rows
+        if rank is not None
+    ]
+    return Item(f"GENRE#{genre}", f"TOP_TRACKS#{date}", {"tracks": {"L": tracks}} if tracks else None)
+
+
+def _top_genres(rows: list[Row]) -> Item:
+    genres = [
+        {"M": {"rank": number(rank), "genre": {"S": genre}, **_counts(listens, listeners, ms)}}
+        for _, rank, genre, listens, listeners, ms in rows
+        if rank is not None
+    ]
+    return Item(f"DAY#{rows[0][0]}", "TOP_GENRES", {"genres": {"L": genres}} if genres else None)
+
+
+def _summary(rows: list[Row]) -> Item:
+    date, listens, listeners, ms, tracks, genres = rows[0]
+    pk, sk = f"DAY#{date}", "SUMMARY"
+    if listens is None:
+        return Item(pk, sk, None)
+    return Item(pk, sk, {**_counts(listens, listeners, ms), "tracks": number(tracks), "genres": number(genres)})
+
+
+METRICS = (
+    Metric("track_day", ("listen_date", "track_id"), _track_day),
+    Metric("genre_day", ("listen_date", "genre"), _genre_day),
+    Metric("genre_top_tracks", ("listen_date", "genre"), _top_tracks, order=("rank",)),
+    Metric("day_top_genres", ("listen_date",), _top_genres, order=("rank",)),
+    Metric("day_summary", ("listen_date",), _summary),
+)

@@ -1,0 +1,1 @@
+SELECT DISTINCT listen_date, track_id FROM changed

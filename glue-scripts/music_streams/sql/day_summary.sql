@@ -1,0 +1,14 @@
+-- A row a day; listens is null when the day is empty.
+SELECT listen_date, listens, unique_listeners, listening_ms, tracks, coalesce(genres, 0) AS genres
+FROM days
+LEFT JOIN (
+  SELECT
+    listen_date,
+    count(*) AS listens,
+    count(DISTINCT user_id) AS unique_listeners,
+    sum(CAST(coalesce(duration_ms, 0) AS DECIMAL(38, 0))) AS listening_ms,
+    count(DISTINCT track_id) AS tracks
+  FROM listens
+  GROUP BY listen_date
+) AS totals USING (listen_date)
+LEFT JOIN (SELECT listen_date, count(*) AS genres FROM genre_days GROUP BY listen_date) AS genre_counts USING (listen_date)

@@ -1,0 +1,43 @@
+-- The three first tracks of each changed genre's day, a row each; one row with a null rank when no listen of the genre is left.
+-- Text compares by its UTF-8 bytes in both engines. The names are as in track_day.sql, of the rows that carry the genre.
+WITH counted AS (
+  SELECT listen_date, genre, track_id, count(*) AS listens
+  FROM genre_listens
+  WHERE (listen_date, genre) IN (SELECT listen_date, genre FROM changed_genres)
+  GROUP BY listen_date, genre, track_id
+),
+-- Listens decide first, so that distinct listeners, which cost memory, need counting only for tracks that may still be among the first three.
+candidates AS (
+  SELECT listen_date, genre, track_id
+  FROM (SELECT *, rank() OVER (PARTITION BY listen_date, genre ORDER BY listens DESC) AS place FROM counted) AS placed
+  WHERE place <= 3
+),
+tracks AS (
+  SELECT
+    listen_date,
+    genre,
+    track_id,
+    count(*) AS listens,
+    count(DISTINCT user_id) AS unique_listeners,
+    sum(CAST(coalesce(duration_ms, 0) AS DECIMAL(38, 0))) AS listening_ms,
+    max(CASE WHEN track_name <> '' THEN concat(batch_id, ' ', track_name) END) AS latest_track_name,
+    max(CASE WHEN artists <> '' THEN concat(batch_id, ' ', artists) END) AS latest_artists
+  FROM genre_listens
+  JOIN candidates USING (listen_date, genre, track_id)
+  GROUP BY listen_date, genre, track_id
+),
+ranked AS (
+  SELECT
+    *,
+    row_number() OVER (
+      PARTITION BY listen_date, genre
+      ORDER BY listens DESC, unique_listeners DESC, listening_ms DESC, track_id
+    ) AS rank
+  FROM tracks
+)
+SELECT listen_date, genre, rank, track_id, listens, unique_listeners, listening_ms,
+  substr(latest_track_name, instr(latest_track_name, ' ') + 1, 8192) AS track_name,
+  substr(latest_artists, instr(latest_artists, ' ') + 1, 8192) AS artists
+FROM changed_genres
+LEFT JOIN ranked USING (listen_date, genre)
+WHERE rank <= 3 OR rank IS NULL

@@ -1,0 +1,92 @@
+"""Glue job: aggregates the days that the batch touched, and brings the metrics table up to date.
+
+Runs in the Python shell (Python 3.9) with DuckDB, or as a Spark job when the stack says `publishEngine: spark`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import traceback
+from datetime import datetime, timezone
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+from music_streams import layout
+from music_streams.batch import batch_id_of_run, put_json
+from music_streams.publish_input import Work, days_to_publish
+from music_streams.publish_writer import Counts, MetricsWriter
+
+# BatchWriteItem of 8 threads is about 4,000 items a second: what a new on-demand table takes at once.
+WRITER_THREADS = 8
+S3_CONNECTIONS = 10
+
+
+def main(argv: list[str]) -> None:
+    """Publishes the batch of the workflow run that the arguments name."""
+    arguments = parse(argv)
+    started_at = _now()
+    s3 = boto3.client("s3", config=Config(max_pool_connections=S3_CONNECTIONS))
+    batch_id = batch_id_of_run(boto3.client("glue"), arguments.WORKFLOW_NAME, arguments.WORKFLOW_RUN_ID)
+    days = days_to_publish(s3, arguments.bucket, batch_id, arguments.WORKFLOW_RUN_ID)
+    print(f"publish: batch {batch_id}, {len(days)} days, by {arguments.engine}", flush=True)
+    work = Work(arguments.bucket, arguments.metrics_table, batch_id, arguments.WORKFLOW_RUN_ID, days, _now())
+    groups, counts = compute_and_write(work, s3, arguments.engine) if days else (0, Counts())
+    report = {
+        "batchId": batch_id,
+        "workflowRunId": arguments.WORKFLOW_RUN_ID,
+        "startedAt": started_at,
+        "finishedAt": _now(),
+        "engine": arguments.engine,
+        "days": list(days),
+        "groupsComputed": groups,
+        "itemsWritten": counts.written,
+        "itemsUnchanged": counts.unchanged,
+        "itemsRemoved": counts.removed,
+    }
+    put_json(s3, arguments.bucket, layout.key("publishReport", batchId=batch_id), report)
+    print(
+        f"publish: done: {groups} groups, items {counts.told()}",
+        flush=True,
+    )
+
+
+def parse(argv: list[str]) -> argparse.Namespace:
+    """The job's arguments; Glue adds others of its own, which are passed over."""
+    parser = argparse.ArgumentParser(prog="publish.py", allow_abbrev=False)
+    parser.add_argument("--bucket", required=True)
+    parser.add_argument("--metrics-table", required=True)
+    parser.add_argument("--engine", choices=("duckdb", "spark"), default="duckdb")
+    parser.add_argument("--WORKFLOW_NAME", required=True)
+    parser.add_argument("--WORKFLOW_RUN_ID", required=True)
+    return parser.parse_known_args(argv)[0]
+
+
+def compute_and_write(work: Work, s3: Any, engine: str) -> tuple[int, Counts]:
+    """The metrics by one of the engines, each of which is imported only where it is installed."""
+    if engine == "spark":
+        from music_streams.publish_spark import publish_with_spark
+
+        return publish_with_spark(work, s3, s3.meta.region_name)
+    from music_streams.publish_duckdb import Machine, publish_with_duckdb
+
+    config = Config(retries={"mode": "standard", "max_attempts": 5}, max_pool_connections=WRITER_THREADS + 2)
+    client = boto3.client("dynamodb", config=config)
+    writer = MetricsWriter(client, work.table, work.batch_id, work.published_at, WRITER_THREADS)
+    return publish_with_duckdb(work, s3, writer, Machine.here())
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:])
+    except Exception as error:
+        traceback.print_exc()
+        message = " ".join(str(error).split()) or type(error).__name__
+        print(f"ERROR: {message}", file=sys.stderr, flush=True)
+        sys.exit(1)

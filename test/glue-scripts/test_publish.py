@@ -1,0 +1,374 @@
+"""The publish job on an emulator: what it writes, and that its work follows the change."""
+
+from __future__ import annotations
+
+import runpy
+import sys
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+from publish_support import DAY, NEXT_DAY, Lake, Row, expected
+
+import oracle
+from music_streams import layout, publish_duckdb
+from music_streams.batch import put_json
+from music_streams.publish_input import PublishError
+
+FIRST = "20240625T100000Z-aaaaaaaa"
+SECOND = "20240625T110000Z-bbbbbbbb"
+DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
+
+
+@pytest.fixture
+def lake(s3: Any, dynamodb: Any, monkeypatch: pytest.MonkeyPatch) -> Lake:
+    return Lake(s3, dynamodb, monkeypatch)
+
+
+def test_the_metrics_of_a_tiny_day_are_those_worked_out_by_hand(lake: Lake) -> None:
+    days = lake.curate(
+        FIRST,
+        [
+            Row("u1", "t1", duration_ms=100, genres=("pop", "rock")),
+            Row("u1", "t1", f"{DAY} 10:00:01", duration_ms=100, genres=("pop", "rock")),
+            Row("u2", "t1", duration_ms=100, genres=("pop", "rock")),
+            Row("u2", "t2", track_name="Ünï", artists=None, duration_ms=None, genres=("pop",)),
+            Row("u3", "t3", track_name=None, artists=None, duration_ms=None, genres=()),
+        ],
+    )
+    report = lake.publish(FIRST, days)
+    t1 = {"listens": 3, "unique_listeners": 2, "listening_ms": 300}
+    t2 = {"listens": 1, "unique_listeners": 1, "listening_ms": 0}
+    pop = {"listens": 4, "unique_listeners": 2, "listening_ms": 300}
+    named = {"track_name": "A Name", "artists": "Someone"}
+    first = {"rank": 1, "track_id": "t1", **t1, **named}
+    assert lake.items() == [
+        {
+            "pk": f"DAY#{DAY}",
+            "sk": "SUMMARY",
+            "listens": 5,
+            "unique_listeners": 3,
+            "listening_ms": 300,
+            "tracks": 3,
+            "genres": 2,
+        },
+        {
+            "pk": f"DAY#{DAY}",
+            "sk": "TOP_GENRES",
+            "genres": [{"rank": 1, "genre": "pop", **pop}, {"rank": 2, "genre": "rock", **t1}],
+        },
+        {"pk": "GENRE#pop", "sk": f"DAY#{DAY}", **pop, "avg_listening_ms_per_listener": 150},
+        {
+            "pk": "GENRE#pop",
+            "sk": f"TOP_TRACKS#{DAY}",
+            "tracks": [first, {"rank": 2, "track_id": "t2", **t2, "track_name": "Ünï"}],
+        },
+        {"pk": "GENRE#rock", "sk": f"DAY#{DAY}", **t1, "avg_listening_ms_per_listener": 150},
+        {"pk": "GENRE#rock", "sk": f"TOP_TRACKS#{DAY}", "tracks": [first]},
+        {"pk": "TRACK#t1", "sk": f"DAY#{DAY}", **t1, **named, "avg_listening_ms_per_listener": 150},
+        {"pk": "TRACK#t2", "sk": f"DAY#{DAY}", **t2, "track_name": "Ünï", "avg_listening_ms_per_listener": 0},
+        {"pk": "TRACK#t3", "sk": f"DAY#{DAY}", **t2, "avg_listening_ms_per_listener": 0},
+    ]
+    counts = {
+        key: report[key]
+        for key in ("days", "engine", "groupsComputed", "itemsWritten", "itemsUnchanged", "itemsRemoved")
+    }
+    assert counts == {
+        "days": [DAY],
+        "engine": "duckdb",
+        "groupsComputed": 6,
+        "itemsWritten": 9,
+        "itemsUnchanged": 0,
+        "itemsRemoved": 0,
+    }
+    assert (report["batchId"], report["workflowRunId"]) == (FIRST, "wr_1")
+
+
+def test_an_average_is_rounded_half_up(lake: Lake) -> None:
+    rows = [Row("u1", "up", duration_ms=3), Row("u2", "up", duration_ms=0), Row("u1", "down", duration_ms=1)]
+    rows += [Row(f"u{n}", "down", duration_ms=0) for n in (2, 3)]
+    lake.publish(FIRST, lake.curate(FIRST, rows))
+    averages = {item["pk"]: item.get("avg_listening_ms_per_listener") for item in lake.items()}
+    assert averages["TRACK#up"] == 2
+    assert averages["TRACK#down"] == 0
+
+
+def test_a_second_batch_of_the_day_adds_listens_but_not_listeners_it_knows(lake: Lake) -> None:
+    first = [Row("u1", "t1"), Row("u2", "t1")]
+    second = [Row("u1", "t1", f"{DAY} 12:00:00"), Row("u3", "t1", f"{DAY} 12:00:00")]
+    lake.publish(FIRST, lake.curate(FIRST, first))
+    lake.publish(SECOND, lake.curate(SECOND, second))
+    assert lake.items() == expected(first + second)
+    track = lake.item("TRACK#t1", f"DAY#{DAY}")
+    assert track is not None
+    assert (track["listens"], track["unique_listeners"]) == (4, 3)
+
+
+def test_only_what_the_batch_touched_is_written_again(lake: Lake) -> None:
+    first = [Row("u1", f"t{n}", genres=(f"g{n}",)) for n in range(20)]
+    second = [Row("u2", "t3", genres=("g3",))]
+    lake.publish(FIRST, lake.curate(FIRST, first))
+    report = lake.publish(SECOND, lake.curate(SECOND, second))
+    # The track, its genre with its top tracks, the day and its top genres.
+    assert (report["itemsWritten"], report["itemsUnchanged"], report["groupsComputed"]) == (5, 0, 3)
+    by_second = sorted((item["pk"], item["sk"]) for item in lake.items(stamps=True) if item["batch_id"] == SECOND)
+    assert by_second == [
+        (f"DAY#{DAY}", "SUMMARY"),
+        (f"DAY#{DAY}", "TOP_GENRES"),
+        ("GENRE#g3", f"DAY#{DAY}"),
+        ("GENRE#g3", f"TOP_TRACKS#{DAY}"),
+        ("TRACK#t3", f"DAY#{DAY}"),
+    ]
+    assert lake.items() == expected(first + second)
+
+
+def test_publishing_a_batch_again_writes_nothing_and_keeps_the_stamps(lake: Lake) -> None:
+    days = lake.curate(FIRST, [Row("u1", "t1"), Row("u1", "t2", track_name=None, genres=("a", "b"))])
+    written = lake.publish(FIRST, days)["itemsWritten"]
+    before = lake.items(stamps=True)
+    report = lake.publish(FIRST, days)
+    assert (report["itemsWritten"], report["itemsUnchanged"], report["itemsRemoved"]) == (0, written, 0)
+    assert lake.items(stamps=True) == before
+    assert {item["batch_id"] for item in before} == {FIRST}
+    assert all(item["published_at"].endswith("Z") for item in before)
+
+
+def test_a_damaged_item_is_written_again(lake: Lake) -> None:
+    days = lake.curate(FIRST, [Row("u1", "t1")])
+    lake.publish(FIRST, days)
+    before = lake.items()
+    key = {"pk": {"S": "TRACK#t1"}, "sk": {"S": f"DAY#{DAY}"}}
+    lake.dynamodb.put_item(TableName=lake.table, Item={**key, "listens": {"N": "7"}, "surplus": {"BOOL": True}})
+    assert lake.publish(FIRST, days)["itemsWritten"] == 1
+    assert lake.items() == before
+
+
+def test_groups_that_a_replay_left_without_rows_are_removed(lake: Lake) -> None:
+    old = [Row("u1", "t1", genres=("old",)), Row("u1", "t2", genres=("kept",))]
+    new = [Row("u1", "t1", genres=("new",)), Row("u1", "t2", genres=("kept",))]
+    lake.publish(FIRST, lake.curate(FIRST, old))
+    lake.replaced(FIRST, old)
+    report = lake.publish(FIRST, lake.curate(FIRST, new))
+    assert report["itemsRemoved"] == 2
+    assert lake.items() == expected(new)
+
+
+def test_an_emptied_day_loses_all_its_items_and_a_moved_listen_finds_its_new_day(lake: Lake) -> None:
+    old, other, new = Row("u1", "t1"), Row("u5", "t9", f"{NEXT_DAY} 09:00:00"), Row("u1", "t1", f"{NEXT_DAY} 10:00:00")
+    lake.publish(FIRST, lake.curate(FIRST, [old]))
+    lake.publish(SECOND, lake.curate(SECOND, [other]))
+    lake.replaced(FIRST, [old])
+    lake.curate(FIRST, [new])
+    lake.publish(FIRST, [DAY, NEXT_DAY])
+    assert lake.items() == expected([other, new])
+    again = lake.publish(FIRST, [DAY, NEXT_DAY])
+    assert (again["itemsWritten"], again["itemsRemoved"]) == (0, 0)
+
+
+def test_a_late_listen_changes_its_own_day_only(lake: Lake) -> None:
+    first = [Row("u1", "t1", f"{NEXT_DAY} 10:00:00"), Row("u1", "t1")]
+    late = [Row("u2", "t1", f"{DAY} 23:59:59")]
+    lake.publish(FIRST, lake.curate(FIRST, first))
+    lake.publish(SECOND, lake.curate(SECOND, late))
+    assert lake.items() == expected(first + late)
+    assert {item["batch_id"] for item in lake.items(stamps=True) if NEXT_DAY in item["pk"] + item["sk"]} == {FIRST}
+
+
+def test_ties_are_broken_by_listeners_then_listening_time_then_the_bytes_of_the_id(lake: Lake) -> None:
+    tied = [
+        Row("u1", track, genres=("g", genre))
+        for track, genre in (("b", "é"), ("a", "z"), ("B", "Z"), ("_".join("xy"), "ﬀ"))
+    ]
+    more_time = [Row("u1", "slow", duration_ms=1001, genres=("g",))]
+    one_listener = [Row("u1", "loyal", f"{DAY} 1{n}:00:00", duration_ms=9000, genres=("g", "😀")) for n in range(2)]
+    two_listeners = [Row(f"u{n}", "shared", genres=("g",)) for n in range(2)]
+    rows = tied + more_time + one_listener + two_listeners
+    lake.publish(FIRST, lake.curate(FIRST, rows))
+    tracks = lake.item("GENRE#g", f"TOP_TRACKS#{DAY}")
+    genres = lake.item(f"DAY#{DAY}", "TOP_GENRES")
+    assert tracks is not None
+    assert genres is not None
+    assert [(entry["rank"], entry["track_id"]) for entry in tracks["tracks"]] == [
+        (1, "shared"),
+        (2, "loyal"),
+        (3, "slow"),
+    ]
+    assert [entry["genre"] for entry in genres["genres"]] == ["g", "😀", "Z", "z", "é"]
+    assert lake.items() == expected(rows)
+
+
+def test_a_name_is_that_of_the_latest_batch_that_knows_it(lake: Lake) -> None:
+    lake.publish(FIRST, lake.curate(FIRST, [Row("u1", "t1", track_name="Old", artists="Old")]))
+    lake.publish(SECOND, lake.curate(SECOND, [Row("u2", "t1", track_name="New", artists=None)]))
+    third = "20240625T120000Z-cccccccc"
+    lake.publish(third, lake.curate(third, [Row("u3", "t1", track_name=None, artists="", duration_ms=None, genres=())]))
+    track = lake.item("TRACK#t1", f"DAY#{DAY}")
+    assert track is not None
+    assert (track["track_name"], track["artists"], track["listens"]) == ("New", "Old", 3)
+
+
+def test_sums_beyond_64_bits_are_exact(lake: Lake) -> None:
+    rows = [Row(f"u{n}", "t1", duration_ms=2**63 - 1) for n in range(7)]
+    lake.publish(FIRST, lake.curate(FIRST, rows))
+    assert lake.items() == expected(rows)
+    summary = lake.item(f"DAY#{DAY}", "SUMMARY")
+    assert summary is not None
+    assert summary["listening_ms"] == 7 * (2**63 - 1)
+
+
+def test_a_genre_too_long_for_a_key_is_no_genre_and_a_name_too_long_for_an_item_is_cut(lake: Lake) -> None:
+    rows = [Row("u1", "t1", track_name="n" * 500_000, artists="é" * 200_000, genres=("g" * 2042, "h" * 2043))]
+    lake.publish(FIRST, lake.curate(FIRST, rows))
+    summary, track = lake.item(f"DAY#{DAY}", "SUMMARY"), lake.item("TRACK#t1", f"DAY#{DAY}")
+    assert summary is not None
+    assert track is not None
+    assert summary["genres"] == 1
+    assert (track["track_name"], track["artists"]) == ("n" * 8192, "é" * 8192)
+    assert lake.item("GENRE#" + "g" * 2042, f"TOP_TRACKS#{DAY}") is not None
+
+
+def test_a_day_of_tracks_without_genre_has_a_summary_and_no_top_genres(lake: Lake) -> None:
+    rows = [Row("u1", "t1", genres=())]
+    lake.publish(FIRST, lake.curate(FIRST, rows))
+    assert [item["sk"] for item in lake.items()] == ["SUMMARY", f"DAY#{DAY}"]
+    assert lake.items() == expected(rows)
+
+
+def test_a_batch_without_rows_writes_nothing_and_reports_zeros(lake: Lake) -> None:
+    report = lake.publish(FIRST, [])
+    assert [report[key] for key in ("groupsComputed", "itemsWritten", "itemsUnchanged", "itemsRemoved")] == [0, 0, 0, 0]
+    assert lake.items() == []
+
+
+def test_a_day_that_is_named_but_never_had_rows_is_no_trouble(lake: Lake) -> None:
+    report = lake.publish(FIRST, [DAY])
+    assert [report[key] for key in ("itemsWritten", "itemsUnchanged", "itemsRemoved")] == [0, 0, 0]
+    assert lake.items() == []
+
+
+def test_markers_and_unfinished_files_are_no_data(lake: Lake) -> None:
+    rows = [Row("u1", "t1")]
+    days = lake.curate(FIRST, rows)
+    prefix = layout.key("listensDay", date=DAY)
+    for name in ("_temporary/0/part-0.parquet", f"batch_id={FIRST}/.part-1.parquet", f"batch_id={SECOND}_$folder$", ""):
+        lake.s3.put_object(Bucket=lake.bucket, Key=f"{prefix}{name}", Body=b"not Parquet")
+    lake.publish(FIRST, days)
+    assert lake.items() == expected(rows)
+
+
+def test_a_day_of_more_than_a_thousand_files_is_read_whole(lake: Lake) -> None:
+    days = lake.curate(FIRST, [Row("u1", "t1")])
+    (key,) = (key for key in lake.keys(layout.key("listens")) if key.endswith(".parquet"))
+    content = lake.s3.get_object(Bucket=lake.bucket, Key=key)["Body"].read()
+    prefix = layout.key("listensBatch", date=DAY, batchId=SECOND)
+    for number in range(1049):
+        lake.s3.put_object(Bucket=lake.bucket, Key=f"{prefix}part-{number}.parquet", Body=content)
+    lake.publish(FIRST, days)
+    summary = lake.item(f"DAY#{DAY}", "SUMMARY")
+    assert summary is not None
+    assert (summary["listens"], summary["unique_listeners"]) == (1050, 1)
+
+
+def test_many_days_are_taken_in_parts_that_fit_the_memory(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [Row("u1", f"t{n}", f"2024-06-{n:02d} 10:00:00") for n in range(1, 8)]
+    days = lake.curate(FIRST, rows)
+    monkeypatch.setattr(publish_duckdb, "BYTES_TOGETHER", 5_000)
+    lake.publish(FIRST, days)
+    assert "part 2 of" in capsys.readouterr().out
+    assert lake.items() == expected(rows)
+
+
+def machine(lake: Lake, tmp_path: Path, **limits: int) -> Any:
+    return publish_duckdb.Machine(
+        **{"memory_bytes": 2**30, "disk_bytes": 2**30, "threads": 1, **limits}, folder=str(tmp_path)
+    )
+
+
+@pytest.mark.parametrize("limits", [{"memory_bytes": 1000, "disk_bytes": 30_000}, {"disk_bytes": 1000}])
+def test_a_day_beyond_the_machine_stops_early_and_names_the_setting(
+    lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limits: dict[str, int]
+) -> None:
+    days = lake.curate(FIRST, [Row(f"user{n}", f"track{n}") for n in range(500)])
+    small = machine(lake, tmp_path, **limits)
+    monkeypatch.setattr(publish_duckdb.Machine, "here", lambda: small)
+    with pytest.raises(
+        PublishError, match=r"2024-06-25 holds .* MB of Parquet, beyond this machine .*publishEngine: spark"
+    ):
+        lake.publish(FIRST, days)
+    assert lake.items() == []
+
+
+def test_memory_that_runs_out_all_the_same_names_the_setting(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    def run_out(*_: object) -> None:
+        raise duckdb.OutOfMemoryException("Out of Memory Error: failed to allocate")
+
+    days = lake.curate(FIRST, [Row("u1", "t1")])
+    monkeypatch.setattr(publish_duckdb, "prepare", run_out)
+    with pytest.raises(PublishError, match="publishEngine: spark"):
+        lake.publish(FIRST, days)
+
+
+def test_a_stale_or_absent_transform_report_is_refused(lake: Lake) -> None:
+    key = layout.key("transformReport", batchId=FIRST)
+    with pytest.raises(PublishError, match="does not exist"):
+        lake.run_job(FIRST, "wr_new")
+    put_json(lake.s3, lake.bucket, key, {"batchId": FIRST, "workflowRunId": "wr_old", "days": [DAY]})
+    with pytest.raises(PublishError, match="written by workflow run wr_old, not by wr_new"):
+        lake.run_job(FIRST, "wr_new")
+    put_json(lake.s3, lake.bucket, key, {"batchId": SECOND, "workflowRunId": "wr_new", "days": [DAY]})
+    with pytest.raises(PublishError, match=f"of batch {SECOND}"):
+        lake.run_job(FIRST, "wr_new")
+    for days in (None, "2024-06-25", ["2024-6-25"], [20240625]):
+        put_json(lake.s3, lake.bucket, key, {"batchId": FIRST, "workflowRunId": "wr_new", "days": days})
+        with pytest.raises(PublishError, match="list of dates"):
+            lake.run_job(FIRST, "wr_new")
+    assert lake.keys(layout.key("publishReport", batchId=FIRST)) == []
+
+
+def test_replaced_rows_of_a_day_that_is_not_published_are_an_error(lake: Lake) -> None:
+    lake.replaced(FIRST, [Row("u1", "t1", f"{NEXT_DAY} 10:00:00")])
+    with pytest.raises(PublishError, match=NEXT_DAY):
+        lake.publish(FIRST, lake.curate(FIRST, [Row("u1", "t1")]))
+
+
+def test_a_failure_ends_in_a_traceback_one_line_and_a_code_above_zero(
+    endpoint: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [
+        "--bucket",
+        "no-such-bucket",
+        "--metrics-table",
+        "m",
+        "--WORKFLOW_NAME",
+        "w",
+        "--WORKFLOW_RUN_ID",
+        "wr_1",
+    ]
+    monkeypatch.setattr(sys, "argv", ["publish.py", *arguments])
+    monkeypatch.setattr("music_streams.batch.batch_id_of_run", lambda *_: FIRST)
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(Path(oracle.__file__).parents[1] / "glue-scripts" / "publish.py"), run_name="__main__")
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert ended.value.code == 1
+    assert lines[0].startswith("Traceback")
+    assert lines[-1].startswith("ERROR: ")
+    assert "NoSuchBucket" in lines[-1]
+
+
+# The real data is not part of the repository.
+if DATA.is_dir():
+
+    def test_the_real_data_in_two_batches_gives_the_metrics_from_scratch(lake: Lake) -> None:
+        truth = oracle.truth(DATA)
+        songs = oracle.read_songs(DATA / "reference")
+        rows = []
+        for user_id, track_id, time in sorted(truth.listens):
+            song = songs.get(track_id) or oracle.Song(None, None, 0, [])
+            names = (song.track_name, song.artists, song.duration_ms, tuple(song.genres))
+            rows.append(Row(user_id, track_id, time.strftime("%Y-%m-%d %H:%M:%S"), *names))
+        lake.publish(FIRST, lake.curate(FIRST, rows[::2]))
+        lake.publish(SECOND, lake.curate(SECOND, rows[1::2]))
+        assert lake.items() == truth.items
