@@ -65,6 +65,7 @@ export async function startCloud({ root, port, log, stop }: CloudOptions): Promi
       workDir: path.join(workDir, "glue"),
       // Kept from one start to the next: what a job asks for is installed once.
       modulesDir: path.join(root, ".local", "modules"),
+      classArchiveDir: path.join(root, ".local", "classes"),
       ...toolchain,
     });
     closers.push(() => glue.close());

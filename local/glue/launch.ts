@@ -5,6 +5,7 @@ import { finished } from "node:stream/promises";
 import type { CloudWatchLogsClient } from "@aws-sdk/client-cloudwatch-logs";
 import type { Job } from "@aws-sdk/client-glue";
 import { type Arguments, argv, type RunFacts, resolvedArguments, sparkSettings } from "./arguments";
+import { archivedRun } from "./class-archive";
 import { jobEnvironment } from "./environment";
 import { failureMessage, Tail } from "./failure";
 import { LogStream } from "./logs";
@@ -65,8 +66,10 @@ export class Launcher {
     };
     try {
       await mkdir(join(folder, "tmp"), { recursive: true });
-      const command = await this.command(work, folder, signal);
+      const archived = archivedRun(this.options, folder);
+      const command = await this.command(work, folder, archived.javaOptions, signal);
       const exit = await runCommand(command, signal, write, onStarted);
+      if (succeeded(exit)) await archived.keep();
       return succeeded(exit)
         ? undefined
         : failureMessage(exit, tail, work.job.Command?.Name === "glueetl" ? "stdout" : "stderr");
@@ -81,7 +84,12 @@ export class Launcher {
     }
   }
 
-  private async command(work: Work, folder: string, signal: AbortSignal): Promise<Command> {
+  private async command(
+    work: Work,
+    folder: string,
+    javaOptions: readonly string[],
+    signal: AbortSignal,
+  ): Promise<Command> {
     const { job, facts } = work;
     const args = resolvedArguments(job, work.arguments);
     const kind = job.Command?.Name;
@@ -106,7 +114,7 @@ export class Launcher {
     const settings = sparkSettings(args["--conf"]);
     return sparkCommand(
       this.options,
-      { name: job.Name!, script, argv: list, pythonPath, extraJars, settings, folder },
+      { name: job.Name!, script, argv: list, pythonPath, extraJars, settings, javaOptions, folder },
       env,
     );
   }

@@ -13,6 +13,8 @@ export interface SparkJob {
   readonly pythonPath: readonly string[];
   readonly extraJars: readonly string[];
   readonly settings: readonly (readonly [string, string])[];
+  /** Java's options beyond those of every job. */
+  readonly javaOptions: readonly string[];
   /** Folder of the run: working directory, Spark's scratch space, warehouse. */
   readonly folder: string;
 }
@@ -25,7 +27,7 @@ export async function sparkCommand(options: LocalGlueOptions, job: SparkJob, env
   const home = sparkHome(options.sparkSubmit);
   const logging = join(options.workDir, "log4j2.properties");
   await writeFile(logging, LOGGING);
-  const java = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dfile.encoding=UTF-8"];
+  const java = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dfile.encoding=UTF-8", ...job.javaOptions];
   const quoted = [...java, `-Djava.io.tmpdir=${job.folder}/tmp`, `-Dlog4j2.configurationFile=${logging}`];
   const settings: (readonly [string, string])[] = [
     ...speed,

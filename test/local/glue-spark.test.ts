@@ -1,6 +1,9 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { BatchStopJobRunCommand, StartJobRunCommand } from "@aws-sdk/client-glue";
 import { ListObjectsV2Command } from "@aws-sdk/client-s3";
@@ -31,10 +34,15 @@ print("FOUND " + json.dumps({
 describe("Spark jobs of the local Glue", function () {
   this.timeout(120_000);
   let cloud: GlueCloud;
+  let archives: string;
   before(async () => {
-    cloud = await startGlueCloud();
+    archives = await mkdtemp(join(tmpdir(), "music-streams-classes-"));
+    cloud = await startGlueCloud({ classArchiveDir: archives });
   });
-  after(() => cloud.close());
+  after(async () => {
+    await cloud.close();
+    await rm(archives, { recursive: true, force: true });
+  });
 
   it("a Spark job reads and writes S3, with its arguments, Python files and settings", async () => {
     await put(cloud, "in/songs.csv", "track\nü 1\nb\nb\n");
@@ -70,18 +78,23 @@ describe("Spark jobs of the local Glue", function () {
     assert.deepEqual([run.LogGroupName, run.MaxCapacity, run.WorkerType], ["/aws-glue/jobs", 2, "G.1X"]);
     const written = await cloud.s3.send(new ListObjectsV2Command({ Bucket: BUCKET, Prefix: "out/" }));
     assert.ok(written.Contents!.some((object) => object.Key!.endsWith(".parquet")));
+    assert.equal(readdirSync(archives).filter((name) => name.endsWith(".jsa")).length, 1);
   });
 
   it("a Spark job that fails says why, without Java's stack", async () => {
     const script = `
 from pyspark.sql import SparkSession
-SparkSession.builder.getOrCreate().read.parquet("s3://${BUCKET}/nothing/").count()
+spark = SparkSession.builder.getOrCreate()
+print(spark._jvm.java.lang.management.ManagementFactory.getRuntimeMXBean().getInputArguments())
+spark.read.parquet("s3://${BUCKET}/nothing/").count()
 `;
     await createJob(cloud, "unspark", script, { Command: { Name: "glueetl" } });
     const run = await runJob(cloud, "unspark");
     assert.equal(run.JobRunState, "FAILED");
     assert.match(run.ErrorMessage!, /PATH_NOT_FOUND.*s3:\/\/glue-tests\/nothing/);
     assert.doesNotMatch(run.ErrorMessage!, /\tat |WARN/);
+    // The job before this one left its classes behind.
+    assert.match(readFileSync(cloud.local.logFile(run.Id!), "utf8"), /-XX:SharedArchiveFile=.*\.jsa/);
   });
 
   it("a stopped Spark job leaves no process", async () => {
