@@ -178,6 +178,8 @@ exec "${java}" ${trust}"$@"
     await writeFile(path.join(home, "bin", "java"), wrapper);
     await chmod(path.join(home, "bin", "java"), 0o755);
     await chmod(java, 0o755);
+    // Without the archive of Java's own classes, which the wheel leaves out, Spark's classes can't be archived either.
+    await step(site, "java-classes", java, ["-Xshare:dump"], "Install Java 17 or newer, then try again.");
   });
   return home;
 }
