@@ -1,0 +1,120 @@
+"""Curated rows in the bucket: what other batches wrote, what this one wrote, and a writing that survives crashes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from music_streams import layout, store
+from music_streams.batch import get_json, put_json
+
+KEY_SCHEMA = "user_id STRING, track_id STRING, listen_time TIMESTAMP"
+LARGEST_FILE_BYTES = 128 * 1024**2
+# What a row takes besides its two ids, before compression: times, numbers, and names that a dictionary holds once.
+ROW_BYTES = 40
+COMMIT = {
+    # Version 1 renames every file twice, and on S3 a rename is a copy.
+    "mapreduce.fileoutputcommitter.algorithm.version": "2",
+    "mapreduce.fileoutputcommitter.marksuccessfuljobs": "false",
+    "mapreduce.fileoutputcommitter.cleanup-failures.ignored": "true",
+}
+REJECTED_FILE_ROWS = 500_000
+
+
+class Curated:
+    """The curated listens of one batch, and those of the others on the same days."""
+
+    def __init__(self, spark: SparkSession, s3: Any, bucket: str, batch_id: str) -> None:
+        """`s3` for lists and deletes, Spark for what is in the files."""
+        self.spark, self.s3, self.bucket, self.batch_id = spark, s3, bucket, batch_id
+
+    def known(self, days: Sequence[str]) -> DataFrame | None:
+        """Keys of listens that other batches wrote on these days; None when there are none. Lists these days only."""
+        own = f"/batch_id={self.batch_id}/"
+        files = store.in_parallel(lambda day: self._parquet(layout.key("listensDay", date=day)), days)
+        paths = [self._url(key) for of_day in files for key in of_day if own not in key]
+        return self.spark.read.schema(KEY_SCHEMA).parquet(*paths) if paths else None
+
+    def earlier_days(self) -> list[str]:
+        """Days that an earlier attempt of this batch may have written to."""
+        document = get_json(self.s3, self.bucket, layout.key("touched", batchId=self.batch_id)) or {}
+        return [str(day) for day in document.get("days", [])]
+
+    def remember_replaced(self, days: Sequence[str]) -> None:
+        """Records the groups of this batch's earlier rows, which publish must visit although the rows are gone."""
+        keys = store.in_parallel(lambda day: self._parquet(self._own(day)), days)
+        paths = [self._url(key) for of_day in keys for key in of_day]
+        if not paths:
+            return
+        # The columns of the path come from it; the base says where the path begins to hold columns.
+        rows = self.spark.read.option("basePath", self._url(layout.key("listens"))).parquet(*paths)
+        groups = rows.select(F.to_date("listen_date").alias("listen_date"), "track_id", "genres").distinct()
+        target = self._url(layout.key("replaced", batchId=self.batch_id))
+        groups.coalesce(1).write.mode("append").options(**COMMIT).option("compression", "zstd").parquet(target)
+
+    def replace(self, rows: DataFrame, days: Sequence[str], rows_by_day: dict[str, int], row_bytes: float) -> list[str]:
+        """Makes `rows` all that this batch has in curated; returns the days that it ever touched.
+
+        The order lets a crash happen anywhere: days are named before they are written, groups before they are removed.
+        """
+        earlier = self.earlier_days()
+        touched = sorted({*earlier, *days})
+        self.remember_replaced(earlier)
+        if touched:
+            put_json(self.s3, self.bucket, layout.key("touched", batchId=self.batch_id), {"days": touched})
+        store.in_parallel(lambda day: store.delete_below(self.s3, self.bucket, self._own(day)), earlier)
+        self.clean()
+        if rows_by_day:
+            self._write(rows, rows_by_day, row_bytes)
+            self.clean()
+        return touched
+
+    def replace_rejected(self, rows: DataFrame, count: int) -> None:
+        """Makes `rows` (key, reason, raw) all that this batch has in quarantine/rows."""
+        prefix = layout.key("quarantinedRows", batchId=self.batch_id)
+        store.delete_below(self.s3, self.bucket, prefix)
+        if count:
+            files = rows.coalesce(-(-count // REJECTED_FILE_ROWS))
+            files.write.mode("append").options(**COMMIT).option("ignoreNullFields", False).json(self._url(prefix))
+            self._remove_marker(prefix)
+
+    def clean(self) -> None:
+        """Removes what a writer that was cut short, here or in an earlier run, left below curated."""
+        listens = layout.key("listens")
+        store.delete_below(self.s3, self.bucket, f"{listens}_temporary/")
+        self._remove_marker(listens)
+
+    def _write(self, rows: DataFrame, rows_by_day: dict[str, int], row_bytes: float) -> None:
+        per_file = max(1, int(LARGEST_FILE_BYTES / (row_bytes + ROW_BYTES)))
+        total = sum(rows_by_day.values())
+        if total <= per_file:
+            placed = rows.repartition(min(len(rows_by_day), 32), "listen_date")
+        else:
+            placed = rows.repartitionByRange(-(-total // per_file), "listen_date", "track_id")
+        ordered = placed.withColumn("batch_id", F.lit(self.batch_id)).sortWithinPartitions(
+            "listen_date", "batch_id", "track_id", "listen_time", "user_id"
+        )
+        writer = ordered.write.mode("append").partitionBy("listen_date", "batch_id").options(**COMMIT)
+        writer.option("compression", "zstd").option("maxRecordsPerFile", per_file).parquet(
+            self._url(layout.key("listens"))
+        )
+        day_and_own = ("listensDay", "listensBatch")
+        markers = [layout.key(name, date=day, batchId=self.batch_id) for day in rows_by_day for name in day_and_own]
+        store.in_parallel(self._remove_marker, markers)
+
+    def _remove_marker(self, prefix: str) -> None:
+        # S3A marks folders by empty objects.
+        self.s3.delete_object(Bucket=self.bucket, Key=prefix)
+
+    def _own(self, day: str) -> str:
+        return layout.key("listensBatch", date=day, batchId=self.batch_id)
+
+    def _parquet(self, prefix: str) -> list[str]:
+        names = [file.key for file in store.objects(self.s3, self.bucket, prefix)]
+        return [key for key in names if key.endswith(".parquet") and not key.rsplit("/", 1)[1].startswith(("_", "."))]
+
+    def _url(self, key: str) -> str:
+        return f"s3://{self.bucket}/{key}"

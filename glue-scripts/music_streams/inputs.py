@@ -1,0 +1,255 @@
+"""What a CSV object holds, before Spark sees it: text or gzip, where the columns are, or why it is no table."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import urllib3.exceptions
+from botocore.exceptions import ClientError, ReadTimeoutError, ResponseStreamingError
+
+from music_streams.batch import ManifestFile
+from music_streams.store import ChangedError, raise_changed
+
+HEAD_BYTES = 64 * 1024
+# No header is longer than this: a quote that is never closed would have the driver read a whole file.
+LONGEST_HEADER = 32 * 1024**2
+# Up to this size a gzip is read to its end here, so that all bad ones are found at once; beyond, Spark finds them.
+CHECKED_GZIP_BYTES = 64 * 1024**2
+CHUNK_BYTES = 1024**2
+STREAM_ATTEMPTS = 4
+
+GZIP = b"\x1f\x8b"
+UNICODE_BOMS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)
+# What is at times given a wrong name: zip and Excel, Parquet, ORC, Avro, bzip2, xz, zstd, 7z,
+# then PDF, gzip in gzip, SQLite, PNG, JPEG.
+MAGIC = (
+    b"PK\x03\x04",
+    b"PK\x05\x06",
+    b"PAR1",
+    b"ORC",
+    b"Obj\x01",
+    b"BZh",
+    b"\xfd7zXZ",
+    b"\x28\xb5\x2f\xfd",
+    b"7z\xbc\xaf",
+)
+MORE_MAGIC = (b"%PDF", GZIP, b"SQLite format 3", b"\x89PNG", b"\xff\xd8\xff")
+
+
+@dataclass(frozen=True)
+class Table:
+    """A readable file.
+
+    `columns`: names, trimmed and in lower case, by position. `line_end`: "\\n" or "\\r". `skip`: bytes of text before
+    the header that Spark would take for it.
+    """
+
+    file: ManifestFile
+    gzip: bool
+    columns: tuple[str, ...]
+    line_end: str
+    skip: int
+
+
+@dataclass(frozen=True)
+class NoTable:
+    """A file to put into quarantine: `reason` is one of the contract's, `detail` is for a person."""
+
+    file: ManifestFile
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class Changed:
+    """A file that is no longer the one that was claimed."""
+
+    file: ManifestFile
+
+
+class NoTableError(Exception):
+    """Arguments: reason, detail."""
+
+
+@dataclass(frozen=True)
+class Head:
+    """The beginning of a file's text, or all of it (`whole`)."""
+
+    content: bytes
+    whole: bool
+
+
+def examine(s3: Any, bucket: str, file: ManifestFile, required: Sequence[str]) -> Table | NoTable | Changed:
+    """Decides what a file is by its beginning (a gzip: by all of it). Never raises for what a file may hold."""
+    try:
+        size = HEAD_BYTES
+        start = fetch(s3, bucket, file, size)
+        gzip = start.startswith(GZIP)
+        head = Head(start, file.size <= size)
+        if gzip:
+            pieces = [start] if head.whole else chunks(s3, bucket, file)
+            head = head_of(inflate(pieces), size, to_the_end=file.size <= CHECKED_GZIP_BYTES)
+        while True:
+            refuse_binary(head)
+            header = header_of(head)
+            if header is not None:
+                break
+            size *= 8
+            if size > LONGEST_HEADER:
+                raise NoTableError("unreadable", f"the header is longer than {LONGEST_HEADER} bytes")
+            pieces = chunks(s3, bucket, file)
+            head = head_of(inflate(pieces) if gzip else pieces, size, to_the_end=False)
+        columns, line_end = header
+        require_columns(columns, required, head)
+        return Table(file, gzip, columns, line_end, before_header(head.content))
+    except NoTableError as error:
+        return NoTable(file, error.args[0], error.args[1])
+    except ChangedError:
+        return Changed(file)
+
+
+def is_sound_gzip(s3: Any, bucket: str, file: ManifestFile) -> bool:
+    """Whether a gzip of any size can be read to its end."""
+    try:
+        for _ in inflate(chunks(s3, bucket, file)):
+            pass
+    except NoTableError:
+        return False
+    return True
+
+
+def head_of(pieces: Iterable[bytes], size: int, to_the_end: bool) -> Head:
+    """The first `size` bytes of a text; the rest is read, and dropped, only if it must be `to_the_end`."""
+    content, length = [], 0
+    for piece in pieces:
+        if length <= size:
+            content.append(piece)
+            length += len(piece)
+        elif not to_the_end:
+            break
+    return Head(b"".join(content)[:size], length <= size)
+
+
+def fetch(s3: Any, bucket: str, file: ManifestFile, size: int) -> bytes:
+    """The first bytes of an object, fewer if it is shorter. Raises ChangedError."""
+    # A range of an empty object is an error (416).
+    ranged = {"Range": f"bytes=0-{size - 1}"} if file.size > size else {}
+    for attempt in range(1, STREAM_ATTEMPTS + 1):
+        try:
+            body = s3.get_object(Bucket=bucket, Key=file.key, IfMatch=file.etag, **ranged)["Body"]
+            content: bytes = body.read()
+            return content[:size]
+        except ClientError as error:
+            raise_changed(error)
+        except BROKEN_STREAM:
+            # The SDK repeats a request, but not a body that broke off.
+            if attempt == STREAM_ATTEMPTS:
+                raise
+    raise AssertionError("unreachable")
+
+
+BROKEN_STREAM = (ReadTimeoutError, ResponseStreamingError, urllib3.exceptions.HTTPError, ConnectionError)
+
+
+def chunks(s3: Any, bucket: str, file: ManifestFile) -> Iterator[bytes]:
+    """An object's bytes; goes on where it broke off. Raises ChangedError."""
+    at, failures = 0, 0
+    while at < file.size:
+        try:
+            ranged = {"Range": f"bytes={at}-"} if at else {}
+            body = s3.get_object(Bucket=bucket, Key=file.key, IfMatch=file.etag, **ranged)["Body"]
+            while chunk := body.read(CHUNK_BYTES):
+                at += len(chunk)
+                yield chunk
+            return
+        except ClientError as error:
+            raise_changed(error)
+        except BROKEN_STREAM:
+            failures += 1
+            if failures == STREAM_ATTEMPTS:
+                raise
+
+
+def inflate(compressed: Iterable[bytes]) -> Iterator[bytes]:
+    """The content of a gzip of any number of members, in pieces of 1 MB or less. Raises NoTableError for a bad one."""
+    member = zlib.decompressobj(wbits=31)
+    fresh = True
+    try:
+        for chunk in compressed:
+            rest = chunk
+            while rest:
+                if member.eof:
+                    member, fresh = zlib.decompressobj(wbits=31), True
+                piece = member.decompress(rest, CHUNK_BYTES)
+                fresh = False
+                if piece:
+                    yield piece
+                rest = member.unused_data if member.eof else member.unconsumed_tail
+            # What the output limit held back comes without further input.
+            while not member.eof and (piece := member.decompress(b"", CHUNK_BYTES)):
+                yield piece
+    except zlib.error as error:
+        raise NoTableError("unreadable", f"corrupt gzip: {error}") from error
+    if fresh or not member.eof:
+        raise NoTableError("unreadable", "the gzip is cut: it ends before its content does")
+
+
+def refuse_binary(head: Head) -> None:
+    """Raises NoTableError for what is empty, or surely no UTF-8 text."""
+    content = head.content
+    if content.startswith(UNICODE_BOMS):
+        raise NoTableError("not_text", "UTF-16 or UTF-32; UTF-8 is expected")
+    if head.whole and not content.removeprefix(codecs.BOM_UTF8).strip():
+        raise NoTableError("empty_file", "the file holds nothing")
+    if b"\0" in content:
+        raise NoTableError("not_text", "the file holds NUL bytes")
+
+
+def header_of(head: Head) -> tuple[tuple[str, ...], str] | None:
+    """The header's names and what ends its line; None when the head doesn't hold all of the header."""
+    text = head.content.decode("utf-8", errors="replace").removeprefix("\ufeff")
+    lines = list(io.StringIO(text, newline=""))
+    taken: list[str] = []
+
+    def feed() -> Iterator[str]:
+        for line in lines:
+            taken.append(line)
+            yield line
+        taken.append("")
+
+    csv.field_size_limit(LONGEST_HEADER)
+    record = next((row for row in csv.reader(feed()) if row), None)
+    # The reader asks for a line beyond the last one only within quotes, or when all lines are empty.
+    ran_out = bool(taken) and taken[-1] == ""
+    if not head.whole and (ran_out or len(taken) == len(lines)):
+        return None
+    if record is None or ran_out:
+        raise NoTableError("unreadable", "a quoted field of the header has no end")
+    names = tuple(name.strip().lower() for name in record)
+    return names, "\r" if taken[-1].endswith("\r") else "\n"
+
+
+def before_header(content: bytes) -> int:
+    """How many bytes must go so that Spark finds the header: it takes a "\\r" or a BOM on a line of its own for one."""
+    skip = len(content) - len(content.removeprefix(codecs.BOM_UTF8).lstrip(b"\r\n"))
+    before = content[:skip]
+    return skip if b"\r" in before or (b"\n" in before and before.startswith(codecs.BOM_UTF8)) else 0
+
+
+def require_columns(columns: Sequence[str], required: Sequence[str], head: Head) -> None:
+    """Raises NoTableError unless each required column is there once."""
+    twice = [name for name in required if columns.count(name) > 1]
+    if twice:
+        raise NoTableError("duplicate_columns", f"more than one column {', '.join(twice)}")
+    missing = [name for name in required if name not in columns]
+    if missing:
+        if head.content.startswith(MAGIC + MORE_MAGIC):
+            raise NoTableError("not_text", "a binary format, not CSV")
+        found = ", ".join(columns)
+        raise NoTableError("missing_columns", f"no column {', '.join(missing)}; the first line is: {found[:200]}")

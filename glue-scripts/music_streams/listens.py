@@ -1,0 +1,123 @@
+"""From rows of text to listens: the rules of a row, each listen once, enriched by what the reference data knows."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+COLUMNS = ("user_id", "track_id", "listen_time")
+LISTEN_KEY = ["user_id", "track_id", "listen_time"]
+
+ID = r"\A[A-Za-z0-9][A-Za-z0-9._:-]{0,127}\z"
+# All that Unicode calls white space, and the four separators that only Python does.
+BLANK = r"(?U)\A[\s\x1c-\x1f]*\z"
+EARLIEST = datetime(2000, 1, 1, tzinfo=timezone.utc)
+LATEST_AFTER_CLAIM = timedelta(days=1)
+
+PLAIN_TIME = r"\A(?!0000)[0-9]{4}-[0-9]{2}-[0-9]{2}[ T](?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]\z"
+ZONE = r"(Z|[+-](?:[01][0-9]|2[0-3])(?::?[0-5][0-9])?)?"
+ISO_TIME = (
+    r"\A((?!0000)[0-9]{4}-[0-9]{2}-[0-9]{2})[ T]((?:[01][0-9]|2[0-3]):[0-5][0-9])"
+    r"(?::([0-5][0-9])(?:[.,]([0-9]{1,9}))?)?" + ZONE + r"\z"
+)
+BASIC_TIME = r"\A[0-9]{8}T[0-9]{4}(?:[0-9]{2}(?:[.,][0-9]{1,9})?)?(?:Z|[+-][0-9]{2}(?::?[0-9]{2})?)?\z"
+
+
+def checked(rows: DataFrame, claimed_at: datetime) -> DataFrame:
+    """Rows with `reason`, the first rule that they break (null: a listen), and listen_time as a timestamp, listen_date.
+
+    Needs file, raw, problem, inexact, width_ok and the three columns as text. `raw` is kept for broken rows only.
+    """
+    ids = rows.withColumn("instant", instant("listen_time"))
+    earliest, latest = _literal(EARLIEST), _literal(claimed_at + LATEST_AFTER_CLAIM)
+    reason = (
+        F.when(~F.col("width_ok"), "malformed_row")
+        .when(F.rlike("user_id", F.lit(BLANK)), "missing_user_id")
+        .when(F.rlike("track_id", F.lit(BLANK)), "missing_track_id")
+        .when(~(F.rlike("user_id", F.lit(ID)) & F.rlike("track_id", F.lit(ID))), "bad_id")
+        .when(F.col("instant").isNull(), "bad_listen_time")
+        .when(~F.col("instant").between(earliest, latest), "out_of_range_listen_time")
+    )
+    judged = ids.select("file", "problem", "inexact", "user_id", "track_id", "instant", "raw", reason.alias("reason"))
+    good = F.col("reason").isNull()
+    return judged.select(
+        "file",
+        "problem",
+        "inexact",
+        "reason",
+        F.when(~good, F.col("raw")).alias("raw"),
+        F.when(good, F.col("user_id")).alias("user_id"),
+        F.when(good, F.col("track_id")).alias("track_id"),
+        F.when(good, F.col("instant")).alias("listen_time"),
+        F.when(good, F.to_date("instant")).alias("listen_date"),
+    )
+
+
+def instant(column: str) -> Column:
+    """The time that a text names, in UTC and microseconds; null when it names none.
+
+    `yyyy-MM-dd HH:mm:ss`, or ISO 8601 in its extended or basic format with a time of day; no zone means UTC.
+    """
+    text = F.col(column)
+    basic = F.regexp_replace(
+        text, r"\A([0-9]{4})([0-9]{2})([0-9]{2})T([0-9]{2})([0-9]{2})([0-9]{2})?", r"$1-$2-$3T$4:$5:$6"
+    )
+    # Without seconds a colon is left over.
+    extended = F.regexp_replace(basic, r"\A([0-9-]{10}T[0-9]{2}:[0-9]{2}):(?![0-9])", "$1")
+    return (
+        F.when(F.rlike(text, F.lit(PLAIN_TIME)), text.try_cast("timestamp"))
+        .when(F.rlike(text, F.lit(ISO_TIME)), _iso_instant(text))
+        .when(F.rlike(text, F.lit(BASIC_TIME)) & F.rlike(extended, F.lit(ISO_TIME)), _iso_instant(extended))
+    )
+
+
+def _iso_instant(text: Column) -> Column:
+    def part(group: int) -> Column:
+        return F.regexp_extract(text, ISO_TIME, group)
+
+    second = F.when(part(3) == "", F.lit("00")).otherwise(part(3))
+    local = F.concat(part(1), F.lit(" "), part(2), F.lit(":"), second).try_cast("timestamp")
+    microseconds = F.rpad(part(4), 6, "0").substr(1, 6).cast("bigint")
+    zone = F.rpad(F.regexp_replace(part(5), "[Z:]", ""), 5, "0")
+    minutes = zone.substr(2, 2).cast("bigint") * 60 + zone.substr(4, 2).cast("bigint")
+    ahead = F.when(F.startswith(zone, F.lit("-")), -minutes).otherwise(minutes)
+    # By arithmetic: Spark's own zones end at 18 hours, and years 0001 and 9999 must be out of range, not an error.
+    return F.timestamp_micros(F.unix_micros(local) + microseconds - ahead * 60_000_000)
+
+
+def distinct_listens(rows: DataFrame, known: DataFrame | None) -> DataFrame:
+    """Listens not seen before, with the first file that brought each; `known`: other batches' rows of the same days."""
+    # Producers resend a file when an upload times out, so the same listen comes twice, often in another batch.
+    once = rows.groupBy(*LISTEN_KEY, "listen_date").agg(F.min("file").alias("file"))
+    return once if known is None else once.join(known.select(*LISTEN_KEY), on=LISTEN_KEY, how="left_anti")
+
+
+def enriched(listens: DataFrame, tracks: DataFrame, users: DataFrame) -> DataFrame:
+    """Curated rows with `known_track` and `known_user`. `tracks` has one row a track, `users` one a user."""
+    joined = listens.join(tracks, on="track_id", how="left").join(users, on="user_id", how="left")
+    return joined.select(
+        "file",
+        "listen_date",
+        "user_id",
+        "track_id",
+        "listen_time",
+        "track_name",
+        "artists",
+        "album_name",
+        "popularity",
+        "duration_ms",
+        F.coalesce("genres", F.array().cast("array<string>")).alias("genres"),
+        "user_country",
+        "user_age",
+        F.coalesce("known_track", F.lit(False)).alias("known_track"),
+        F.coalesce("known_user", F.lit(False)).alias("known_user"),
+    )
+
+
+def _literal(moment: datetime) -> Column:
+    since = moment - datetime(1970, 1, 1, tzinfo=timezone.utc)
+    return F.timestamp_micros(
+        F.lit((since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds).cast("bigint")
+    )

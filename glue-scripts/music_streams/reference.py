@@ -1,0 +1,79 @@
+"""The dimension data: one row a track, one row a user, from CSV files that may hold rows that can't be read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from music_streams import layout, store
+from music_streams.batch import BatchError, ManifestFile
+from music_streams.staging import Staging, stage
+
+SONG_KEYS = ("track_id", "track_genre")
+SONG_COLUMNS = (*SONG_KEYS, "artists", "album_name", "track_name", "popularity", "duration_ms")
+USER_KEYS = ("user_id",)
+USER_COLUMNS = (*USER_KEYS, "user_age", "user_country")
+
+
+def stage_reference(s3: Any, bucket: str, folder: str, name: str, required: tuple[str, ...]) -> Staging:
+    """Copies of the files of a data set, `users` or `songs`. Raises BatchError when there is none that can be used."""
+    files = reference_files(s3, bucket, name)
+    staging = stage(s3, bucket, f"{folder}{name}/", files, required)
+    if staging.changed:
+        raise BatchError(f"reference data changed while it was read: {staging.changed[0].key}; run again")
+    require_usable(staging, name)
+    return staging
+
+
+def reference_files(s3: Any, bucket: str, name: str) -> list[ManifestFile]:
+    """The CSV files of a data set, in the order of their keys. Raises BatchError when there is none."""
+    prefix = layout.key(name)
+    files = [file for file in store.objects(s3, bucket, prefix) if file.key.lower().endswith((".csv", ".csv.gz"))]
+    if not files:
+        raise BatchError(
+            f"no reference data: s3://{bucket}/{prefix} holds no .csv or .csv.gz file; put the {name} data set there"
+        )
+    return files
+
+
+def require_usable(staging: Staging, name: str) -> None:
+    """Raises BatchError when no file of the data set is left."""
+    if not staging.tables:
+        reasons = "; ".join(f"{bad.file.key}: {bad.reason} ({bad.detail})" for bad in staging.no_tables[:3])
+        raise BatchError(f"no usable reference data for {name}: {reasons}")
+
+
+def usable(key: str) -> Column:
+    """Whether a reference row can be read: as many fields as its header, and a key."""
+    return F.col("width_ok") & (F.col(key) != "")
+
+
+def tracks_of(songs: DataFrame) -> DataFrame:
+    """One row a track: genres (sorted, distinct), the rest from its first row by (track_genre, file, row); known_track.
+
+    The data has one row per track and genre: a plain join would count a listen once for each.
+    """
+    details = [_text("artists"), _text("album_name"), _text("track_name"), _whole("popularity"), _whole("duration_ms")]
+    grouped = songs.groupBy("track_id").agg(
+        F.min_by(F.struct(*details), F.struct(F.coalesce("track_genre", F.lit("")), "file", "row")).alias("first"),
+        F.array_sort(F.collect_set(_text("track_genre"))).alias("genres"),
+    )
+    return grouped.select("track_id", "first.*", "genres", F.lit(True).alias("known_track"))
+
+
+def users_of(users: DataFrame) -> DataFrame:
+    """One row a user, from its first row by (file, row); known_user."""
+    grouped = users.groupBy("user_id").agg(
+        F.min_by(F.struct(_whole("user_age"), _text("user_country")), F.struct("file", "row")).alias("first")
+    )
+    return grouped.select("user_id", "first.*", F.lit(True).alias("known_user"))
+
+
+def _text(column: str) -> Column:
+    return F.when(F.col(column) != "", F.col(column)).alias(column)
+
+
+def _whole(column: str) -> Column:
+    return F.when(F.rlike(column, F.lit(r"\A\s*+[+-]?[0-9]++\s*+\z")), F.col(column).try_cast("bigint")).alias(column)

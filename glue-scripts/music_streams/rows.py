@@ -1,0 +1,139 @@
+"""Rows of staged CSV files: Spark finds where records begin and end, patterns find the fields within each.
+
+Spark's reader keeps the text of a record only when its number of fields is not that of the schema. So the schema has
+one column, every record of two or more fields is "corrupt", and its exact text is at hand: for the quarantine, and for
+files of any shape in one read. The fields come from that text by RFC 4180; a field whose quotes are not those of a
+quoted field is taken as it stands. The patterns are possessive: they never try again, so any input takes linear time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import reduce
+
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from music_streams.inputs import Table
+
+QUOTED = r'"[^"]*+(?:""[^"]*+)*+"'
+FIELD = rf'(?:{QUOTED}[^,\r\n]*+|(?!")[^,\r\n]*+)'
+RECORD = rf"{FIELD}(?:,{FIELD})*+"
+# Spark's own default is 20,480; a longer row makes the file unreadable. Each file takes the room for so many anew.
+MOST_COLUMNS = 100_000
+NO_VALUE = "\u0001\u0001"
+# A copy's name begins with its file's number.
+NUMBER_DIGITS = 6
+
+
+@dataclass(frozen=True)
+class Staged:
+    """A table and where its copy lies; `number` is its place in the batch."""
+
+    table: Table
+    number: int
+    folder: str
+    name: str
+
+
+def read_rows(
+    spark: SparkSession, root: str, files: Sequence[Staged], columns: Sequence[str], multi_line: bool, exact: bool
+) -> DataFrame:
+    """One row a record: file (its number), row (rises within a file), raw, problem, width_ok, and `columns` as text.
+
+    A column is null when the file lacks it. `problem` is what makes the whole file unusable: `unreadable` (it ends in
+    quotes) or `not_text` (a NUL byte). A record of one field comes with its quotes only when `exact`, which makes the
+    reading three times as slow; without it, rows that may have lost them have `inexact` set.
+    """
+    if not files:
+        texts = ", ".join(f"{column} STRING" for column in columns)
+        return spark.createDataFrame(
+            [], f"file INT, row LONG, raw STRING, problem STRING, inexact BOOLEAN, width_ok BOOLEAN, {texts}"
+        )
+    folders = sorted({(staged.folder, staged.table.line_end) for staged in files})
+    records = reduce(
+        DataFrame.unionAll, [_records(spark, f"{root}{folder}/", end, multi_line, exact) for folder, end in folders]
+    )
+    shapes = sorted({staged.table.columns for staged in files})
+    fields = F.when(
+        F.contains("raw", F.lit('"')), F.regexp_extract_all(F.concat(F.lit(","), "raw"), F.lit(f",({FIELD})"), 1)
+    )
+    split = records.select(
+        "*", fields.otherwise(F.split("raw", ",", -1)).alias("fields"), _shape(files, shapes).alias("shape")
+    )
+    width_ok = (F.size("fields") == _of_shape([len(shape) for shape in shapes])) & ~F.col("unclosed")
+    problem = F.when(F.contains("raw", F.lit("\0")), "not_text")
+    if multi_line:
+        problem = problem.when(F.col("unclosed"), "unreadable")
+    places = {column: [shape.index(column) if column in shape else -1 for shape in shapes] for column in columns}
+    found = [F.get("fields", _of_shape(places[column])).alias(column) for column in columns]
+    rows = split.select("file", "row", "raw", problem.alias("problem"), "inexact", width_ok.alias("width_ok"), *found)
+    return rows.select(
+        "file", "row", "raw", "problem", "inexact", "width_ok", *[_unquoted(column).alias(column) for column in columns]
+    )
+
+
+def _records(spark: SparkSession, folder: str, line_end: str, multi_line: bool, exact: bool) -> DataFrame:
+    options: dict[str, str | int | bool] = {
+        "header": True,
+        "multiLine": multi_line,
+        "quote": '"',
+        "escape": '"',
+        "encoding": "UTF-8",
+        "mode": "PERMISSIVE",
+        "columnNameOfCorruptRecord": "record",
+        "maxColumns": MOST_COLUMNS,
+        "maxCharsPerColumn": -1,
+        "lineSep": line_end,
+        "nullValue": NO_VALUE,
+        "emptyValue": "",
+        # A date that no text can be: then a record of a single field is corrupt as well.
+        "dateFormat": f"'{NO_VALUE}'",
+        "enableDateTimeParsingFallback": False,
+    }
+    schema = f"field {'DATE' if exact else 'STRING'}, record STRING"
+    read = spark.read.options(**options).schema(schema).csv(folder)
+    # Spark refuses to read nothing but its own column.
+    text = F.coalesce("record", F.col("field").cast("string"))
+    inexact = F.lit(False)
+    if not exact:
+        quoted = F.concat(F.lit('"'), F.replace("field", F.lit('"'), F.lit('""')), F.lit('"'))
+        text = F.coalesce("record", F.when(F.rlike("field", F.lit('\\A\\z|[",\\n]')), quoted).otherwise(F.col("field")))
+        inexact = F.col("record").isNull() & F.rlike("field", F.lit("[^\\r\\n]"))
+    text = F.coalesce(text, F.lit(""))
+    bare = F.when(text.endswith("\r"), F.substring(text, F.lit(1), F.length(text) - 1)).otherwise(text)
+    number = F.substring("_metadata.file_name", 1, NUMBER_DIGITS).cast("int")
+    records = read.select(number.alias("file"), bare.alias("text"), inexact.alias("inexact"))
+    records = records.select("file", "text", "inexact", _ends_within_quotes("text").alias("unclosed"))
+    # Spark ends lines in one way a file; what else ends one is split here: a "\r" between "\n", a "\n" between "\r".
+    split = F.rlike("text", F.lit(r"[\r\n]")) & ~F.col("unclosed")
+    parts = F.when(
+        split, F.regexp_extract_all(F.concat(F.lit("\n"), "text"), F.lit(rf"[\r\n]({RECORD})"), 1)
+    ).otherwise(F.array("text"))
+    lines = records.select("file", "inexact", "unclosed", F.explode(parts).alias("raw")).where("raw != ''")
+    return lines.select("file", F.monotonically_increasing_id().alias("row"), "raw", "unclosed", "inexact")
+
+
+def _ends_within_quotes(text: str) -> Column:
+    closed = F.regexp_replace(text, rf"(\A|[,\r\n]){QUOTED}[^,\r\n]*+", "$1")
+    return F.contains(text, F.lit('"')) & F.rlike(closed, F.lit(r'(?:\A|[,\r\n])"'))
+
+
+def _shape(files: Sequence[Staged], shapes: Sequence[tuple[str, ...]]) -> Column:
+    """Which of the headers the row's file has. Literal arrays, so that the plan doesn't grow with the files."""
+    if len(shapes) == 1:
+        return F.lit(0)
+    by_number = [0] * (1 + max(staged.number for staged in files))
+    for staged in files:
+        by_number[staged.number] = shapes.index(staged.table.columns)
+    return F.get(F.lit(by_number), F.col("file"))
+
+
+def _of_shape(values: list[int]) -> Column:
+    return F.lit(values[0]) if len(set(values)) == 1 else F.get(F.lit(values), F.col("shape"))
+
+
+def _unquoted(column: str) -> Column:
+    inner = F.replace(F.substring(column, F.lit(2), F.length(column) - 2), F.lit('""'), F.lit('"'))
+    return F.when(F.rlike(column, F.lit(rf"\A{QUOTED}\z")), inner).otherwise(F.col(column))

@@ -1,0 +1,131 @@
+"""Copies of a batch's files under names that Spark can't misread, and the reading of them that puts bad files aside."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+from py4j.protocol import Py4JError  # type: ignore[import-untyped]
+from pyspark.errors import PySparkException
+
+from music_streams import layout, store
+from music_streams.batch import ManifestFile
+from music_streams.inputs import Changed, NoTable, Table, chunks, examine, inflate, is_sound_gzip
+from music_streams.rows import NUMBER_DIGITS, Staged
+
+FOLDERS = {"\n": "newline", "\r": "return"}
+
+Result = TypeVar("Result")
+
+
+@dataclass
+class Staging:
+    """A snapshot of one set of files below `temporary/`: `tables` can be read, the others are put aside."""
+
+    s3: Any
+    bucket: str
+    folder: str
+    tables: list[Staged]
+    no_tables: list[NoTable]
+    changed: list[ManifestFile]
+
+    def put_aside(self, staged: Staged, reason: str, detail: str) -> None:
+        """From now on the file is none of the batch's tables."""
+        self.tables.remove(staged)
+        self.no_tables.append(NoTable(staged.table.file, reason, detail))
+        self.s3.delete_object(Bucket=self.bucket, Key=staged.folder + staged.name)
+
+
+def stage(s3: Any, bucket: str, folder: str, files: Sequence[ManifestFile], required: Sequence[str]) -> Staging:
+    """Examines every file and copies the tables to `folder`, each on condition that it is still the claimed object.
+
+    Spark takes `[ ] { } * ?` in a key for a pattern and passes over names that begin with `_` or `.`, and Hadoop
+    drops `//` and `..`: hence numbers for names. The suffix tells Spark of gzip, so it follows the content.
+    """
+    found = store.in_parallel(lambda numbered: _stage_one(s3, bucket, folder, required, *numbered), enumerate(files))
+    return Staging(
+        s3,
+        bucket,
+        folder,
+        [one for one in found if isinstance(one, Staged)],
+        [one for one in found if isinstance(one, NoTable)],
+        [one.file for one in found if isinstance(one, Changed)],
+    )
+
+
+def _stage_one(
+    s3: Any, bucket: str, folder: str, required: Sequence[str], number: int, file: ManifestFile
+) -> Staged | NoTable | Changed:
+    found = examine(s3, bucket, file, required)
+    if not isinstance(found, Table):
+        return found
+    staged = Staged(
+        found,
+        number,
+        f"{folder}{FOLDERS[found.line_end]}/",
+        f"{number:0{NUMBER_DIGITS}}.csv{'.gz' if found.gzip else ''}",
+    )
+    try:
+        if found.skip:
+            return replace(staged, name=_rewrite(s3, bucket, staged))
+        store.copy(s3, bucket, file, staged.folder + staged.name)
+    except store.ChangedError:
+        return Changed(file)
+    return staged
+
+
+def _rewrite(s3: Any, bucket: str, staged: Staged) -> str:
+    """Copies a table as plain text from its header on; the copy's name."""
+    name = staged.name.removesuffix(".gz")
+    pieces = chunks(s3, bucket, staged.table.file)
+    with tempfile.TemporaryFile() as text:
+        for piece in inflate(pieces) if staged.table.gzip else pieces:
+            text.write(piece)
+        text.seek(staged.table.skip)
+        s3.upload_fileobj(text, bucket, staged.folder + name)
+    return name
+
+
+def read_well(staging: Staging, read: Callable[[list[Staged]], Result]) -> Result:
+    """What `read` makes of the tables; a table at which Spark fails is put aside, and the others are read again.
+
+    Raises Spark's error when it names no file, or one that is sound: that is a fault of the system, not of the file.
+    """
+    while True:
+        try:
+            return read(staging.tables)
+        except (PySparkException, Py4JError) as error:
+            named = set(re.findall(rf"{re.escape(staging.folder)}\w+/(\d+\.csv(?:\.gz)?)", str(error)))
+            culprits = [
+                staged
+                for staged in staging.tables
+                if staged.name in named and _is_at_fault(staging, staged, str(error))
+            ]
+            if not culprits:
+                raise
+            for staged in culprits:
+                staging.put_aside(staged, "unreadable", _cause(str(error)))
+
+
+def _is_at_fault(staging: Staging, staged: Staged, error: str) -> bool:
+    """Whether the file, and not S3 or the network, is why Spark failed."""
+    if "univocity" in error:
+        return True
+    copy = replace(staged.table.file, key=staged.folder + staged.name)
+    if not staged.table.gzip:
+        return False
+    head = staging.s3.head_object(Bucket=staging.bucket, Key=copy.key)
+    return not is_sound_gzip(staging.s3, staging.bucket, replace(copy, etag=head["ETag"], size=head["ContentLength"]))
+
+
+def _cause(error: str) -> str:
+    causes = re.findall(r"^(?:Caused by: )(.+)$", error, re.MULTILINE)
+    return (causes[-1] if causes else error.strip().splitlines()[0])[:300]
+
+
+def run_folder(batch_id: str, run_id: str) -> str:
+    """Where one run of a batch keeps its copies."""
+    return f"{layout.key('staged', batchId=batch_id)}{re.sub(r'[^A-Za-z0-9_-]', '-', run_id)}/"

@@ -1,0 +1,85 @@
+"""The bucket, by calls that hold for thousands of objects: paged lists, batched deletes, copies on condition."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from typing import Any, TypeVar
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from music_streams.batch import ManifestFile
+
+THREADS = 32
+# CopyObject's limit (Amazon S3 API Reference); larger objects are copied in parts.
+LARGEST_SINGLE_COPY = 5 * 1024**3
+DELETE_AT_ONCE = 1000
+GONE = {"NoSuchKey", "404", "PreconditionFailed", "412", "NotFound"}
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class ChangedError(Exception):
+    """The object no longer has the expected ETag, or is gone."""
+
+
+def client(service: str) -> Any:
+    """A client with the patience of a batch job; endpoint, region and credentials come from the environment."""
+    return boto3.client(
+        service,
+        config=Config(retries={"mode": "standard", "max_attempts": 10}, max_pool_connections=2 * THREADS),
+    )
+
+
+def in_parallel(work: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+    """The results of `work` on every item, in the items' order. The first error is raised."""
+    with ThreadPoolExecutor(THREADS) as pool:
+        return list(pool.map(work, items))
+
+
+def objects(s3: Any, bucket: str, prefix: str) -> Iterator[ManifestFile]:
+    """Every object below a prefix but folder markers, in the order of S3 (by the key's bytes); `name` is the key."""
+    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+        for entry in page.get("Contents", []):
+            if not entry["Key"].endswith("/"):
+                yield ManifestFile(entry["Key"], entry["Key"], entry["ETag"], entry["Size"], entry["LastModified"])
+
+
+def delete_below(s3: Any, bucket: str, prefix: str) -> int:
+    """Deletes all below a prefix, folder markers too; how many there were. Raises OSError when S3 keeps some."""
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+    keys = (entry["Key"] for page in pages for entry in page.get("Contents", []))
+    deleted = 0
+    while chunk := list(islice(keys, DELETE_AT_ONCE)):
+        answer = s3.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": key} for key in chunk], "Quiet": True})
+        # DeleteObjects answers 200 also when it deleted nothing: what failed is in the body.
+        if errors := answer.get("Errors"):
+            first = errors[0]
+            raise OSError(
+                f"{len(errors)} objects below {prefix} were not deleted, such as {first['Key']}: {first.get('Message')}"
+            )
+        deleted += len(chunk)
+    return deleted
+
+
+def copy(s3: Any, bucket: str, file: ManifestFile, target: str) -> None:
+    """Copies an object within the bucket if it is still the one of the manifest; else raises ChangedError."""
+    source = {"Bucket": bucket, "Key": file.key}
+    try:
+        if file.size > LARGEST_SINGLE_COPY:
+            s3.copy(source, bucket, target, ExtraArgs={"CopySourceIfMatch": file.etag})
+        else:
+            s3.copy_object(Bucket=bucket, Key=target, CopySource=source, CopySourceIfMatch=file.etag)
+    except ClientError as error:
+        raise_changed(error)
+
+
+def raise_changed(error: ClientError) -> None:
+    """Raises ChangedError when S3 says that the object is gone or another one; else the error itself."""
+    if error.response.get("Error", {}).get("Code") in GONE:
+        raise ChangedError from error
+    raise error

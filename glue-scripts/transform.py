@@ -1,0 +1,303 @@
+"""Transform: cleans, enriches and repartitions a batch's CSVs into Parquet by day. A Glue 6.0 Spark job."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any, TypeVar
+from uuid import uuid4
+
+from pyspark.sql import DataFrame, Observation, SparkSession
+from pyspark.sql import functions as F
+
+from music_streams import layout, store
+from music_streams.batch import Manifest, batch_id_of_run, put_json, read_manifest
+from music_streams.curated import Curated
+from music_streams.listens import COLUMNS, checked, distinct_listens, enriched
+from music_streams.reference import (
+    SONG_COLUMNS,
+    SONG_KEYS,
+    USER_COLUMNS,
+    USER_KEYS,
+    require_usable,
+    stage_reference,
+    tracks_of,
+    usable,
+    users_of,
+)
+from music_streams.report import Reading, count_kept, count_rows, counts, put_aside
+from music_streams.rows import Staged, read_rows
+from music_streams.staging import Staging, read_well, run_folder, stage
+
+PROBLEMS = {"unreadable": "a quoted field has no end", "not_text": "the file holds NUL bytes"}
+# A gzip of rows grows about as much.
+GZIP_GROWTH = 6
+PARTITION_BYTES = 32 * 1024**2
+MOST_PARTITIONS = 2000
+
+Counted = TypeVar("Counted")
+
+
+def main(argv: Sequence[str]) -> None:
+    """Runs the job with Glue's arguments."""
+    args = arguments(argv)
+    run(args, store.client("s3"), store.client("glue"), open_spark())
+
+
+def arguments(argv: Sequence[str]) -> argparse.Namespace:
+    """The job's own arguments; Glue adds others, which are left alone."""
+    parser = argparse.ArgumentParser(prog="transform", allow_abbrev=False)
+    parser.add_argument("--bucket", required=True)
+    parser.add_argument("--multi-line", choices=("true", "false"), default="true")
+    parser.add_argument("--WORKFLOW_NAME", required=True)
+    parser.add_argument("--WORKFLOW_RUN_ID", required=True)
+    return parser.parse_known_args(list(argv))[0]
+
+
+def open_spark() -> SparkSession:
+    """A session whose settings are those that the results depend on, and a few for many small files."""
+    settings = {
+        "spark.sql.session.timeZone": "UTC",
+        "spark.sql.ansi.enabled": "true",
+        "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
+        "spark.sql.csv.parser.columnPruning.enabled": "false",
+        "spark.sql.csv.filterPushdown.enabled": "false",
+        # Otherwise every expression looks up the line of Python that made it, which takes seconds in all.
+        "spark.python.sql.dataFrameDebugging.enabled": "false",
+        "spark.sql.inMemoryColumnarStorage.compressed": "false",
+        "spark.sql.files.ignoreCorruptFiles": "false",
+        "spark.sql.files.ignoreMissingFiles": "false",
+        # By default a small file counts for 4 MB, and a list of files becomes a task for each of them.
+        "spark.sql.files.openCostInBytes": str(512 * 1024),
+        "spark.sql.sources.parallelPartitionDiscovery.parallelism": "64",
+    }
+    builder = SparkSession.builder.appName("music-streams transform")
+    for name, value in settings.items():
+        builder = builder.config(name, value)
+    spark = builder.getOrCreate()
+    # A session that was there before has its own settings.
+    for name, value in settings.items():
+        if spark.conf.isModifiable(name):
+            spark.conf.set(name, value)
+    return spark
+
+
+def run(args: argparse.Namespace, s3: Any, glue: Any, spark: SparkSession) -> dict[str, Any]:
+    """Transforms the batch of the workflow run, and returns its report."""
+    started_at = datetime.now(timezone.utc)
+    batch_id = batch_id_of_run(glue, args.WORKFLOW_NAME, args.WORKFLOW_RUN_ID)
+    job = Job(
+        s3,
+        spark,
+        args.bucket,
+        read_manifest(s3, args.bucket, batch_id),
+        args.WORKFLOW_RUN_ID,
+        args.multi_line == "true",
+    )
+    spark.conf.set("spark.sql.shuffle.partitions", str(job.partitions()))
+    try:
+        store.delete_below(s3, job.bucket, layout.key("staged", batchId=batch_id))
+        reference = job.read_reference()
+        put_json(s3, job.bucket, layout.key("readingMarker", batchId=batch_id), {"workflowRunId": job.run_id})
+        report = job.transform(reference)
+        report.update(
+            batchId=batch_id,
+            workflowRunId=job.run_id,
+            startedAt=_iso(started_at),
+            finishedAt=_iso(datetime.now(timezone.utc)),
+        )
+        put_json(s3, job.bucket, layout.key("transformReport", batchId=batch_id), report)
+        return report
+    finally:
+        spark.catalog.clearCache()
+        job.remove_copies()
+
+
+@dataclass(frozen=True)
+class Reference:
+    """One row a track, one row a user, and what could not be read."""
+
+    tracks: DataFrame
+    users: DataFrame
+    rows_skipped: dict[str, int]
+    files_skipped: list[dict[str, str]]
+
+
+@dataclass(frozen=True)
+class Dimension:
+    """One data set: its rows by key, how many could not be read, and its files."""
+
+    rows: DataFrame
+    rows_skipped: int
+    staging: Staging
+
+
+class Job:
+    """One batch's transform."""
+
+    def __init__(
+        self, s3: Any, spark: SparkSession, bucket: str, manifest: Manifest, run_id: str, multi_line: bool
+    ) -> None:
+        """`s3` is a boto3 client; Spark reads the same bucket."""
+        self.s3, self.spark, self.bucket, self.manifest, self.run_id, self.multi_line = (
+            s3,
+            spark,
+            bucket,
+            manifest,
+            run_id,
+            multi_line,
+        )
+        self.folder = run_folder(manifest.batch_id, run_id)
+        self.clock = time.monotonic()
+
+    def partitions(self) -> int:
+        """Tasks of a shuffle, by the size of the input."""
+        size = sum(file.size * (GZIP_GROWTH if file.key.lower().endswith(".gz") else 1) for file in self.manifest.files)
+        return max(2, min(MOST_PARTITIONS, -(-size // PARTITION_BYTES)))
+
+    def read_reference(self) -> Reference:
+        """The dimension data. Raises BatchError when a data set is missing."""
+        with ThreadPoolExecutor(2) as pool:
+            songs = pool.submit(self._dimension, "songs", SONG_KEYS, SONG_COLUMNS, tracks_of)
+            users = pool.submit(self._dimension, "users", USER_KEYS, USER_COLUMNS, users_of)
+            dimensions = {"songs": songs.result(), "users": users.result()}
+        skipped = {name: dimensions[name].rows_skipped for name in ("users", "songs")}
+        files = [bad for dimension in dimensions.values() for bad in dimension.staging.no_tables]
+        self.say("reference", f"{sum(skipped.values())} rows and {len(files)} files skipped")
+        return Reference(dimensions["songs"].rows, dimensions["users"].rows, skipped, put_aside(files, []))
+
+    def _dimension(
+        self, name: str, keys: tuple[str, ...], columns: tuple[str, ...], shape: Callable[[DataFrame], DataFrame]
+    ) -> Dimension:
+        staging = stage_reference(self.s3, self.bucket, self.folder, name, keys)
+
+        def read(tables: list[Staged]) -> tuple[DataFrame, dict[str, Any]]:
+            require_usable(staging, name)
+            # Always by whole files: a file's rows have an order then.
+            rows = self._rows(tables, columns, multi_line=True, exact=False)
+            seen = Observation(f"{name} {uuid4()}")
+            watched = rows.observe(
+                seen,
+                F.count_if(~usable(keys[0])).alias("skipped"),
+                F.collect_set(F.when(F.col("problem").isNotNull(), F.struct("file", "problem"))).alias("problems"),
+            )
+            shaped = shape(watched.where(usable(keys[0]))).persist()
+            self._materialised(shaped, DataFrame.count)
+            return shaped, seen.get
+
+        while True:
+            rows, counted = read_well(staging, read)
+            if not counted["problems"]:
+                return Dimension(rows, counted["skipped"], staging)
+            rows.unpersist()
+            _put_aside(staging, dict(counted["problems"]))
+
+    def transform(self, reference: Reference) -> dict[str, Any]:
+        """Reads, cleans, enriches and writes the batch; the report but for its stamps."""
+        streams = stage(self.s3, self.bucket, f"{self.folder}streams/", self.manifest.files, COLUMNS)
+        self.say(
+            "stage",
+            f"{len(streams.tables)} files, {len(streams.no_tables)} without a table, {len(streams.changed)} changed",
+        )
+        rows, reading = self._read_streams(streams)
+        self.say(
+            "read", f"{sum(reading.valid.values()) + reading.rejected_total} rows, {reading.rejected_total} rejected"
+        )
+
+        curated = Curated(self.spark, self.s3, self.bucket, self.manifest.batch_id)
+        listens = distinct_listens(rows.where("reason IS NULL"), curated.known(reading.days))
+        kept = enriched(listens, reference.tracks, reference.users).persist()
+        keeping = count_kept(kept)
+        self.say("enrich", f"{sum(keeping.by_day.values())} listens on {len(keeping.by_day)} days")
+
+        columns = kept.drop("file", "known_track", "known_user")
+        days = curated.replace(columns, sorted(keeping.by_day), dict(keeping.by_day), keeping.row_bytes)
+        curated.replace_rejected(self._rejected(rows), reading.rejected_total)
+        self.say("write", f"{sum(keeping.by_day.values())} rows")
+        return {
+            **counts(streams.tables, reading, keeping),
+            "filesQuarantined": put_aside(streams.no_tables, self.manifest.files),
+            "filesChanged": [{"name": file.name, "key": file.key} for file in streams.changed],
+            "referenceRowsSkipped": reference.rows_skipped,
+            "referenceFilesSkipped": reference.files_skipped,
+            "days": days,
+        }
+
+    def _read_streams(self, streams: Staging) -> tuple[DataFrame, Reading]:
+        """The checked rows of all good files, parsed once, and their counts."""
+        exact = False
+
+        def read(tables: list[Staged]) -> tuple[DataFrame, Reading]:
+            rows = checked(self._rows(tables, COLUMNS, self.multi_line, exact), self.manifest.claimed_at).persist()
+            return rows, self._materialised(rows, count_rows)
+
+        rows, reading = read_well(streams, read)
+        if reading.inexact:
+            rows.unpersist()
+            exact = True
+            rows, reading = read_well(streams, read)
+        if reading.problems:
+            _put_aside(streams, reading.problems)
+            rows = rows.where(~F.col("file").isin(*reading.problems))
+        return rows, reading
+
+    @staticmethod
+    def _materialised(rows: DataFrame, count: Callable[[DataFrame], Counted]) -> Counted:
+        try:
+            return count(rows)
+        except Exception:
+            # Spark would answer the next reading of the same folder from this cache, with the files of now.
+            rows.unpersist()
+            raise
+
+    def _rejected(self, rows: DataFrame) -> DataFrame:
+        keys = self.spark.createDataFrame(
+            list(enumerate(file.key for file in self.manifest.files)), "file INT, key STRING"
+        )
+        return (
+            rows.where("reason IS NOT NULL")
+            .join(F.broadcast(keys), on="file", how="inner")
+            .select("key", "reason", "raw")
+        )
+
+    def _rows(self, tables: list[Staged], columns: Sequence[str], multi_line: bool, exact: bool) -> DataFrame:
+        return read_rows(self.spark, f"s3://{self.bucket}/", tables, columns, multi_line, exact)
+
+    def remove_copies(self) -> None:
+        """Deletes the copies; what stays is the bucket's lifecycle's."""
+        try:
+            store.delete_below(self.s3, self.bucket, layout.key("staged", batchId=self.manifest.batch_id))
+        except Exception as error:
+            print(f"copies were left below temporary/: {error}")
+
+    def say(self, step: str, what: str) -> None:
+        """One line of progress, with the seconds since the last."""
+        now = time.monotonic()
+        print(f"{step}: {what}, {now - self.clock:.1f} s", flush=True)
+        self.clock = now
+
+
+def _put_aside(staging: Staging, problems: dict[int, str]) -> None:
+    for staged in [staged for staged in staging.tables if staged.number in problems]:
+        reason = problems[staged.number]
+        staging.put_aside(staged, reason, PROBLEMS[reason])
+
+
+def _iso(moment: datetime) -> str:
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:])
+    except Exception as error:
+        traceback.print_exc()
+        message = " ".join(str(error).split())
+        print(f"ERROR: {type(error).__name__}: {message[:1000]}", file=sys.stderr, flush=True)
+        sys.exit(1)

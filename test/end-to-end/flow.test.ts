@@ -1,0 +1,256 @@
+import assert from "node:assert/strict";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { GetJobCommand, GlueClient, UpdateJobCommand } from "@aws-sdk/client-glue";
+import { DeleteObjectCommand, GetObjectCommand, PutObjectCommand } from "@aws-sdk/client-s3";
+import pMap from "p-map";
+import { exportMetrics } from "../../cli/metrics";
+import { localTarget, type Target } from "../../cli/target";
+import layout from "../../layout.json";
+import { type LocalCloud, startCloud } from "../../local/cloud";
+import { generateSample } from "../../local/generator";
+import { readDataFolder, upload } from "../../local/load";
+import { type Watch, watchPipeline } from "../../local/watch";
+import type { Batch, Manifest } from "../../runtime/batch";
+import { listAll } from "../../runtime/lake";
+import { connect, type World } from "../../runtime/world";
+import { npm, oracle, realData, root, until } from "../support/commands";
+
+/** The issue's list of what must hold, in one local cloud, with real Spark and the Lambdas as Pulumi serialised them. */
+describe("the pipeline on the local cloud", function () {
+  this.timeout(240_000);
+  let cloud: LocalCloud;
+  let target: Target;
+  let world: World;
+  let watch: Watch;
+  let glue: GlueClient;
+  let data: string;
+  let folder: string;
+  let bucket: string;
+
+  before(async () => {
+    folder = await mkdtemp(path.join(tmpdir(), "music-streams-flow-"));
+    data = realData ?? path.join(folder, "generated");
+    if (!realData) await generateSample(data);
+    cloud = await startCloud({ root, port: 0, log: () => {} });
+    target = localTarget(cloud);
+    bucket = target.outputs.bucketName;
+    glue = new GlueClient({
+      endpoint: cloud.glueEndpoint,
+      region: cloud.region,
+      credentials: { accessKeyId: "test", secretAccessKey: "test" },
+    });
+    world = connect(
+      { s3: target.s3, glue, documents: target.documents },
+      {
+        BUCKET: bucket,
+        LEDGER_TABLE: target.outputs.ledgerTableName,
+        WORKFLOW: target.outputs.workflowName,
+        TRANSFORM_JOB: target.outputs.transformJobName,
+        PUBLISH_JOB: target.outputs.publishJobName,
+        LIMITS: JSON.stringify({
+          maxBatchFiles: 1,
+          maxBatchBytes: 1,
+          maxAttempts: 1,
+          retryPauseSeconds: 1,
+          maxRetryPauseSeconds: 1,
+        }),
+      },
+    );
+    watch = watchPipeline(world, target.lambda, target.outputs.senseFunctionName, glue);
+    await upload(target.s3, bucket, (await readDataFolder(data)).reference);
+  });
+  after(async () => {
+    await cloud?.close();
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  const put = (key: string, body: string | Uint8Array) =>
+    target.s3.send(new PutObjectCommand({ Bucket: bucket, Key: key, Body: body }));
+  const keys = async (prefix: string) => (await listAll(world, prefix)).map((object) => object.key);
+  const bytes = async (key: string) => {
+    const found = await target.s3.send(new GetObjectCommand({ Bucket: bucket, Key: key }));
+    return Buffer.from(await found.Body!.transformToByteArray());
+  };
+  const manifestOf = async (batch: Batch): Promise<Manifest> =>
+    JSON.parse((await bytes(layout.manifest.replace("{batchId}", batch.batchId))).toString());
+  const metrics = async () => {
+    const lines: string[] = [];
+    await exportMetrics(target, (chunk) => void lines.push(chunk));
+    return lines.join("");
+  };
+  const known: string[] = [];
+  /** Until nothing waits or is in flight; the batches that came since the last call, oldest first. */
+  async function settled(limitMs = 120_000): Promise<Batch[]> {
+    const moment = await until("the pipeline is quiet", limitMs, async () => {
+      const now = await watch.look();
+      return now.isQuiet && now;
+    });
+    const fresh = moment.batches.filter((batch) => !known.includes(batch.batchId));
+    known.push(...fresh.map((batch) => batch.batchId));
+    return fresh;
+  }
+  async function inState(state: string): Promise<Batch> {
+    return until(`a batch is ${state}`, 60_000, async () => {
+      const moment = await watch.look();
+      return moment.batches.find((batch) => batch.batchId === moment.inFlight && batch.state === state);
+    });
+  }
+  const csv = (rows: string[]) => `user_id,track_id,listen_time\n${rows.join("\n")}\n`;
+
+  it("takes one file a batch, and comes to the metrics of both", async () => {
+    const files = (await readDataFolder(data)).streams;
+    for (const file of files) {
+      await upload(target.s3, bucket, [file]);
+      await settled();
+    }
+    assert.equal(await metrics(), await oracle(data));
+    assert.deepEqual(await keys(layout.incoming), []);
+    const today = new Date().toISOString().slice(0, 10);
+    const archived = [...(await keys(`archive/${today}/`)), ...(await keys("quarantine/files/"))];
+    for (const file of files) {
+      const key = archived.find((one) => one.endsWith(`/${file.key.slice(layout.incoming.length)}`));
+      assert.ok(key, `${file.key} is in today's folder`);
+      assert.deepEqual(await bytes(key), await readFile(file.file));
+    }
+  });
+
+  it("counts nothing twice when the same files come again, by `npm run drop`", async () => {
+    const before = await metrics();
+    const files = (await readDataFolder(data)).streams
+      .map((file) => file.file)
+      .filter((file) => /\.csv$/.test(file))
+      .slice(0, 2);
+    await settled();
+    const dropped = await npm("drop", "--prefix", "again", "--wait", ...files);
+    assert.equal(dropped.exitCode, 0, dropped.all);
+    assert.equal(await metrics(), before);
+    const [batch] = JSON.parse((await npm("batches", "--json")).stdout);
+    assert.equal(batch.state, "ARCHIVED");
+    assert.equal(batch.rowsKept, 0);
+    assert.ok(batch.rowsDuplicate > 0);
+    assert.equal(batch.files, files.length);
+    known.push(batch.batchId);
+  });
+
+  it("does not touch a file that lands during a run, and takes it next", async () => {
+    await put("incoming/first.csv", csv(["land-1,landTrack,2024-07-01 10:00:00"]));
+    const running = await inState("RUNNING");
+    await put("incoming/second.csv", csv(["land-2,landTrack,2024-07-01 10:00:00"]));
+    const [first, second] = await settled();
+    assert.equal(first?.batchId, running.batchId);
+    assert.deepEqual(
+      (await manifestOf(first!)).files.map((file) => file.name),
+      ["first.csv"],
+    );
+    assert.deepEqual(
+      (await manifestOf(second!)).files.map((file) => file.name),
+      ["second.csv"],
+    );
+    assert.match(await metrics(), /"pk":"TRACK#landTrack","sk":"DAY#2024-07-01",.*"listens":2/);
+  });
+
+  it("leaves a file that is overwritten after the claim in incoming, and processes it next", async () => {
+    await put("incoming/rewritten.csv", csv(["over-1,overTrack,2024-07-02 10:00:00"]));
+    await inState("RUNNING");
+    await put(
+      "incoming/rewritten.csv",
+      csv(["over-1,overTrack,2024-07-02 10:00:00", "over-2,overTrack,2024-07-02 11:00:00"]),
+    );
+    const batches = await settled();
+    assert.equal(batches.length, 2);
+    assert.deepEqual(await keys(layout.incoming), []);
+    const second = await bytes(
+      (await keys("archive/")).find((key) => key.endsWith(`${batches[1]!.batchId}/rewritten.csv`))!,
+    );
+    assert.match(second.toString(), /over-2/);
+    assert.match(await metrics(), /"pk":"TRACK#overTrack","sk":"DAY#2024-07-02",.*"listens":2/);
+  });
+
+  it("keeps the files of a failed job in incoming, marks the batch with the error, and tries again", async () => {
+    const { Job } = await glue.send(new GetJobCommand({ JobName: target.outputs.transformJobName }));
+    const { Name, CreatedOn, LastModifiedOn, AllocatedCapacity, MaxCapacity, ProfileName, ...update } = Job!;
+    await put("scripts/broken.py", "raise ValueError('planted')\n");
+    const broken = { ...update, Command: { ...update.Command, ScriptLocation: `s3://${bucket}/scripts/broken.py` } };
+    await glue.send(new UpdateJobCommand({ JobName: Name!, JobUpdate: broken }));
+    await put("incoming/retried.csv", csv(["fail-1,failTrack,2024-07-03 10:00:00"]));
+    const failed = await inState("RETRY");
+    assert.match(failed.error ?? "", /planted/);
+    assert.deepEqual(await keys(layout.incoming), ["incoming/retried.csv"]);
+    assert.doesNotMatch(await metrics(), /failTrack/);
+    await glue.send(new UpdateJobCommand({ JobName: Name!, JobUpdate: update }));
+    const batches = await settled();
+    const last = batches.at(-1)!;
+    assert.equal(last.batchId, failed.batchId);
+    assert.equal(last.state, "ARCHIVED");
+    assert.ok(last.attempt > 1);
+    assert.match(await metrics(), /failTrack/);
+  });
+
+  it("waits for reference data that is missing", async () => {
+    const songs = await keys(layout.songs);
+    const kept = await Promise.all(songs.map(bytes));
+    for (const key of songs) await target.s3.send(new DeleteObjectCommand({ Bucket: bucket, Key: key }));
+    await put("incoming/no-reference.csv", csv(["ref-1,refTrack,2024-07-04 10:00:00"]));
+    const failed = await inState("RETRY");
+    assert.match(failed.error ?? "", /reference\/songs/);
+    assert.deepEqual(await keys(layout.incoming), ["incoming/no-reference.csv"]);
+    await Promise.all(songs.map((key, at) => put(key, kept[at]!)));
+    const batches = await settled();
+    assert.equal(batches.at(-1)?.state, "ARCHIVED");
+    assert.match(await metrics(), /refTrack/);
+  });
+
+  it("claims more than a page of objects, odd names included, and leaves alone what is not CSV", async () => {
+    const odd = [
+      "a b",
+      "plus+",
+      "100%",
+      "%2B",
+      "q'uote",
+      'q"uote',
+      "ä日本",
+      "[x]",
+      "st*r",
+      "_under",
+      ".dot",
+      "deep/_a/.b/c",
+      "UPPER",
+    ];
+    const names = [
+      ...odd.map((name) => `${name}.csv`),
+      ...Array.from({ length: 1100 - odd.length }, (_, n) => `many/${n}.csv`),
+    ];
+    await pMap(names, (name, n) => put(`incoming/${name}`, csv([`many-${n},manyTrack,2024-07-05 10:00:00`])), {
+      concurrency: 32,
+    });
+    await put("incoming/marker/", "");
+    await put("incoming/readme.txt", "not a CSV");
+    const batches = await settled(200_000);
+    assert.equal(
+      batches.reduce((sum, batch) => sum + (batch.report?.rowsKept ?? 0), 0),
+      names.length,
+    );
+    assert.deepEqual((await keys(layout.incoming)).sort(), ["incoming/marker/", "incoming/readme.txt"]);
+    assert.deepEqual(batches[0]?.ignored, { folders: 1, notCsv: 1 });
+    const archived = (await keys("archive/")).join("\n");
+    for (const name of odd) assert.ok(archived.includes(`/${name}.csv`), name);
+    assert.match(
+      await metrics(),
+      new RegExp(`"pk":"TRACK#manyTrack","sk":"DAY#2024-07-05",.*"listens":${names.length}`),
+    );
+  });
+
+  it("shows in `npm run batches -- --json` what the ledger knows, newest first", async () => {
+    const file = path.join(folder, "batches.json");
+    await writeFile(file, (await npm("batches", "--json")).stdout);
+    const batches: Record<string, unknown>[] = JSON.parse(await readFile(file, "utf8"));
+    const ids = batches.map((batch) => String(batch.batchId));
+    assert.deepEqual(ids, [...ids].sort().reverse());
+    const wanted =
+      "batchId state attempt files rowsRead rowsKept rowsDuplicate rowsQuarantined filesQuarantined unknownTracks unknownUsers claimedAt settledAt error";
+    for (const batch of batches) for (const name of wanted.split(" ")) assert.ok(name in batch, name);
+    assert.ok(batches.every((batch) => batch.state === "ARCHIVED"));
+  });
+});

@@ -1,0 +1,80 @@
+import assert from "node:assert/strict";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { generateSample } from "../../local/generator";
+import { familyOf, isAlive, listeningAddresses, npm, oracle, realData, until } from "../support/commands";
+import { writeOddFolder } from "../support/odd-files";
+
+describe("npm start", function () {
+  this.timeout(300_000);
+  let folder: string;
+
+  before(async () => {
+    folder = await mkdtemp(path.join(tmpdir(), "music-streams-start-"));
+  });
+  after(() => rm(folder, { recursive: true, force: true }));
+
+  it("--once turns the data into the metrics that the oracle computes, attribute by attribute", async () => {
+    const data = realData ?? path.join(folder, "generated");
+    if (!realData) await generateSample(data);
+    const exported = path.join(folder, "metrics.ndjson");
+    const started = Date.now();
+    const run = await npm("start", "--once", "--port", "0", "--data", data, "--export", exported);
+    console.log(`      npm start -- --once took ${((Date.now() - started) / 1000).toFixed(1)} s`);
+    assert.equal(run.exitCode, 0, run.all);
+    assert.equal(await readFile(exported, "utf8"), await oracle(data));
+    if (realData) assert.match(run.stdout, /read 22,692 = kept 22,692 \+ duplicate 0 \+ quarantined 0/);
+  });
+
+  it("--once takes a folder of odd files: what is readable counts, what is not says why", async () => {
+    const data = path.join(folder, "odd");
+    const odd = await writeOddFolder(data);
+    const exported = path.join(folder, "odd.ndjson");
+    const run = await npm("start", "--once", "--port", "0", "--data", data, "--export", exported);
+    assert.equal(run.exitCode, 0, run.all);
+    assert.equal(await readFile(exported, "utf8"), await oracle(data));
+    for (const [name, reason] of Object.entries(odd.badFiles))
+      assert.ok(run.stdout.includes(`quarantined ${name}: ${reason}`), `${name}: ${run.stdout}`);
+    for (const [reason, rows] of Object.entries(odd.badRows))
+      assert.ok(run.stdout.includes(`${reason} ${rows}`), `${reason}: ${run.stdout}`);
+  });
+
+  it("stays until Ctrl-C, listens on loopback only, and leaves no process behind", async () => {
+    const run = npm("start", "--port", "0");
+    let output = "";
+    run.all.on("data", (chunk) => {
+      output += chunk;
+    });
+    const sockets = new Set<string>();
+    await until("npm start is ready", 240_000, async () => {
+      for (const address of await listeningAddresses(await familyOf(run.pid!))) sockets.add(address);
+      if (!isAlive(run.pid!)) throw new Error(`npm start ended early:\n${output}`);
+      return output.includes("The local cloud is ready");
+    });
+    assert.match(output, /Top genres/);
+    const family = await familyOf(run.pid!);
+    assert.ok(sockets.size >= 2, "the emulator and the local Glue listen");
+    for (const address of sockets) assert.match(address, /^(127\.0\.0\.1|\[::1\]|\[::ffff:127\.0\.0\.1\]):/);
+    run.kill("SIGINT");
+    await run;
+    const left = await until("every process is gone", 10_000, async () => (family.some(isAlive) ? undefined : "none"));
+    assert.equal(left, "none");
+  });
+
+  it("says what is missing before it starts anything", async () => {
+    const run = await npm("start", "--once", "--data", path.join(folder, "nowhere"));
+    assert.equal(run.exitCode, 1);
+    assert.match(run.stderr, /nowhere: there is no such folder/);
+  });
+
+  it("names a port that is in use, and the way out", async () => {
+    const { createServer } = await import("node:net");
+    const server = createServer().listen(0, "127.0.0.1");
+    const { port } = server.address() as { port: number };
+    const run = await npm("start", "--once", "--port", String(port));
+    server.close();
+    assert.equal(run.exitCode, 1);
+    assert.match(run.stderr, new RegExp(`Port ${port} is in use.*--port N`));
+  });
+});

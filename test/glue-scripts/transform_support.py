@@ -1,0 +1,168 @@
+"""What the tests of transform share: a bucket with reference data, batches claimed as sense does, and the job's run."""
+
+from __future__ import annotations
+
+import gzip
+import itertools
+import json
+import uuid
+from dataclasses import dataclass, field
+from typing import Any
+
+from pyspark.sql import SparkSession
+
+import transform
+from music_streams import layout
+
+HEADER = "user_id,track_id,listen_time"
+CLAIMED_AT = "2024-07-01T00:00:00.000Z"
+SONGS = """id,track_id,artists,album_name,track_name,popularity,duration_ms,explicit,track_genre
+0,t0,"A;B","Al, bum","Say ""hi"" é",10,180000,False,pop
+1,t1,C,D,E,20,200000,False,rock
+2,t1,C,D,E,20,200000,False,indie
+"""
+USERS = """user_id,user_name,user_age,user_country,created_at
+u0,"Name, \"\"0\"\"",30,Chile,2024-01-01
+u1,One,31,Peru,2024-12-31
+"""
+BUCKETS = (f"transform-{uuid.uuid4().hex[:12]}" for _ in itertools.count())
+
+
+class Glue:
+    """The one call that transform makes: a workflow run's properties."""
+
+    def __init__(self, batch_id: str) -> None:
+        self.batch_id = batch_id
+
+    def get_workflow_run_properties(self, Name: str, RunId: str) -> dict[str, Any]:
+        """As Glue answers."""
+        return {"RunProperties": {"batch_id": self.batch_id}}
+
+
+@dataclass
+class Lake:
+    """A bucket of its own."""
+
+    s3: Any
+    spark: SparkSession
+    bucket: str = ""
+    runs: int = 0
+    batches: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.bucket = next(BUCKETS)
+        self.s3.create_bucket(Bucket=self.bucket)
+        self.put("reference/songs/songs.csv", SONGS)
+        self.put("reference/users/users.csv", USERS)
+
+    def put(self, key: str, content: str | bytes) -> None:
+        """Writes one object."""
+        self.s3.put_object(Bucket=self.bucket, Key=key, Body=content.encode() if isinstance(content, str) else content)
+
+    def claim(self, files: dict[str, str | bytes] | None = None, claimed_at: str = CLAIMED_AT) -> str:
+        """Drops files (by name below incoming/), claims all that wait in a manifest; the batch's id."""
+        for name, content in (files or {}).items():
+            self.put(f"incoming/{name}", content)
+        pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix="incoming/")
+        waiting = [entry for page in pages for entry in page.get("Contents", [])]
+        return self.write_manifest([self.claimed(entry) for entry in waiting], claimed_at)
+
+    def write_manifest(self, files: list[dict[str, Any]], claimed_at: str = CLAIMED_AT) -> str:
+        """A batch of these files."""
+        batch_id = f"20240625T{len(self.batches):06d}Z-abcdefgh"
+        self.batches.append(batch_id)
+        manifest = {"batchId": batch_id, "claimedAt": claimed_at, "files": files}
+        self.put(layout.key("manifest", batchId=batch_id), json.dumps(manifest))
+        return batch_id
+
+    @staticmethod
+    def claimed(entry: dict[str, Any]) -> dict[str, Any]:
+        """A manifest's entry for a listed object."""
+        moment = entry["LastModified"].strftime("%Y-%m-%dT%H:%M:%S.000Z")
+        name = entry["Key"].removeprefix("incoming/")
+        return {"key": entry["Key"], "name": name, "etag": entry["ETag"], "size": entry["Size"], "lastModified": moment}
+
+    def archive(self) -> None:
+        """Empties incoming/, as archive does after a batch."""
+        for key in self.keys("incoming/"):
+            self.s3.delete_object(Bucket=self.bucket, Key=key)
+
+    def transform(self, batch_id: str, *more: str, s3: Any = None) -> dict[str, Any]:
+        """Runs the job; its report, which must add up."""
+        self.runs += 1
+        argv = ["--bucket", self.bucket, "--WORKFLOW_NAME", "w", "--WORKFLOW_RUN_ID", f"wr_{self.runs}", *more]
+        transform.run(transform.arguments(argv), s3 or self.s3, Glue(batch_id), self.spark)
+        report = self.json("transformReport", batch_id)
+        assert report is not None
+        reconcile(report)
+        assert not self.keys("temporary/")
+        return report
+
+    def run(self, files: dict[str, str | bytes], *more: str) -> dict[str, Any]:
+        """Claims and transforms files, and archives them."""
+        report = self.transform(self.claim(files), *more)
+        self.archive()
+        return report
+
+    def json(self, name: str, batch_id: str) -> dict[str, Any] | None:
+        """A document of a batch."""
+        key = layout.key(name, batchId=batch_id)
+        if key not in self.keys(key):
+            return None
+        document: dict[str, Any] = json.loads(self.s3.get_object(Bucket=self.bucket, Key=key)["Body"].read())
+        return document
+
+    def keys(self, prefix: str) -> list[str]:
+        """Every key below a prefix."""
+        pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
+        return [entry["Key"] for page in pages for entry in page.get("Contents", [])]
+
+    def curated(self, batch_id: str | None = None) -> list[dict[str, Any]]:
+        """Curated rows with listen_date and batch_id, in order; listen_time as text in UTC."""
+        keys = [key for key in self.keys(layout.key("listens")) if batch_id is None or f"batch_id={batch_id}/" in key]
+        assert all(key.endswith(".parquet") for key in keys), keys
+        if not keys:
+            return []
+        paths = [f"s3://{self.bucket}/{key}" for key in keys]
+        rows = self.spark.read.option("basePath", f"s3://{self.bucket}/curated/listens/").parquet(*paths)
+        texts = rows.selectExpr(
+            "* EXCEPT (listen_time)", "date_format(listen_time, 'yyyy-MM-dd HH:mm:ss.SSSSSS') AS listen_time"
+        )
+        found = [row.asDict() for row in texts.collect()]
+        return sorted(found, key=lambda row: (row["user_id"], row["track_id"], row["listen_time"]))
+
+    def rejected(self, batch_id: str | None = None) -> list[tuple[str, str, str]]:
+        """(name, reason, raw) of every rejected row, in order."""
+        found = []
+        for key in self.keys("quarantine/rows/"):
+            if batch_id is None or f"batch_id={batch_id}/" in key:
+                body = self.s3.get_object(Bucket=self.bucket, Key=key)["Body"].read().decode()
+                rows = [json.loads(line) for line in body.splitlines()]
+                assert all(list(row) == ["key", "reason", "raw"] for row in rows)
+                found += [(row["key"].removeprefix("incoming/"), row["reason"], row["raw"]) for row in rows]
+        return sorted(found)
+
+
+def reconcile(report: dict[str, Any]) -> None:
+    """Rows read = kept + duplicate + quarantined, for the batch and each file, and the files add up to the batch."""
+    for counts in (report, *report["files"]):
+        assert counts["rowsRead"] == counts["rowsKept"] + counts["rowsDuplicate"] + sum(
+            counts["rowsQuarantined"].values()
+        ), counts
+    for name in ("rowsRead", "rowsKept", "rowsDuplicate"):
+        assert report[name] == sum(file[name] for file in report["files"])
+
+
+def listen_keys(rows: list[dict[str, Any]]) -> list[tuple[str, str, str]]:
+    """(user_id, track_id, listen_time) of curated rows."""
+    return [(row["user_id"], row["track_id"], row["listen_time"]) for row in rows]
+
+
+def csv(*rows: str, header: str = HEADER) -> str:
+    """A file with a header."""
+    return "\n".join([header, *rows]) + "\n"
+
+
+def zipped(text: str) -> bytes:
+    """A gzip."""
+    return gzip.compress(text.encode())
