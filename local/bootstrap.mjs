@@ -12,6 +12,8 @@ const modules = path.join(root, "node_modules");
 const installed = path.join(modules, ".installed-lock");
 const ownNode = path.join(modules, "node", "bin", process.platform === "win32" ? "node.exe" : "node");
 
+const interrupted = 130;
+
 class SetupError extends Error {}
 
 try {
@@ -74,9 +76,11 @@ function run(command, args, log) {
     // `npm --silent start` must not silence the error that the log is kept for.
     const env = { ...process.env, npm_config_loglevel: "warn" };
     const child = spawn(command, args, { cwd: root, env, stdio: ["ignore", output, output] });
+    passSignalsOn(child);
     child.on("error", reject);
-    child.on("close", (code) => {
+    child.on("close", (code, signal) => {
       closeSync(output);
+      if (signal) process.exit(interrupted);
       resolve(code);
     });
   });
@@ -106,16 +110,19 @@ function runProgram(program, args) {
         PATH: [path.dirname(ownNode), path.join(modules, ".bin"), process.env.PATH].join(path.delimiter),
       },
     });
-    for (const signal of /** @type {const} */ (["SIGINT", "SIGTERM", "SIGHUP"])) {
-      // At a terminal the child has had Ctrl-C already; a second one is how a person says "now", so only a lone signal is passed on.
-      process.on(signal, () => {
-        if (signal !== "SIGINT" || !process.stdin.isTTY) child.kill(signal);
-      });
-    }
+    passSignalsOn(child);
     // npm can be killed without a word to its scripts.
     const starter = process.ppid;
     setInterval(() => process.ppid !== starter && child.kill("SIGTERM"), 1000).unref();
     child.on("error", reject);
     child.on("close", (code, signal) => resolve(signal ? 1 : (code ?? 1)));
   });
+}
+
+/** @param {import("node:child_process").ChildProcess} child */
+function passSignalsOn(child) {
+  for (const signal of /** @type {const} */ (["SIGINT", "SIGTERM", "SIGHUP"])) {
+    // At a terminal the child may have had it already: the program takes two in quick succession for one.
+    process.on(signal, () => child.kill(signal));
+  }
 }

@@ -31,6 +31,7 @@ interface StartOptions {
 
 const lookEveryMs = 500;
 const interrupted = 130;
+const oneSignalMs = 1_000;
 
 async function main(args: string[], terminal: Terminal): Promise<number> {
   const options = parse(args, terminal);
@@ -76,9 +77,12 @@ function port(text: string): number {
 /** Aborted by Ctrl-C, by a kill, and when whoever started this program is gone. The second signal ends at once: the guards clean up. */
 function stopOnSignals(): AbortSignal {
   const controller = new AbortController();
+  let firstAt = 0;
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
     process.on(signal, () => {
-      if (controller.signal.aborted) process.exit(interrupted);
+      firstAt ||= Date.now();
+      // One Ctrl-C arrives up to three times: from the terminal, and passed on by npm and by the front door.
+      if (Date.now() - firstAt > oneSignalMs) process.exit(interrupted);
       controller.abort(new UserError("stopped"));
     });
   }

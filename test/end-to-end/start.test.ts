@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { generateSample } from "../../local/generator";
-import { familyOf, isAlive, listeningAddresses, npm, oracle, realData, until } from "../support/commands";
+import { commandOf, familyOf, isAlive, listeningAddresses, npm, oracle, realData, until } from "../support/commands";
 import { writeOddFolder } from "../support/odd-files";
 
 describe("npm start", function () {
@@ -58,8 +60,23 @@ describe("npm start", function () {
     for (const address of sockets) assert.match(address, /^(127\.0\.0\.1|\[::1\]|\[::ffff:127\.0\.0\.1\]):/);
     run.kill("SIGINT");
     await run;
-    const left = await until("every process is gone", 10_000, async () => (family.some(isAlive) ? undefined : "none"));
-    assert.equal(left, "none");
+    await until("every process is gone", 10_000, async () => !family.some(isAlive));
+  });
+
+  it("takes a Ctrl-C while it starts, as a terminal sends it: to all of its processes at once", async () => {
+    const run = npm("start", "--port", "0");
+    let output = "";
+    run.all.on("data", (chunk) => {
+      output += chunk;
+    });
+    await until("npm start is deploying", 60_000, async () => output.includes("Deploying"));
+    const family = await familyOf(run.pid!);
+    const own = family.filter((pid) => /bootstrap|start\.ts|npm/.test(commandOf(pid)));
+    assert.ok(own.length >= 3, "npm, the front door and the program");
+    for (const pid of own) process.kill(pid, "SIGINT");
+    await run;
+    assert.match(output, /Stopping/);
+    await until("every process is gone", 10_000, async () => !family.some(isAlive));
   });
 
   it("says what is missing before it starts anything", async () => {
@@ -69,9 +86,9 @@ describe("npm start", function () {
   });
 
   it("names a port that is in use, and the way out", async () => {
-    const { createServer } = await import("node:net");
     const server = createServer().listen(0, "127.0.0.1");
-    const { port } = server.address() as { port: number };
+    await once(server, "listening");
+    const { port } = server.address() as AddressInfo;
     const run = await npm("start", "--once", "--port", String(port));
     server.close();
     assert.equal(run.exitCode, 1);

@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { execa } from "execa";
+import { execa, execaSync } from "execa";
 
 export const root = path.resolve(__dirname, "..", "..");
 
@@ -40,7 +40,12 @@ export async function familyOf(pid: number): Promise<number[]> {
   return family;
 }
 
-/** Addresses (hexadecimal, as the kernel writes them) on which these processes listen for TCP. */
+/** What a process was started as; nothing when it is gone. */
+export function commandOf(pid: number): string {
+  return execaSync("ps", ["-p", String(pid), "-o", "args="], { reject: false }).stdout;
+}
+
+/** Addresses on which these processes listen for TCP. */
 export async function listeningAddresses(pids: number[]): Promise<string[]> {
   const { stdout } = await execa("ss", ["-ltnpH"]);
   return stdout
