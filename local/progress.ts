@@ -42,7 +42,7 @@ export function stepsOf(facts: StepFacts): Step[] {
 function jobStep(name: "transform" | "publish", facts: StepFacts): Step {
   const run = facts[name];
   const isPast = ["PROCESSED", ...settledStates].includes(facts.batch.state);
-  const report = isPast ? reportOf(name, facts.batch) : undefined;
+  const report = isPast || run?.JobRunState === "SUCCEEDED" ? reportOf(name, facts.batch) : undefined;
   // Only the run in flight is asked for its jobs; afterwards the ledger says how they ended.
   if (!run) return report ? { name, state: "done", detail: report } : { name, state: "waiting" };
   const state: StepState =

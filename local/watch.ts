@@ -1,10 +1,11 @@
 import { GetWorkflowRunCommand, type GlueClient, type JobRun } from "@aws-sdk/client-glue";
 import { InvokeCommand, type LambdaClient } from "@aws-sdk/client-lambda";
-import type { Batch } from "../runtime/batch";
+import type { Batch, TransformReport } from "../runtime/batch";
 import { sift } from "../runtime/claim";
-import { listAll } from "../runtime/lake";
+import { listAll, readDocument } from "../runtime/lake";
 import { readBatch, readPipeline } from "../runtime/ledger";
-import { incoming } from "../runtime/places";
+import { incoming, place } from "../runtime/places";
+import { publishTotals, totals } from "../runtime/reports";
 import type { World } from "../runtime/world";
 
 /** The pipeline as it stands at one moment. */
@@ -50,6 +51,7 @@ export function watchPipeline(world: World, lambda: LambdaClient, senseFunction:
       );
       const current = batches.find((batch) => batch.batchId === batchId);
       const jobs = current?.workflowRunId ? await jobRuns(glue, world.settings.workflow, current.workflowRunId) : {};
+      if (current) await addReports(world, current, jobs);
       if (batchId) {
         if (current && isDue(current)) await nudge(nudgeEveryMs);
         else if (current?.state !== "RETRY") await nudge(settleLateMs);
@@ -72,6 +74,22 @@ async function jobRuns(glue: GlueClient, workflow: string, runId: string): Promi
   const { Run } = await glue.send(new GetWorkflowRunCommand({ Name: workflow, RunId: runId, IncludeGraph: true }));
   const runs = (Run?.Graph?.Nodes ?? []).flatMap((node) => node.JobDetails?.JobRuns ?? []);
   return Object.fromEntries(runs.map((run) => [run.JobName ?? "", run]));
+}
+
+/** The ledger has the reports when the whole run is settled; a job's own report is there as soon as the job has ended. */
+async function addReports(world: World, batch: Batch, jobs: Record<string, JobRun>): Promise<void> {
+  const { transformJob, publishJob } = world.settings;
+  const hasEnded = (job: string) => jobs[job]?.JobRunState === "SUCCEEDED";
+  const read = (name: "transformReport" | "publishReport") =>
+    readDocument(world, place(name, { batchId: batch.batchId }));
+  if (!batch.report && hasEnded(transformJob)) {
+    const report = await read("transformReport");
+    if (report) batch.report = totals(report as TransformReport);
+  }
+  if (!batch.publishReport && hasEnded(publishJob)) {
+    const report = await read("publishReport");
+    if (report) batch.publishReport = publishTotals(report);
+  }
 }
 
 async function isFileWaiting(world: World): Promise<boolean> {
