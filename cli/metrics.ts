@@ -115,8 +115,13 @@ async function writeExport(
     return;
   }
   const file = path.resolve(terminal.cwd, options.out);
-  const items = await writeWhole(file, (write) => exportMetrics(target, write, options));
+  const items = await exportToFile(target, file, options);
   terminal.note(`${items} items written to ${options.out}`);
+}
+
+/** The export as a file, there whole or not at all; gives the number of items. */
+export async function exportToFile(target: Target, file: string, options: { all?: boolean } = {}): Promise<number> {
+  return writeWhole(file, (write) => exportMetrics(target, write, options));
 }
 
 /** Writes a file so that it is there whole or not at all; what isn't a regular file (/dev/stdout, a pipe) is written to directly. */

@@ -1,15 +1,12 @@
-import { once } from "node:events";
-import { createWriteStream } from "node:fs";
-import { mkdir, rm } from "node:fs/promises";
+import { mkdir, rm, stat } from "node:fs/promises";
 import path from "node:path";
-import { finished } from "node:stream/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { GlueClient } from "@aws-sdk/client-glue";
 import { GetFunctionConfigurationCommand } from "@aws-sdk/client-lambda";
 import { InvalidArgumentError } from "commander";
 import { UserError } from "../cli/errors";
 import { count } from "../cli/format";
-import { exportMetrics } from "../cli/metrics";
+import { exportToFile } from "../cli/metrics";
 import { localTarget, type Target } from "../cli/target";
 import { commandLine, runAsProgram, type Terminal } from "../cli/terminal";
 import type { Batch } from "../runtime/batch";
@@ -38,6 +35,7 @@ async function main(args: string[], terminal: Terminal): Promise<number> {
   const stop = stopOnSignals();
   let cloud: LocalCloud | undefined;
   try {
+    if (options.export !== undefined) await requireFolderOf(path.resolve(terminal.cwd, options.export));
     const data = await dataOf(options, terminal);
     cloud = await startCloud({ root: terminal.root, port: options.port, log: terminal.note, stop });
     const pipeline = await connectPipeline(cloud);
@@ -196,13 +194,14 @@ async function showResults(
 }
 
 async function exportTo(file: string, pipeline: LocalPipeline, terminal: Terminal): Promise<void> {
-  const output = createWriteStream(file);
-  const items = await exportMetrics(pipeline.target, async (text) => {
-    if (!output.write(text)) await once(output, "drain");
-  });
-  output.end();
-  await finished(output);
+  const items = await exportToFile(pipeline.target, file);
   terminal.note(`${count(items)} metrics written to ${path.relative(terminal.cwd, file) || file}`);
+}
+
+/** Known before the work begins, not at its end. */
+async function requireFolderOf(file: string): Promise<void> {
+  const folder = await stat(path.dirname(file)).catch(() => undefined);
+  if (!folder?.isDirectory()) throw new UserError(`--export ${file}: there is no folder ${path.dirname(file)}.`);
 }
 
 function howToGoOn({ cloud, target }: LocalPipeline): string {

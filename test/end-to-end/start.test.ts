@@ -83,6 +83,9 @@ describe("npm start", function () {
     const run = await npm("start", "--once", "--data", path.join(folder, "nowhere"));
     assert.equal(run.exitCode, 1);
     assert.match(run.stderr, /nowhere: there is no such folder/);
+    const exported = await npm("start", "--once", "--export", path.join(folder, "no", "metrics.ndjson"));
+    assert.equal(exported.exitCode, 1);
+    assert.match(exported.stderr, /--export .*metrics.ndjson: there is no folder/);
   });
 
   it("names a port that is in use, and the way out", async () => {
