@@ -32,6 +32,7 @@ const settleLateMs = 10_000;
 /** Follows the batches that come after this moment. */
 export function watchPipeline(world: World, lambda: LambdaClient, senseFunction: string, glue: GlueClient): Watch {
   const seen: string[] = [];
+  const settled = new Map<string, Batch>();
   let nudgedAt = 0;
 
   async function nudge(pauseMs: number): Promise<void> {
@@ -46,9 +47,11 @@ export function watchPipeline(world: World, lambda: LambdaClient, senseFunction:
       const pipeline = await readPipeline(world);
       const batchId = pipeline.inFlight;
       if (batchId && !seen.includes(batchId)) seen.push(batchId);
-      const batches = (await Promise.all(seen.map((id) => readBatch(world, id)))).filter(
-        (batch) => batch !== undefined,
-      );
+      // A settled batch changes only when it comes into flight again.
+      if (batchId) settled.delete(batchId);
+      const found = await Promise.all(seen.map(async (id) => settled.get(id) ?? (await readBatch(world, id))));
+      const batches = found.filter((batch) => batch !== undefined);
+      for (const batch of batches) if (batch.settledAt && batch.batchId !== batchId) settled.set(batch.batchId, batch);
       const current = batches.find((batch) => batch.batchId === batchId);
       const jobs = current?.workflowRunId ? await jobRuns(glue, world.settings.workflow, current.workflowRunId) : {};
       if (current) await addReports(world, current, jobs);

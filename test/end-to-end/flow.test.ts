@@ -14,6 +14,7 @@ import { readDataFolder, upload } from "../../local/load";
 import { type Watch, watchPipeline } from "../../local/watch";
 import type { Batch, Manifest } from "../../runtime/batch";
 import { listAll } from "../../runtime/lake";
+import { readPipeline } from "../../runtime/ledger";
 import { connect, type World } from "../../runtime/world";
 import { npm, oracle, realData, root, until } from "../support/commands";
 
@@ -200,6 +201,15 @@ describe("the pipeline on the local cloud", function () {
     const batches = await settled();
     assert.equal(batches.at(-1)?.state, "ARCHIVED");
     assert.match(await metrics(), /refTrack/);
+  });
+
+  it("takes a file by its schedule alone", async () => {
+    await put("incoming/scheduled.csv", csv(["tick-1,tickTrack,2024-07-06 10:00:00"]));
+    // Only reads: nobody asks sense for an early tick.
+    await until("the schedule ticks", 100_000, async () => (await readPipeline(world)).inFlight);
+    const [batch] = await settled();
+    assert.equal(batch?.state, "ARCHIVED");
+    assert.match(await metrics(), /tickTrack/);
   });
 
   it("claims more than a page of objects, odd names included, and leaves alone what is not CSV", async () => {
