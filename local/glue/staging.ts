@@ -30,9 +30,10 @@ export class Staging {
     if (!bucket || !key || key.endsWith("/"))
       throw new LaunchError(`LAUNCH ERROR | Not a path of an S3 object: ${location}`);
     try {
-      const object = await this.s3.send(new GetObjectCommand({ Bucket: bucket, Key: key }), { abortSignal: signal });
       const path = join(folder, basename(key));
       await mkdir(folder, { recursive: true });
+      const object = await this.s3.send(new GetObjectCommand({ Bucket: bucket, Key: key }), { abortSignal: signal });
+      // Read at once: a body that nobody reads yet, broken off by a stop, is an error that nobody catches.
       await writeFile(path, await object.Body!.transformToByteArray());
       return path;
     } catch (error) {
