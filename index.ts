@@ -14,7 +14,7 @@ const scripts = new Scripts("music-streams-scripts", { bucket: lake.bucket, root
 const ledger = new Ledger("music-streams-ledger", settings);
 const metrics = new Metrics("music-streams-metrics", settings);
 
-const workflow = new Workflow("music-streams", { lake, scripts, metrics, settings });
+const workflow = new Workflow("music-streams", { lake, scripts, ledger, metrics, settings });
 const sense = new Sense("music-streams-sense", { lake, ledger, workflow, settings });
 const archive = new Archive("music-streams-archive", { lake, ledger, workflow, settings });
 

@@ -15,7 +15,8 @@ import boto3
 from botocore.config import Config
 
 from music_streams import layout
-from music_streams.batch import batch_id_of_run, put_json
+from music_streams.batch import put_json
+from music_streams.fence import batch_in_turn
 from music_streams.publish_input import Work, days_to_publish
 from music_streams.publish_writer import Counts, MetricsWriter
 
@@ -28,8 +29,9 @@ def main(argv: list[str]) -> None:
     """Publishes the batch of the workflow run that the arguments name."""
     arguments = parse(argv)
     started_at = _now()
+    clients = boto3.client("glue"), boto3.client("dynamodb")
+    batch_id = batch_in_turn(*clients, arguments.ledger_table, arguments.WORKFLOW_NAME, arguments.WORKFLOW_RUN_ID)
     s3 = boto3.client("s3", config=Config(max_pool_connections=S3_CONNECTIONS))
-    batch_id = batch_id_of_run(boto3.client("glue"), arguments.WORKFLOW_NAME, arguments.WORKFLOW_RUN_ID)
     days = days_to_publish(s3, arguments.bucket, batch_id, arguments.WORKFLOW_RUN_ID)
     print(f"publish: batch {batch_id}, {len(days)} days, by {arguments.engine}", flush=True)
     work = Work(arguments.bucket, arguments.metrics_table, batch_id, arguments.WORKFLOW_RUN_ID, days, _now())
@@ -57,6 +59,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
     """The job's arguments; Glue adds others of its own, which are passed over."""
     parser = argparse.ArgumentParser(prog="publish.py", allow_abbrev=False)
     parser.add_argument("--bucket", required=True)
+    parser.add_argument("--ledger-table", required=True)
     parser.add_argument("--metrics-table", required=True)
     parser.add_argument("--engine", choices=("duckdb", "spark"), default="duckdb")
     parser.add_argument("--WORKFLOW_NAME", required=True)

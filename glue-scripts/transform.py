@@ -17,8 +17,9 @@ from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 
 from music_streams import layout, store
-from music_streams.batch import Manifest, batch_id_of_run, put_json, read_manifest
+from music_streams.batch import Manifest, put_json, read_manifest
 from music_streams.curated import Curated
+from music_streams.fence import batch_in_turn
 from music_streams.listens import COLUMNS, checked, distinct_listens, enriched
 from music_streams.reference import (
     SONG_COLUMNS,
@@ -47,13 +48,16 @@ Counted = TypeVar("Counted")
 def main(argv: Sequence[str]) -> None:
     """Runs the job with Glue's arguments."""
     args = arguments(argv)
-    run(args, store.client("s3"), store.client("glue"), open_spark())
+    clients = store.client("glue"), store.client("dynamodb")
+    batch_id = batch_in_turn(*clients, args.ledger_table, args.WORKFLOW_NAME, args.WORKFLOW_RUN_ID)
+    run(args, batch_id, store.client("s3"), open_spark())
 
 
 def arguments(argv: Sequence[str]) -> argparse.Namespace:
     """The job's own arguments; Glue adds others, which are left alone."""
     parser = argparse.ArgumentParser(prog="transform", allow_abbrev=False)
     parser.add_argument("--bucket", required=True)
+    parser.add_argument("--ledger-table", required=True)
     parser.add_argument("--multi-line", choices=("true", "false"), default="true")
     parser.add_argument("--WORKFLOW_NAME", required=True)
     parser.add_argument("--WORKFLOW_RUN_ID", required=True)
@@ -88,10 +92,9 @@ def open_spark() -> SparkSession:
     return spark
 
 
-def run(args: argparse.Namespace, s3: Any, glue: Any, spark: SparkSession) -> dict[str, Any]:
-    """Transforms the batch of the workflow run, and returns its report."""
+def run(args: argparse.Namespace, batch_id: str, s3: Any, spark: SparkSession) -> dict[str, Any]:
+    """Transforms a batch, and returns its report."""
     started_at = datetime.now(timezone.utc)
-    batch_id = batch_id_of_run(glue, args.WORKFLOW_NAME, args.WORKFLOW_RUN_ID)
     job = Job(
         s3,
         spark,

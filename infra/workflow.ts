@@ -3,6 +3,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { type Grant, listing, objectsIn } from "./access";
 import { createPythonShellJob, createSparkJob } from "./jobs";
 import type { Lake } from "./lake";
+import type { Ledger } from "./ledger";
 import type { Metrics } from "./metrics";
 import type { Scripts } from "./scripts";
 import type { Settings } from "./settings";
@@ -10,6 +11,7 @@ import type { Settings } from "./settings";
 interface WorkflowArgs {
   lake: Lake;
   scripts: Scripts;
+  ledger: Ledger;
   metrics: Metrics;
   settings: Settings;
 }
@@ -69,7 +71,7 @@ export class Workflow extends pulumi.ComponentResource {
     });
   }
 
-  private createTransform(name: string, { lake, scripts, settings }: WorkflowArgs): aws.glue.Job {
+  private createTransform(name: string, { lake, scripts, ledger, settings }: WorkflowArgs): aws.glue.Job {
     const { bucket } = lake;
     const written = ["batches/", "curated/", "quarantine/rows/", "temporary/"];
     return createSparkJob(
@@ -78,7 +80,11 @@ export class Workflow extends pulumi.ComponentResource {
         script: scripts.transform,
         library: scripts.libraryZip,
         bucket,
-        arguments: { "--bucket": bucket.bucket, "--multi-line": String(settings.multiLine) },
+        arguments: {
+          "--bucket": bucket.bucket,
+          "--ledger-table": ledger.table.name,
+          "--multi-line": String(settings.multiLine),
+        },
         grants: [
           // A replayed batch is read where it was archived.
           {
@@ -92,7 +98,7 @@ export class Workflow extends pulumi.ComponentResource {
           // Files are staged by copies, and a copy carries its source's tags.
           { actions: ["s3:PutObjectTagging"], resources: objectsIn(bucket, ["temporary/"]) },
           listing(bucket),
-          this.runProperties(),
+          ...this.turn(ledger),
         ],
         timeoutMinutes: settings.transformTimeoutMinutes,
         settings,
@@ -101,7 +107,7 @@ export class Workflow extends pulumi.ComponentResource {
     );
   }
 
-  private createPublish(name: string, { lake, scripts, metrics, settings }: WorkflowArgs): aws.glue.Job {
+  private createPublish(name: string, { lake, scripts, ledger, metrics, settings }: WorkflowArgs): aws.glue.Job {
     const { bucket } = lake;
     const onSpark = settings.publishEngine === "spark";
     const args = {
@@ -110,6 +116,7 @@ export class Workflow extends pulumi.ComponentResource {
       bucket,
       arguments: {
         "--bucket": bucket.bucket,
+        "--ledger-table": ledger.table.name,
         "--metrics-table": metrics.table.name,
         "--engine": settings.publishEngine,
       },
@@ -121,7 +128,7 @@ export class Workflow extends pulumi.ComponentResource {
           actions: ["dynamodb:BatchGetItem", "dynamodb:BatchWriteItem"],
           resources: [metrics.table.arn],
         },
-        this.runProperties(),
+        ...this.turn(ledger),
       ],
       timeoutMinutes: settings.publishTimeoutMinutes,
       settings,
@@ -133,8 +140,11 @@ export class Workflow extends pulumi.ComponentResource {
       : createPythonShellJob(`${name}-publish`, { ...args, packages }, this);
   }
 
-  /** A job reads the batch's id from the properties of its run. */
-  private runProperties(): Grant {
-    return { actions: ["glue:GetWorkflowRunProperties"], resources: [this.workflow.arn] };
+  /** A job reads the batch's id from the properties of its run, and from the ledger whether it is this run's turn. */
+  private turn(ledger: Ledger): Grant[] {
+    return [
+      { actions: ["glue:GetWorkflowRunProperties"], resources: [this.workflow.arn] },
+      { actions: ["dynamodb:GetItem"], resources: [ledger.table.arn] },
+    ];
   }
 }

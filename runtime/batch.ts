@@ -2,10 +2,12 @@
 
 export type BatchState = "CLAIMED" | "RUNNING" | "PROCESSED" | "ARCHIVED" | "RETRY" | "FAILED" | "SPLIT" | "REPLAY";
 
-/** What a listing passed over: folder markers, keys that are not CSV. */
+/** What a listing passed over: folder markers, keys that are not CSV, objects in a class that must be restored first. */
 export interface Ignored {
   folders: number;
   notCsv: number;
+  /** Absent when there are none. */
+  cold?: number;
 }
 
 /** Where the batch's files ended. `left`: overwritten since the claim, still in incoming/. `missing`: deleted by someone. */
@@ -44,6 +46,10 @@ export interface Batch {
   transformed?: boolean;
   /** Asked for again by a person; its files lie in archive/ already. */
   replay?: boolean;
+  /** The replay's manifest names the files where they lie now. */
+  prepared?: boolean;
+  /** Why the last replay that was asked for did not run after all. */
+  notReplayed?: string;
   /** UTC day of the folder that its files move to, fixed once. */
   day?: string;
   parent?: string;
@@ -54,7 +60,11 @@ export interface Batch {
   moves?: Moves;
   error?: string;
   errorJob?: string;
-  /** When a person had a FAILED batch's file put back into incoming/. */
+  /** A person asked for a FAILED batch's file to be tried again: it is put back into incoming/. */
+  puttingBack?: boolean;
+  /** Why it was not put back after all: another file had come to its key. */
+  notPutBack?: string;
+  /** When the file was put back. */
   retriedAt?: string;
 }
 
@@ -71,6 +81,8 @@ export interface Manifest {
   claimedAt: string;
   parent?: string;
   files: ManifestFile[];
+  /** Of a replay: files of the claim that are not run again, because they were never read (quarantined or overwritten). */
+  notReplayed?: ManifestFile[];
 }
 
 export type RowCounts = {

@@ -1,6 +1,6 @@
 import { type Batch, type Ignored, iso, type ManifestFile } from "./batch";
 import { newBatchId } from "./batch-id";
-import { createManifest, dropManifest, type Found, listAll } from "./lake";
+import { createManifest, dropManifest, type Found, isCold, listAll } from "./lake";
 import { type Pipeline, readBatch, takeNew } from "./ledger";
 import { incoming } from "./places";
 import type { World } from "./world";
@@ -54,11 +54,12 @@ export async function claim(world: World, pipeline: Pipeline): Promise<Claim> {
 
 /** Tells CSVs from folder markers and other keys; oldest first, by key's bytes where two are as old. */
 export function sift(found: Found[]): Waiting {
-  const ignored = { folders: 0, notCsv: 0 };
+  const ignored: Ignored = { folders: 0, notCsv: 0 };
   const files: Found[] = [];
   for (const object of found) {
     if (object.key.endsWith("/")) ignored.folders++;
     else if (!/\.csv(\.gz)?$/i.test(object.key)) ignored.notCsv++;
+    else if (isCold(object.storageClass)) ignored.cold = (ignored.cold ?? 0) + 1;
     else files.push(object);
   }
   files.sort(

@@ -8,6 +8,7 @@ export type RunFacts =
 
 export type Action =
   | { do: "start" }
+  | { do: "prepare" }
   | { do: "wait"; untilMs?: number }
   | { do: "look" }
   | { do: "accept"; report: ReportTotals; publishReport: PublishReport }
@@ -24,14 +25,16 @@ export type Action =
   | { do: "archive" }
   | { do: "divide" }
   | { do: "isolate" }
+  | { do: "putBack" }
   | { do: "release" };
 
 /** What is to be done next about the batch in flight. Total: every state and every fact has an answer. */
 export function decide(batch: Batch, facts: RunFacts | undefined, limits: Limits, nowMs: number): Action {
   switch (batch.state) {
     case "CLAIMED":
-    case "REPLAY":
       return { do: "start" };
+    case "REPLAY":
+      return { do: batch.prepared ? "start" : "prepare" };
     case "RETRY": {
       const nextMs = Date.parse(batch.nextAttemptAt ?? "");
       // The pause's own length bounds the wait: a clock that was ahead when it wrote must not hold the batch for hours.
@@ -45,7 +48,7 @@ export function decide(batch: Batch, facts: RunFacts | undefined, limits: Limits
     case "SPLIT":
       return { do: "divide" };
     case "FAILED":
-      return { do: "isolate" };
+      return { do: batch.puttingBack ? "putBack" : "isolate" };
     case "ARCHIVED":
       return { do: "release" };
   }
@@ -67,7 +70,10 @@ function afterRun(batch: Batch, facts: RunFacts, limits: Limits, nowMs: number):
   // the metrics, from where only a run that works takes them back. Such a batch is tried until it works.
   const transformed = facts.transformed || batch.transformed === true;
   const readable = transformed || batch.replay === true;
-  if (facts.filesFault && !readable && dataFailures >= limits.maxAttempts)
+  // A half of a batch that failed so often has a bad file with even chances: it is halved at once, and a bad file among a
+  // thousand is found in ten failures, not thirty. The single file at the end has all its attempts.
+  const attempts = batch.parent !== undefined && batch.files > 1 ? 1 : limits.maxAttempts;
+  if (facts.filesFault && !readable && dataFailures >= attempts)
     return { do: "giveUp", state: batch.files > 1 ? "SPLIT" : "FAILED", job, error, failures, dataFailures };
   const nextMs = nowMs + 1000 * pauseSeconds(failures, limits);
   return { do: "retry", job, error, transformed, failures, dataFailures, nextMs };

@@ -1,10 +1,10 @@
 import { type Batch, iso, type Manifest, type ManifestFile, type Moves, type TransformReport } from "./batch";
 import { childBatchId } from "./batch-id";
-import { createManifest, deleteAll, readDocument, readManifest } from "./lake";
+import { createManifest, deleteAll, head, readDocument, readManifest } from "./lake";
 import { release } from "./ledger";
-import { inParallel, type Moved, move } from "./move";
+import { copy, deleteVersion, inParallel, type Moved, move } from "./move";
 import { incoming, place } from "./places";
-import type { World } from "./world";
+import { isError, type World } from "./world";
 
 const MOVES_AT_ONCE = 16;
 
@@ -43,6 +43,7 @@ export async function archive(world: World, batch: Batch, timeIsUp: () => boolea
     // Where the files of a replayed batch went is known from the first time.
     moves: batch.replay ? batch.moves : moves,
     replay: undefined,
+    prepared: undefined,
   });
   if (done) world.log({ event: "archived", batch_id: batch.batchId, ...moves, report: batch.report });
   return "again";
@@ -60,6 +61,40 @@ export async function isolate(world: World, batch: Batch, timeIsUp: () => boolea
   for (const outcome of outcomes) if (outcome) moves[outcome]++;
   if (await release(world, batch, { settledAt: iso(world.clock.now()), moves }))
     world.log({ level: "ERROR", event: "batchFailed", batch_id: batch.batchId, error: batch.error, ...moves });
+  return "again";
+}
+
+/**
+ * Puts a FAILED batch's file back into incoming/, to be claimed anew, and ends the batch again. Never over another file
+ * that came to its key: then this one stays in failed/.
+ */
+export async function putBack(world: World, batch: Batch): Promise<Finished> {
+  const { batchId } = batch;
+  const manifest = await readManifest(world, batchId);
+  let notPutBack: string | undefined;
+  for (const { name } of manifest.files) {
+    const key = place("failed", { date: batch.day!, batchId, name });
+    const found = await head(world, key);
+    // Put back by an earlier try that was cut short, or never moved because it was overwritten.
+    if (!found) continue;
+    const source = { key, etag: found.etag, size: found.size };
+    const target = incoming() + name;
+    try {
+      await copy(world, source, target, true);
+    } catch (error) {
+      if (!isError(error, "PreconditionFailed", 412)) throw error;
+      // The same bytes are there: by an earlier try, or by their producer.
+      if ((await head(world, target))?.etag !== found.etag) {
+        notPutBack = `${target} holds another file`;
+        continue;
+      }
+    }
+    await deleteVersion(world, source);
+  }
+  const now = iso(world.clock.now());
+  const end = notPutBack === undefined ? { retriedAt: now } : { notPutBack };
+  if (await release(world, batch, { puttingBack: undefined, settledAt: now, ...end }))
+    world.log({ event: notPutBack === undefined ? "putBack" : "notPutBack", batch_id: batchId, why: notPutBack });
   return "again";
 }
 

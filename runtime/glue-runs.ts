@@ -119,8 +119,13 @@ export async function startWorkflow(world: World, batch: Batch): Promise<string>
   return RunId;
 }
 
+/** Stops a run; one that is over or gone needs no stop. */
 export async function stopWorkflow(world: World, runId: string): Promise<void> {
-  await world.clients.glue.send(new StopWorkflowRunCommand({ Name: world.settings.workflow, RunId: runId }));
+  try {
+    await world.clients.glue.send(new StopWorkflowRunCommand({ Name: world.settings.workflow, RunId: runId }));
+  } catch (error) {
+    if (!isError(error, "IllegalWorkflowStateException", "EntityNotFoundException")) throw error;
+  }
 }
 
 type JobRun = NonNullable<

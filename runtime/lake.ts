@@ -15,6 +15,12 @@ export interface Found {
   etag: string;
   size: number;
   lastModifiedMs: number;
+  storageClass?: string;
+}
+
+/** Classes whose objects can't be read before somebody restores them (Amazon S3 User Guide, "Storage classes"). */
+export function isCold(storageClass: string | undefined): boolean {
+  return storageClass === "GLACIER" || storageClass === "DEEP_ARCHIVE";
 }
 
 /** Every object below a prefix, all pages. */
@@ -31,10 +37,12 @@ export async function listAll(world: World, prefix: string): Promise<Found[]> {
         ...(token === undefined ? {} : { ContinuationToken: token }),
       }),
     );
-    for (const { Key, ETag, Size, LastModified } of page.Contents ?? []) {
+    for (const { Key, ETag, Size, LastModified, StorageClass } of page.Contents ?? []) {
       if (Key === undefined || ETag === undefined) continue;
       const key = page.EncodingType === "url" ? decodeURIComponent(Key.replace(/\+/g, "%20")) : Key;
-      found.push({ key, etag: ETag, size: Size ?? 0, lastModifiedMs: LastModified?.getTime() ?? 0 });
+      const lastModifiedMs = LastModified?.getTime() ?? 0;
+      const storageClass = isCold(StorageClass) ? { storageClass: StorageClass! } : {};
+      found.push({ key, etag: ETag, size: Size ?? 0, lastModifiedMs, ...storageClass });
     }
     token = page.IsTruncated ? page.NextContinuationToken : undefined;
   } while (token !== undefined);

@@ -24,8 +24,7 @@ export interface Source {
  */
 export async function move(world: World, source: Source, target: string): Promise<Moved> {
   try {
-    if (source.size > world.settings.singleCopyBytes) await copyInParts(world, source, target);
-    else await copyWhole(world, source, target);
+    await copy(world, source, target);
   } catch (error) {
     const overwritten = isError(error, "PreconditionFailed", 412);
     if (!overwritten && !isError(error, "NoSuchKey", "NotFound")) throw error;
@@ -37,8 +36,18 @@ export async function move(world: World, source: Source, target: string): Promis
   return "moved";
 }
 
+/**
+ * Copies the version that is meant; throws S3's error when it is gone, or, with `ifAbsent`, when something lies at the
+ * target.
+ */
+export async function copy(world: World, source: Source, target: string, ifAbsent = false): Promise<void> {
+  const condition: Condition = ifAbsent ? { IfNoneMatch: "*" } : {};
+  if (source.size > world.settings.singleCopyBytes) await copyInParts(world, source, target, condition);
+  else await copyWhole(world, source, target, condition);
+}
+
 /** Deletes an object if it still is the version that was meant. */
-async function deleteVersion(world: World, source: Source): Promise<void> {
+export async function deleteVersion(world: World, source: Source): Promise<void> {
   try {
     await retryConflict(world, () =>
       world.clients.s3.send(
@@ -51,7 +60,11 @@ async function deleteVersion(world: World, source: Source): Promise<void> {
   }
 }
 
-async function copyWhole(world: World, source: Source, target: string): Promise<void> {
+interface Condition {
+  IfNoneMatch?: "*";
+}
+
+async function copyWhole(world: World, source: Source, target: string, condition: Condition): Promise<void> {
   await retryConflict(world, () =>
     world.clients.s3.send(
       new CopyObjectCommand({
@@ -59,12 +72,13 @@ async function copyWhole(world: World, source: Source, target: string): Promise<
         Key: target,
         CopySource: copySource(world, source.key),
         CopySourceIfMatch: source.etag,
+        ...condition,
       }),
     ),
   );
 }
 
-async function copyInParts(world: World, source: Source, target: string): Promise<void> {
+async function copyInParts(world: World, source: Source, target: string, condition: Condition): Promise<void> {
   const place = { Bucket: world.settings.bucket, Key: target };
   const { UploadId } = await world.clients.s3.send(new CreateMultipartUploadCommand(place));
   try {
@@ -92,7 +106,7 @@ async function copyInParts(world: World, source: Source, target: string): Promis
       },
     );
     await world.clients.s3.send(
-      new CompleteMultipartUploadCommand({ ...place, UploadId, MultipartUpload: { Parts: parts } }),
+      new CompleteMultipartUploadCommand({ ...place, UploadId, MultipartUpload: { Parts: parts }, ...condition }),
     );
   } catch (error) {
     // Best effort: the bucket's lifecycle removes what stays behind.

@@ -1,10 +1,11 @@
 import { type Batch, type BatchState, iso, type TransformReport } from "./batch";
 import { type Action, decide, type RunFacts } from "./decide";
-import { archive, divide, isolate } from "./finish";
+import { archive, divide, isolate, putBack } from "./finish";
 import { getRun, judge } from "./glue-runs";
 import { readDocument, readManifest } from "./lake";
 import { advance, type Pipeline, readBatch, readPipeline, release, releaseUnknown } from "./ledger";
 import { place } from "./places";
+import { prepareReplay } from "./replay";
 import { breach, publishTotals, totals } from "./reports";
 import { startRun } from "./start";
 import type { World } from "./world";
@@ -106,6 +107,8 @@ async function carryOut(
   switch (action.do) {
     case "start":
       return startRun(world, batch);
+    case "prepare":
+      return prepareReplay(world, batch);
     case "accept":
       await advance(world, batch, {
         state: "PROCESSED",
@@ -135,6 +138,8 @@ async function carryOut(
       return archive(world, batch, () => allowed.timeIsUp());
     case "isolate":
       return isolate(world, batch, () => allowed.timeIsUp());
+    case "putBack":
+      return putBack(world, batch);
     case "divide":
       return divide(world, batch);
     case "release":

@@ -39,21 +39,6 @@ class Manifest:
     files: tuple[ManifestFile, ...]
 
 
-def batch_id_of_run(glue: Any, workflow_name: str, run_id: str) -> str:
-    """The run property `batch_id` of a workflow run.
-
-    Raises BatchError when the run has no such property (a run that a person started by hand, for instance).
-    """
-    properties = glue.get_workflow_run_properties(Name=workflow_name, RunId=run_id)["RunProperties"]
-    batch_id = properties.get("batch_id")
-    if not batch_id:
-        raise BatchError(
-            f"workflow run {run_id} of {workflow_name} has no run property batch_id: "
-            "runs are started by sense, not by hand"
-        )
-    return str(batch_id)
-
-
 def read_manifest(s3: Any, bucket: str, batch_id: str) -> Manifest:
     """The manifest of a batch. Raises BatchError when it is absent, of another batch, or of another shape."""
     manifest_key = layout.key("manifest", batchId=batch_id)

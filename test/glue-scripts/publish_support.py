@@ -119,9 +119,9 @@ class Lake:
         return self.report(batch_id)
 
     def run_job(self, batch_id: str, run_id: str, engine: str = "duckdb") -> None:
-        """Runs the job's main, with the run property that the workflow run would have."""
-        self.monkeypatch.setattr(publish, "batch_id_of_run", lambda *_: batch_id)
-        arguments = ["--bucket", self.bucket, "--metrics-table", self.table, "--engine", engine]
+        """Runs the job's main as the run that the ledger waits for."""
+        self.monkeypatch.setattr(publish, "batch_in_turn", lambda *_: batch_id)
+        arguments = ["--bucket", self.bucket, "--ledger-table", "l", "--metrics-table", self.table, "--engine", engine]
         publish.main([*arguments, "--WORKFLOW_NAME", "w", "--WORKFLOW_RUN_ID", run_id, "--enable-metrics", "true"])
 
     def report(self, batch_id: str) -> dict[str, Any]:

@@ -340,6 +340,8 @@ def test_a_failure_ends_in_a_traceback_one_line_and_a_code_above_zero(
     arguments = [
         "--bucket",
         "no-such-bucket",
+        "--ledger-table",
+        "l",
         "--metrics-table",
         "m",
         "--WORKFLOW_NAME",
@@ -348,7 +350,7 @@ def test_a_failure_ends_in_a_traceback_one_line_and_a_code_above_zero(
         "wr_1",
     ]
     monkeypatch.setattr(sys, "argv", ["publish.py", *arguments])
-    monkeypatch.setattr("music_streams.batch.batch_id_of_run", lambda *_: FIRST)
+    monkeypatch.setattr("music_streams.fence.batch_in_turn", lambda *_: FIRST)
     with pytest.raises(SystemExit) as ended:
         runpy.run_path(str(Path(oracle.__file__).parents[1] / "glue-scripts" / "publish.py"), run_name="__main__")
     lines = capsys.readouterr().err.strip().splitlines()

@@ -17,7 +17,7 @@ import duckdb
 import pytest
 import transform_support as support
 from pyspark.sql import SparkSession
-from transform_support import Glue, Lake, csv, listen_keys, zipped
+from transform_support import Lake, csv, listen_keys, zipped
 
 import transform
 from music_streams import curated as curated_module
@@ -307,15 +307,9 @@ def test_a_week_of_odd_files_adds_up(lake: Lake) -> None:
     assert all(file["rowsKept"] == 12 for file in report["files"])
 
 
-def test_a_batch_without_manifest_or_property_fails_with_what_is_wrong(lake: Lake) -> None:
+def test_a_batch_without_manifest_fails_with_what_is_wrong(lake: Lake) -> None:
     with pytest.raises(BatchError, match="does not exist"):
         lake.transform("20240625T000000Z-nomanife")
-    args = transform.arguments(
-        ["--bucket", lake.bucket, "--WORKFLOW_NAME", "w", "--WORKFLOW_RUN_ID", "wr_1", "--buck", "x"]
-    )
-    assert args.bucket == lake.bucket
-    with pytest.raises(BatchError, match="no run property batch_id"):
-        transform.run(args, lake.s3, Glue(""), lake.spark)
 
 
 def test_a_job_that_fails_says_why_in_its_last_line_and_exits_with_an_error(lake: Lake) -> None:
@@ -323,6 +317,8 @@ def test_a_job_that_fails_says_why_in_its_last_line_and_exits_with_an_error(lake
     arguments = [
         "--bucket",
         lake.bucket,
+        "--ledger-table",
+        "none",
         "--WORKFLOW_NAME",
         "none",
         "--WORKFLOW_RUN_ID",

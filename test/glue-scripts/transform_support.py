@@ -28,17 +28,6 @@ u1,One,31,Peru,2024-12-31
 BUCKETS = (f"transform-{uuid.uuid4().hex[:12]}" for _ in itertools.count())
 
 
-class Glue:
-    """The one call that transform makes: a workflow run's properties."""
-
-    def __init__(self, batch_id: str) -> None:
-        self.batch_id = batch_id
-
-    def get_workflow_run_properties(self, Name: str, RunId: str) -> dict[str, Any]:
-        """As Glue answers."""
-        return {"RunProperties": {"batch_id": self.batch_id}}
-
-
 @dataclass
 class Lake:
     """A bucket of its own."""
@@ -90,8 +79,9 @@ class Lake:
     def transform(self, batch_id: str, *more: str, s3: Any = None) -> dict[str, Any]:
         """Runs the job; its report, which must add up."""
         self.runs += 1
-        argv = ["--bucket", self.bucket, "--WORKFLOW_NAME", "w", "--WORKFLOW_RUN_ID", f"wr_{self.runs}", *more]
-        transform.run(transform.arguments(argv), s3 or self.s3, Glue(batch_id), self.spark)
+        argv = ["--bucket", self.bucket, "--ledger-table", "l", "--WORKFLOW_NAME", "w", "--WORKFLOW_RUN_ID"]
+        argv += [f"wr_{self.runs}", *more]
+        transform.run(transform.arguments(argv), batch_id, s3 or self.s3, self.spark)
         report = self.json("transformReport", batch_id)
         assert report is not None
         reconcile(report)

@@ -43,7 +43,8 @@ const action = (one: Batch, facts?: RunFacts) => decide(one, facts, LIMITS, NOW)
 describe("what is done next about a batch", () => {
   const table: [string, Batch, RunFacts | undefined, string][] = [
     ["a claimed batch is started", batch("CLAIMED"), undefined, "start"],
-    ["a replay is started", batch("REPLAY"), undefined, "start"],
+    ["a replay's manifest is pointed at the archive", batch("REPLAY"), undefined, "prepare"],
+    ["a prepared replay is started", batch("REPLAY", { prepared: true }), undefined, "start"],
     ["a retry waits for its time", batch("RETRY", { nextAttemptAt: "2026-11-23T10:00:30Z" }), undefined, "wait"],
     ["a retry starts at its time", batch("RETRY", { nextAttemptAt: "2026-11-23T10:00:00Z" }), undefined, "start"],
     ["a retry without a time starts", batch("RETRY"), undefined, "start"],
@@ -70,6 +71,14 @@ describe("what is done next about a batch", () => {
       "retry",
     ],
     ["a replay is never isolated", batch("RUNNING", { dataFailures: 2, replay: true }), failure(), "retry"],
+    ["a half with several files is split by its first failure", batch("RUNNING", { parent: "A" }), failure(), "giveUp"],
+    ["a half of one file has all its attempts", batch("RUNNING", { parent: "A", files: 1 }), failure(), "retry"],
+    [
+      "a file that a person wants tried again is put back",
+      batch("FAILED", { puttingBack: true }),
+      undefined,
+      "putBack",
+    ],
     ["a processed batch is archived", batch("PROCESSED"), undefined, "archive"],
     ["a split batch is divided", batch("SPLIT"), undefined, "divide"],
     ["a failed batch is isolated", batch("FAILED"), undefined, "isolate"],

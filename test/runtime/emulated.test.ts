@@ -16,7 +16,7 @@ import type { Batch, Manifest } from "../../runtime/batch";
 import { deleteAll, listAll, readManifest } from "../../runtime/lake";
 import { readBatch } from "../../runtime/ledger";
 import { inParallel, move } from "../../runtime/move";
-import { requestReplay, retryFailed } from "../../runtime/operator";
+import { requestReplay, requestRetry } from "../../runtime/operator";
 import { place } from "../../runtime/places";
 import { tick } from "../../runtime/tick";
 import { connect, type World } from "../../runtime/world";
@@ -220,7 +220,7 @@ describe("the protocol on the emulator's S3 and DynamoDB", function () {
   });
 
   it("splits, fails, takes the output away and puts the file back", async () => {
-    const { world, glue, put, keys } = await pipeline();
+    const { world, glue, put, keys, report } = await pipeline();
     await put("incoming/a b.csv", "x");
     await put("incoming/c.csv", "y");
     const { batchId } = (await tick(world)).claimed!;
@@ -252,9 +252,13 @@ describe("the protocol on the emulator's S3 and DynamoDB", function () {
     const { name } = (await readManifest(world, half!)).files[0]!;
     assert.ok(failed?.endsWith(`/${half}/${name}`));
     await put(`incoming/${name}`, "another");
-    await assert.rejects(retryFailed(world, half!), /holds another file/);
+    await assert.rejects(requestRetry(world, half!), /holds another file/);
     await deleteAll(world, "incoming/");
-    await retryFailed(world, half!);
+    await requestRetry(world, half!);
+    // The other half has its turn first.
+    await report(whole.children!.find((child) => child !== half)!);
+    glue.finish({ kind: "good" });
+    await tick(world);
     assert.deepEqual([await keys("failed/"), await keys("incoming/")], [[], [`incoming/${name}`]]);
   });
 });

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { pause, requestReplay, resume, retryFailed } from "../../runtime/operator";
+import type { Manifest } from "../../runtime/batch";
+import { pause, requestReplay, requestRetry, resume } from "../../runtime/operator";
 import { settle } from "../../runtime/settle";
 import { tick } from "../../runtime/tick";
 import { check, quiesce } from "../support/simulated-check";
@@ -221,7 +222,7 @@ describe("starting", () => {
       simulation.glue.started.map(({ status }) => status),
       ["COMPLETED", "STOPPED"],
     );
-    check({ ...simulation, glue: Object.assign(Object.create(simulation.glue), { runs: [] }) });
+    check(simulation);
   });
 
   it("is taken over half a minute after its sender died", async () => {
@@ -528,6 +529,10 @@ describe("an operator", () => {
     for (const attempt of [2, 3]) {
       await requestReplay(simulation.actor().world, batchId);
       await requestReplay(simulation.actor().world, batchId);
+      assert.match(
+        simulation.s3.json(`batches/${batchId}/manifest.json`).files[0].key,
+        attempt === 2 ? /^incoming/ : /^archive/,
+      );
       assert.equal((await sense(simulation)).state, "RUNNING");
       assert.equal(simulation.s3.json(`batches/${batchId}/manifest.json`).files[0].key, places[0]);
       simulation.finish("good");
@@ -549,31 +554,105 @@ describe("an operator", () => {
     await assert.rejects(requestReplay(simulation.actor().world, "nope"), /knows no batch nope/);
   });
 
+  it("has a replay end as it was whose files went away before its turn", async () => {
+    const { simulation, batchId } = await archived();
+    const { version: _, ...before } = simulation.batch(batchId);
+    await requestReplay(simulation.actor().world, batchId);
+    const [key = ""] = simulation.s3.keys("archive/");
+    const kept = simulation.s3.objects.get(key)!;
+    simulation.s3.objects.delete(key);
+    await later(simulation);
+    const { state, notReplayed, report } = simulation.batch(batchId);
+    assert.deepEqual([state, report], ["ARCHIVED", before.report]);
+    assert.match(notReplayed ?? "", /a.csv was read, but is not in the archive/);
+    assert.equal(simulation.glue.started.length, 1);
+    simulation.s3.objects.set(key, kept);
+    check(simulation);
+  });
+
   it("must restore a file first that lies in a cold class", async () => {
     const { simulation, batchId } = await archived();
     simulation.s3.objects.get(simulation.s3.keys("archive/")[0]!)!.storageClass = "GLACIER";
     await assert.rejects(requestReplay(simulation.actor().world, batchId), /lies in GLACIER: restore it first/);
   });
 
-  it("puts a failed file back to be tried, once, and never over another", async () => {
+  async function failed() {
     const simulation = createSimulation({ limits: { maxAttempts: 1 } });
     simulation.drop("a.csv", "l1,POISON");
     await sense(simulation);
     simulation.finish("good");
     await sense(simulation);
-    const { batchId } = simulation.batches()[0]!;
+    return { simulation, batchId: simulation.batches()[0]!.batchId };
+  }
+
+  it("has a failed file put back to be tried, once", async () => {
+    const { simulation, batchId } = await failed();
     const { world } = simulation.actor();
     await assert.rejects(requestReplay(world, batchId), /is FAILED/);
-    simulation.s3.put("incoming/a.csv", "l9");
-    await assert.rejects(retryFailed(world, batchId), /incoming\/a.csv holds another file by now/);
-    simulation.s3.objects.delete("incoming/a.csv");
-    const producer = happensAt("CopyObject", () => simulation.s3.put("incoming/a.csv", "l8"));
-    await assert.rejects(retryFailed(simulation.actor(producer).world, batchId), /holds another file by now/);
-    assert.equal(simulation.s3.objects.get("incoming/a.csv")?.body, "l8");
-    simulation.s3.objects.delete("incoming/a.csv");
-    for (let repeat = 0; repeat < 2; repeat++) await retryFailed(world, batchId);
+    for (let repeat = 0; repeat < 2; repeat++) assert.equal(await requestRetry(world, batchId), true);
+    const report = await sense(simulation);
     assert.deepEqual([simulation.s3.keys("failed/"), simulation.s3.keys("incoming/")], [[], ["incoming/a.csv"]]);
-    assert.equal((await sense(simulation)).claimed?.files, 1);
+    assert.ok(simulation.batch(batchId).retriedAt);
+    assert.equal(report.claimed?.files, 1);
     assert.notEqual(simulation.inFlight(), batchId);
+    assert.equal(await requestRetry(world, batchId), false);
+    await quiesce(simulation);
+    check(simulation);
+  });
+
+  it("never has a file put back over another", async () => {
+    const { simulation, batchId } = await failed();
+    const { world } = simulation.actor();
+    simulation.s3.put("incoming/a.csv", "l9");
+    await assert.rejects(requestRetry(world, batchId), /incoming\/a.csv holds another file by now/);
+    simulation.s3.objects.delete("incoming/a.csv");
+    await requestRetry(world, batchId);
+    // It comes in the very moment.
+    await tick(simulation.actor(happensAt("CopyObject", () => simulation.drop("a.csv", "l8"))).world);
+    const batch = simulation.batch(batchId);
+    assert.deepEqual([batch.state, batch.notPutBack], ["FAILED", "incoming/a.csv holds another file"]);
+    assert.ok(batch.settledAt && !batch.retriedAt && !batch.puttingBack);
+    assert.equal(simulation.s3.keys("failed/").length, 1);
+    simulation.finish("good");
+    await later(simulation);
+    assert.equal(await requestRetry(world, batchId), true);
+    await later(simulation);
+    assert.deepEqual(simulation.s3.keys("failed/"), []);
+    await quiesce(simulation);
+    check(simulation);
+  });
+
+  it("has a file above the limit of a single copy put back in parts, and never over another", async () => {
+    const { simulation, batchId } = await failed();
+    const [key = ""] = simulation.s3.keys("failed/");
+    const { body } = simulation.s3.put(key, `${"l1,".repeat(300)}POISON`);
+    await requestRetry(simulation.actor().world, batchId);
+    await tick(
+      simulation.actor(happensAt("CompleteMultipartUpload", () => simulation.s3.put("incoming/a.csv", "l8"))).world,
+    );
+    assert.equal(simulation.s3.objects.get(key)?.body, body);
+    simulation.finish("good");
+    await later(simulation);
+    await requestRetry(simulation.actor().world, batchId);
+    await sense(simulation);
+    assert.equal(simulation.s3.objects.get("incoming/a.csv")?.body, body);
+    assert.deepEqual(simulation.s3.keys("failed/"), []);
+  });
+
+  it("keeps in the manifest of a replay what the claim held and is not run again", async () => {
+    const simulation = createSimulation();
+    simulation.drop("a.csv", "l1");
+    simulation.drop("bad.csv", "JUNK");
+    await sense(simulation);
+    simulation.finish("good");
+    await sense(simulation);
+    const { batchId } = simulation.batches()[0]!;
+    for (let repeat = 0; repeat < 2; repeat++) {
+      await requestReplay(simulation.actor().world, batchId);
+      await quiesce(simulation);
+      const { files, notReplayed } = simulation.s3.json(`batches/${batchId}/manifest.json`) as Manifest;
+      assert.deepEqual([files.map(({ name }) => name), notReplayed?.map(({ name }) => name)], [["a.csv"], ["bad.csv"]]);
+    }
+    check(simulation);
   });
 });

@@ -2,19 +2,50 @@
 
 import { awsError, type Command } from "./simulated-s3";
 
-/** How a run is to end. `lost`: Glue forgets the run. */
-export type Ending = {
-  kind:
-    | "good"
-    | "transformFailsEarly"
-    | "transformFailsLate"
-    | "transformTimesOut"
-    | "publishFails"
-    | "publishAbsent"
-    | "stopped"
-    | "error"
-    | "lost";
-};
+/** What a run comes to: what each job does, and what Glue says of it. */
+interface Outcome {
+  /** `early`: falls before it reads a file; `late`: when a part of its output is written. Absent: it never starts. */
+  transform?: "good" | "early" | "late";
+  transformState?: string;
+  /** `cut`: falls when a part of the items is written. Absent: it never starts. */
+  publish?: "good" | "cut";
+  publishState?: string;
+  /** Glue says COMPLETED whether or not its jobs succeeded. */
+  status?: "STOPPED" | "ERROR";
+  /** The status goes on saying RUNNING for a while. */
+  trails?: true;
+  /** Glue forgets the run. */
+  forgotten?: true;
+  /** The report of transform does not add up. */
+  lies?: true;
+}
+
+const OUTCOMES = {
+  good: { transform: "good", publish: "good" },
+  goodAndTrails: { transform: "good", publish: "good", trails: true },
+  reportLies: { transform: "good", publish: "good", lies: true },
+  transformFailsEarly: { transform: "early", transformState: "FAILED" },
+  transformFailsLate: { transform: "late", transformState: "FAILED" },
+  transformTimesOut: { transform: "late", transformState: "TIMEOUT" },
+  transformStops: { transform: "late", transformState: "STOPPED" },
+  transformErrors: { transform: "late", transformState: "ERROR" },
+  publishFails: { transform: "good", publish: "cut", publishState: "FAILED" },
+  publishTimesOut: { transform: "good", publish: "cut", publishState: "TIMEOUT" },
+  publishStops: { transform: "good", publish: "cut", publishState: "STOPPED" },
+  publishErrors: { transform: "good", publish: "cut", publishState: "ERROR" },
+  publishAbsent: { transform: "good" },
+  stopped: { transform: "late", transformState: "STOPPED", status: "STOPPED" },
+  error: { status: "ERROR" },
+  lost: { transform: "good", publish: "cut", publishState: "FAILED", forgotten: true },
+} satisfies Record<string, Outcome>;
+
+/** How a run is to end. */
+export type Ending = { kind: keyof typeof OUTCOMES };
+
+export const ENDINGS = Object.keys(OUTCOMES) as Ending["kind"][];
+
+/** How long a status trails its jobs. */
+const TRAIL_MS = 20_000;
 
 export interface SimulatedRun {
   id: string;
@@ -22,12 +53,14 @@ export interface SimulatedRun {
   startedAt: Date;
   status: "RUNNING" | "COMPLETED" | "STOPPED" | "ERROR";
   jobs: { name: string; state: string; error?: string }[];
+  trailsUntil?: number;
 }
 
 /** What the jobs do to bucket and metrics; each says whether it succeeded. */
 export interface Jobs {
   transform(run: SimulatedRun, early: boolean, late: boolean): { ok: boolean; error: string };
   publish(run: SimulatedRun, cut: boolean): void;
+  lie?(run: SimulatedRun): void;
 }
 
 /** A Glue workflow in memory: one run at a time, newest first in small pages, ends when a test says how. */
@@ -49,41 +82,28 @@ export class SimulatedGlue {
   finish({ kind }: Ending): boolean {
     const run = this.current();
     if (!run) return false;
-    const transform = (early: boolean, late: boolean) => {
-      const { ok, error } = this.jobs.transform(run, early, late);
-      run.jobs = [{ name: "transform", state: ok ? "SUCCEEDED" : "FAILED", ...(ok ? {} : { error }) }];
-      return ok;
-    };
-    const publish = (cut: boolean) => {
-      this.jobs.publish(run, cut);
-      run.jobs.push({
-        name: "publish",
-        state: cut ? "FAILED" : "SUCCEEDED",
-        ...(cut ? { error: "publish fell" } : {}),
-      });
-    };
-    // Glue says COMPLETED whether or not its jobs succeeded.
-    run.status = "COMPLETED";
-    if (kind === "stopped") run.status = "STOPPED";
-    if (kind === "error") {
-      run.status = "ERROR";
-      run.jobs = [];
-    }
-    if (kind === "stopped") run.jobs = [{ name: "transform", state: "STOPPED" }];
-    if (kind === "good" && transform(false, false)) publish(false);
-    if (kind === "transformFailsEarly") transform(true, false);
-    if (kind === "transformFailsLate") transform(false, true);
-    if (kind === "transformTimesOut") {
-      transform(false, true);
-      run.jobs[0]!.state = "TIMEOUT";
-    }
-    if (kind === "publishFails" && transform(false, false)) publish(true);
-    if (kind === "publishAbsent") transform(false, false);
-    if (kind === "lost") {
-      if (transform(false, false)) publish(true);
-      this.runs.splice(this.runs.indexOf(run), 1);
-    }
+    const outcome: Outcome = OUTCOMES[kind];
+    run.status = outcome.status ?? "COMPLETED";
+    run.jobs = outcome.transform ? this.work(run, outcome) : [];
+    if (outcome.trails) run.trailsUntil = this.now() + TRAIL_MS;
+    if (outcome.forgotten) this.runs.splice(this.runs.indexOf(run), 1);
     return true;
+  }
+
+  private work(run: SimulatedRun, outcome: Outcome): SimulatedRun["jobs"] {
+    const { ok, error } = this.jobs.transform(run, outcome.transform === "early", outcome.transform === "late");
+    if (!ok) return [{ name: "transform", state: outcome.transformState ?? "FAILED", error }];
+    const done = [{ name: "transform", state: "SUCCEEDED" }];
+    if (outcome.lies) this.jobs.lie?.(run);
+    if (!outcome.publish) return done;
+    const cut = outcome.publish === "cut";
+    this.jobs.publish(run, cut);
+    return [
+      ...done,
+      cut
+        ? { name: "publish", state: outcome.publishState!, error: "publish fell" }
+        : { name: "publish", state: "SUCCEEDED" },
+    ];
   }
 
   async send(command: Command): Promise<unknown> {
@@ -105,14 +125,14 @@ export class SimulatedGlue {
       case "GetWorkflowRunCommand": {
         const run = this.runs.find(({ id }) => id === input.RunId);
         if (!run) throw awsError("EntityNotFoundException");
-        return { Run: described(run, input.IncludeGraph) };
+        return { Run: described(run, input.IncludeGraph, this.now()) };
       }
       case "GetWorkflowRunsCommand": {
         const from = Number(input.NextToken ?? 0);
         const page = this.runs.slice(from, from + this.pageSize);
         const more = from + page.length < this.runs.length;
         return {
-          Runs: page.map((run) => described(run, false)),
+          Runs: page.map((run) => described(run, false, this.now())),
           ...(more ? { NextToken: String(from + page.length) } : {}),
         };
       }
@@ -128,7 +148,7 @@ export class SimulatedGlue {
   }
 }
 
-function described(run: SimulatedRun, graph: boolean) {
+function described(run: SimulatedRun, graph: boolean, nowMs: number) {
   const count = (...states: string[]) => run.jobs.filter(({ state }) => states.includes(state)).length;
   const nodes = run.jobs.map(({ name, state, error }) => ({
     Type: "JOB",
@@ -139,14 +159,14 @@ function described(run: SimulatedRun, graph: boolean) {
     WorkflowRunId: run.id,
     WorkflowRunProperties: run.properties,
     StartedOn: run.startedAt,
-    Status: run.status,
+    Status: nowMs < (run.trailsUntil ?? 0) ? "RUNNING" : run.status,
     Statistics: {
       TotalActions: run.jobs.length,
       SucceededActions: count("SUCCEEDED"),
       FailedActions: count("FAILED"),
       TimeoutActions: count("TIMEOUT"),
       StoppedActions: count("STOPPED"),
-      ErroredActions: 0,
+      ErroredActions: count("ERROR"),
       RunningActions: count("RUNNING"),
       WaitingActions: 0,
     },

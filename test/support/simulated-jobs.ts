@@ -1,5 +1,6 @@
 import type { Manifest } from "../../runtime/batch";
 import { place } from "../../runtime/places";
+import type { SimulatedDynamoDB } from "./simulated-dynamodb";
 import type { Jobs, SimulatedRun } from "./simulated-glue";
 import type { SimulatedS3 } from "./simulated-s3";
 
@@ -13,10 +14,20 @@ export class SimulatedJobs implements Jobs {
   /** What the last good transform of a batch read, file by file. */
   readonly readBy = new Map<string, Map<string, string>>();
 
-  constructor(private readonly s3: SimulatedS3) {}
+  /** Runs that were refused because the ledger did not wait for them. */
+  readonly refused: string[] = [];
+
+  constructor(
+    private readonly s3: SimulatedS3,
+    private readonly dynamodb: SimulatedDynamoDB,
+  ) {}
 
   transform(run: SimulatedRun, early: boolean, late: boolean): { ok: boolean; error: string } {
     const batchId = run.properties.batch_id!;
+    if (!this.isInTurn(run)) {
+      this.refused.push(run.id);
+      return { ok: false, error: `${run.id} came too late` };
+    }
     if (early) return { ok: false, error: "reference data is missing" };
     const manifest: Manifest = this.s3.json(place("manifest", { batchId }));
     const write = (name: "readingMarker" | "touched" | "transformReport", document: object) =>
@@ -79,6 +90,21 @@ export class SimulatedJobs implements Jobs {
     });
     this.readBy.set(batchId, new Map(files.map(({ name }) => [name, texts.get(name)!])));
     return { ok: true, error: "" };
+  }
+
+  /** As glue-scripts/music_streams/fence.py has it. */
+  private isInTurn(run: SimulatedRun): boolean {
+    const batch = this.dynamodb.get("BATCH", run.properties.batch_id ?? "");
+    if (!batch || String(batch.attempt) !== run.properties.attempt) return false;
+    if (batch.state === "RUNNING") return batch.workflowRunId === run.id;
+    return ["CLAIMED", "RETRY", "REPLAY"].includes(batch.state) && batch.startBy !== undefined;
+  }
+
+  /** Has a report claim a row that is nowhere. */
+  lie(run: SimulatedRun): void {
+    const key = place("transformReport", { batchId: run.properties.batch_id! });
+    const report = this.s3.json(key);
+    this.s3.put(key, JSON.stringify({ ...report, rowsRead: report.rowsRead + 1 }));
   }
 
   publish(run: SimulatedRun, cut: boolean): void {

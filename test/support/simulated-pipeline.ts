@@ -7,19 +7,22 @@ import { awsError, type Command, SimulatedS3 } from "./simulated-s3";
 
 /**
  * What happens to one call. `errorBefore` / `errorAfter`: it throws without / with its effect (a lost reply);
- * `crash...`: its Lambda dies then; `repeated`: the reply is lost and the SDK sends it again; the rest are refusals.
+ * `crash...`: its Lambda dies then; `repeated`: the reply is lost and the SDK sends it again; `late` / `veryLate`: it
+ * throws, and has its effect when time goes on / when everything is settled; the rest are refusals.
  */
-export type Fault = "errorBefore" | "errorAfter" | "crashBefore" | "crashAfter" | "repeated" | "throttle" | "denied";
-
-export const FAULTS: Fault[] = [
+export const FAULTS = [
   "errorBefore",
   "errorAfter",
   "crashBefore",
   "crashAfter",
   "repeated",
+  "late",
+  "veryLate",
   "throttle",
   "denied",
-];
+] as const;
+
+export type Fault = (typeof FAULTS)[number];
 
 export interface ActorOptions {
   /** The fault of the n-th call of this Lambda, from 0. */
@@ -63,13 +66,16 @@ export function createSimulation(given: { limits?: Partial<Limits>; pageSize?: n
     },
   };
   const s3 = new SimulatedS3(clock.now, given.pageSize);
-  const jobs = new SimulatedJobs(s3);
-  const glue = new SimulatedGlue(clock.now, jobs);
   const dynamodb = new SimulatedDynamoDB();
+  const jobs = new SimulatedJobs(s3, dynamodb);
+  const glue = new SimulatedGlue(clock.now, jobs);
   /** Every version that a producer dropped; `withdrawn` when it overwrote or deleted it in incoming/ itself. */
   const dropped: { name: string; etag: string; body: string; withdrawn: boolean }[] = [];
   const logs: Record<string, unknown>[] = [];
   let randomState = 1;
+  /** Requests that hang somewhere. */
+  let lateStarts = 0;
+  const hanging: { fault: Fault; arrive: () => Promise<unknown> }[] = [];
 
   function withdraw(name: string): void {
     const there = s3.objects.get(`incoming/${name}`);
@@ -86,8 +92,7 @@ export function createSimulation(given: { limits?: Partial<Limits>; pageSize?: n
     const client = (service: { send(command: Command): Promise<unknown> }) => ({
       send: async (command: Command) => {
         const name = command.constructor.name.replace(/Command$/, "");
-        // A request in flight may wait for its turn, but the start of a run: see start.ts on what it takes for granted.
-        if (name !== "StartWorkflowRun") await options.turn?.();
+        await options.turn?.();
         if (dead) return new Promise(() => undefined);
         const fault = options.fault?.(calls.length, name);
         calls.push(name);
@@ -100,6 +105,11 @@ export function createSimulation(given: { limits?: Partial<Limits>; pageSize?: n
         if (fault === "errorBefore") throw awsError("InternalError", 500);
         if (fault === "throttle") throw awsError("ThrottlingException");
         if (fault === "denied") throw awsError("AccessDenied", 403);
+        if (fault === "late" || fault === "veryLate") {
+          if (name === "StartWorkflowRun") lateStarts++;
+          hanging.push({ fault, arrive: () => service.send(command) });
+          throw awsError("TimeoutError", 0);
+        }
         if (fault === "repeated") await service.send(command).catch(() => undefined);
         let result: unknown;
         try {
@@ -167,6 +177,17 @@ export function createSimulation(given: { limits?: Partial<Limits>; pageSize?: n
     remove(name: string) {
       withdraw(name);
       s3.objects.delete(`incoming/${name}`);
+    },
+    /** Whether a request to start a run ever hung: then its attempt may have had two, one after the other. */
+    hadLateStarts: () => lateStarts > 0,
+    /** Lets the requests that hang arrive: all, or only those that are late and not very late. Gives their number. */
+    async deliver(all: boolean): Promise<number> {
+      const due = hanging.filter(({ fault }) => all || fault === "late");
+      for (const request of due) {
+        hanging.splice(hanging.indexOf(request), 1);
+        await request.arrive().catch(() => undefined);
+      }
+      return due.length;
     },
     finish: (kind: Ending["kind"]) => glue.finish({ kind }),
     batches: () => dynamodb.all("BATCH").reverse() as unknown as Batch[],

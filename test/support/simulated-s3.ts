@@ -93,6 +93,7 @@ export class SimulatedS3 {
       }
       case "CompleteMultipartUploadCommand": {
         const parts = this.upload(input);
+        if (input.IfNoneMatch === "*" && this.objects.has(input.Key)) throw awsError("PreconditionFailed", 412);
         const body = input.MultipartUpload.Parts.map((part: Input) => parts.get(part.PartNumber)).join("");
         this.uploads.delete(input.UploadId);
         this.put(input.Key, body, `"${createHash("md5").update(body).digest("hex")}-${parts.size}"`);
@@ -114,9 +115,15 @@ export class SimulatedS3 {
       IsTruncated: all.length > page.length,
       NextContinuationToken: all.length > page.length ? page.at(-1) : undefined,
       Contents: page.map((key) => {
-        const { etag, body, lastModified } = this.objects.get(key)!;
+        const { etag, body, lastModified, storageClass } = this.objects.get(key)!;
         const Key = input.EncodingType === "url" ? encodeURIComponent(key).replace(/%20/g, "+") : key;
-        return { Key, ETag: etag, Size: Buffer.byteLength(body), LastModified: lastModified };
+        return {
+          Key,
+          ETag: etag,
+          Size: Buffer.byteLength(body),
+          LastModified: lastModified,
+          StorageClass: storageClass,
+        };
       }),
     };
   }

@@ -1,0 +1,43 @@
+"""Whose turn it is: a job works only for the run that the ledger waits for. Runs under Python 3.9 too.
+
+StartWorkflowRun knows no idempotency token, so a request can arrive long after its sender gave it up, when the batch
+has got another run or is settled already. Such a run would find the batch's files gone and take its listens away.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from music_streams.batch import BatchError
+
+# A run whose start is announced, but not yet written down, may already be at work: its sender is about to record it.
+ANNOUNCED = ("CLAIMED", "RETRY", "REPLAY")
+
+
+def batch_in_turn(glue: Any, dynamodb: Any, table: str, workflow_name: str, run_id: str) -> str:
+    """The id of the batch that a workflow run was started for, if the ledger still waits for this very run.
+
+    `table` is the ledger, `dynamodb` and `glue` are boto3 clients. Raises BatchError when the run was not started by
+    sense, or came too late: then nothing has been read or written.
+    """
+    properties = glue.get_workflow_run_properties(Name=workflow_name, RunId=run_id)["RunProperties"]
+    batch_id, attempt = properties.get("batch_id"), properties.get("attempt")
+    if not batch_id or not attempt:
+        raise BatchError(
+            f"workflow run {run_id} of {workflow_name} has no run properties batch_id and attempt: "
+            "runs are started by sense, not by hand"
+        )
+    key = {"pk": {"S": "BATCH"}, "sk": {"S": batch_id}}
+    item = dynamodb.get_item(TableName=table, Key=key, ConsistentRead=True).get("Item")
+    if item is None:
+        raise BatchError(f"the ledger {table} knows no batch {batch_id}")
+    state, present = item["state"]["S"], item["attempt"]["N"]
+    known_run = item.get("workflowRunId", {}).get("S")
+    recorded = state == "RUNNING" and known_run == run_id
+    announced = state in ANNOUNCED and "startBy" in item
+    if present != attempt or not (recorded or announced):
+        raise BatchError(
+            f"workflow run {run_id} came too late for attempt {attempt} of batch {batch_id}, "
+            f"which is {state} in attempt {present}{f' with run {known_run}' if known_run else ''}: nothing was done"
+        )
+    return str(batch_id)

@@ -1,0 +1,69 @@
+import { type Batch, iso, type Manifest, type ManifestFile, type TransformReport } from "./batch";
+import type { Finished } from "./finish";
+import { head, isCold, readDocument, readManifest, replaceManifest } from "./lake";
+import { advance, release } from "./ledger";
+import { inParallel } from "./move";
+import { incoming, place } from "./places";
+import type { World } from "./world";
+
+const HEADS_AT_ONCE = 16;
+
+/** What a replay of an archived batch would read, or why it can't be. */
+export type ReplayPlan = { manifest: Manifest } | { problem: string };
+
+/**
+ * Looks for an archived batch's files in the archive. Files that were never read (quarantined, overwritten before that)
+ * stay out; one that was read and is not there any more is a problem: running without it would take its listens away.
+ */
+export async function planReplay(world: World, batch: Batch): Promise<ReplayPlan> {
+  const { batchId } = batch;
+  const manifest = await readManifest(world, batchId);
+  const report = (await readDocument(world, place("transformReport", { batchId }))) as TransformReport | undefined;
+  const notRead = new Set(
+    [...(report?.filesQuarantined ?? []), ...(report?.filesChanged ?? [])].map(({ name }) => name),
+  );
+  const found = await inParallel(manifest.files, HEADS_AT_ONCE, (file) => inArchive(world, batch, file));
+  const files: ManifestFile[] = [];
+  const notReplayed = [...(manifest.notReplayed ?? [])];
+  for (const [index, file] of manifest.files.entries()) {
+    const archived = found[index];
+    if (archived?.cold) return { problem: `${archived.file.key} lies in ${archived.cold}: restore it first` };
+    if (archived) files.push(archived.file);
+    else if (notRead.has(file.name)) notReplayed.push(file);
+    else return { problem: `${file.name} was read, but is not in the archive (overwritten or deleted meanwhile)` };
+  }
+  return { manifest: { ...manifest, files, ...(notReplayed.length > 0 ? { notReplayed } : {}) } };
+}
+
+/** Points a replay's manifest at the archive. A replay that turns out to be impossible ends, with everything as it was. */
+export async function prepareReplay(world: World, batch: Batch): Promise<Finished> {
+  const plan = await planReplay(world, batch);
+  if ("problem" in plan) {
+    const changes = { state: "ARCHIVED", settledAt: iso(world.clock.now()), replay: undefined } as const;
+    if (await release(world, batch, { ...changes, notReplayed: plan.problem }))
+      world.log({ level: "ERROR", event: "notReplayed", batch_id: batch.batchId, why: plan.problem });
+    return "again";
+  }
+  const { files } = plan.manifest;
+  await replaceManifest(world, plan.manifest);
+  await advance(world, batch, {
+    prepared: true,
+    files: files.length,
+    bytes: files.reduce((total, { size }) => total + size, 0),
+  });
+  return "again";
+}
+
+/** Where a file of an archived batch lies now, with the ETag it has there (a copy in parts has another). */
+async function inArchive(
+  world: World,
+  batch: Batch,
+  file: ManifestFile,
+): Promise<{ file: ManifestFile; cold?: string } | undefined> {
+  const moved = file.key.startsWith(incoming());
+  const key = moved ? place("archived", { date: batch.day!, batchId: batch.batchId, name: file.name }) : file.key;
+  const found = await head(world, key);
+  if (!found) return undefined;
+  const cold = isCold(found.storageClass) && !found.restored ? { cold: found.storageClass! } : {};
+  return { file: { ...file, key, etag: found.etag, size: found.size }, ...cold };
+}

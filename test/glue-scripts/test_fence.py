@@ -1,0 +1,91 @@
+"""Which runs may work: the one that the ledger waits for, and no other."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from music_streams.batch import BatchError
+from music_streams.fence import batch_in_turn
+
+BATCH = "20240625T171313Z-K3Q7ZJ2A"
+
+
+class Glue:
+    """The one call that the fence makes: a workflow run's properties."""
+
+    def __init__(self, properties: dict[str, str]) -> None:
+        self.properties = properties
+
+    def get_workflow_run_properties(self, Name: str, RunId: str) -> dict[str, Any]:
+        """As Glue answers."""
+        return {"RunProperties": self.properties}
+
+
+@pytest.fixture
+def ask(dynamodb: Any) -> Callable[..., str]:
+    """Asks for run wr_2 of attempt 2, with a ledger item of the given attributes."""
+    table = f"ledger-{uuid.uuid4().hex[:12]}"
+    dynamodb.create_table(
+        TableName=table,
+        BillingMode="PAY_PER_REQUEST",
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+        AttributeDefinitions=[
+            {"AttributeName": "pk", "AttributeType": "S"},
+            {"AttributeName": "sk", "AttributeType": "S"},
+        ],
+    )
+
+    def ask(properties: dict[str, str] | None = None, **item: str) -> str:
+        if item:
+            attempt = {"attempt": {"N": item.pop("attempt", "2")}}
+            stored = {"pk": {"S": "BATCH"}, "sk": {"S": BATCH}, **attempt, **{k: {"S": v} for k, v in item.items()}}
+            dynamodb.put_item(TableName=table, Item=stored)
+        given = {"batch_id": BATCH, "attempt": "2"} if properties is None else properties
+        return batch_in_turn(Glue(given), dynamodb, table, "w", "wr_2")
+
+    return ask
+
+
+def test_the_run_that_the_ledger_names_may_work(ask: Callable[..., str]) -> None:
+    assert ask(state="RUNNING", workflowRunId="wr_2") == BATCH
+
+
+@pytest.mark.parametrize("state", ["CLAIMED", "RETRY", "REPLAY"])
+def test_a_run_whose_start_is_announced_and_not_recorded_yet_may_work(ask: Callable[..., str], state: str) -> None:
+    # A later attempt's item still names the run of the one before.
+    assert ask(state=state, startBy="2024-06-25T17:13:33.000Z", workflowRunId="wr_1") == BATCH
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        {"state": "RUNNING", "workflowRunId": "wr_1"},
+        {"state": "RUNNING", "workflowRunId": "wr_2", "attempt": "3"},
+        {"state": "RETRY", "startBy": "2024-06-25T17:13:33.000Z", "attempt": "3"},
+        {"state": "CLAIMED"},
+        {"state": "PROCESSED", "workflowRunId": "wr_2"},
+        {"state": "ARCHIVED", "workflowRunId": "wr_1"},
+        {"state": "SPLIT", "startBy": "2024-06-25T17:13:33.000Z"},
+        {"state": "FAILED", "workflowRunId": "wr_2"},
+    ],
+)
+def test_a_run_that_came_too_late_is_refused(ask: Callable[..., str], item: dict[str, str]) -> None:
+    with pytest.raises(
+        BatchError, match=f"wr_2 came too late for attempt 2 of batch {BATCH}, which is {item['state']}"
+    ):
+        ask(**item)
+
+
+@pytest.mark.parametrize("properties", [{}, {"batch_id": BATCH}, {"attempt": "2"}])
+def test_a_run_that_a_person_started_is_refused(ask: Callable[..., str], properties: dict[str, str]) -> None:
+    with pytest.raises(BatchError, match="runs are started by sense, not by hand"):
+        ask(properties, state="RUNNING", workflowRunId="wr_2")
+
+
+def test_a_batch_that_the_ledger_does_not_know_is_refused(ask: Callable[..., str]) -> None:
+    with pytest.raises(BatchError, match=f"knows no batch {BATCH}"):
+        ask()
