@@ -41,9 +41,18 @@ export function batchesText(batches: BatchRow[], nowMs: number): string {
     quarantined(batch.rowsQuarantined),
     count(batch.filesQuarantined),
     took(batch, nowMs),
-    brief(batch.error?.trim() ?? "", 60),
+    brief(trouble(batch), 60),
   ]);
   return `${table(["batch", "state", ...right, "error"], rows, right)}\n`;
+}
+
+function trouble({ error, retriedAt, notPutBack, notReplayed }: BatchRow): string {
+  const asked = [
+    retriedAt && "put back to be tried again",
+    notPutBack && `not put back: ${notPutBack}`,
+    notReplayed && `not replayed: ${notReplayed}`,
+  ];
+  return [...asked, error?.trim()].filter(Boolean).join("; ");
 }
 
 function quarantined(byReason: Record<string, number> | null): string {

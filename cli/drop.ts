@@ -1,14 +1,15 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { InvokeCommand } from "@aws-sdk/client-lambda";
 import { SingleBar } from "cli-progress";
 import { InvalidArgumentError } from "commander";
 import layout from "../layout.json";
-import { isUnreachable, UserError } from "./errors";
+import { readPipeline } from "../runtime/ledger";
+import { isUnreachable } from "./errors";
 import { brief, count, duration, printable, size } from "./format";
-import { type BatchRow, readLedger, readPipeline } from "./ledger";
+import { type BatchRow, readLedger } from "./ledger";
 import { isSettled, type Outcome, Settling } from "./settling";
-import { openTarget, type Target } from "./target";
+import { openTarget, storeOf, type Target } from "./target";
 import { commandLine, runAsProgram, type Terminal } from "./terminal";
+import { askForTick, lostTarget, nowOption } from "./tick";
 import { planUpload, type Source, type Uploaded, upload } from "./upload";
 
 interface Options {
@@ -30,10 +31,7 @@ export async function main(args: string[], terminal: Terminal): Promise<number> 
     .option("--prefix <p>", "a path below incoming/ to put them under", "")
     .option("--wait", "return when the files' batch is settled; exit code 0 if all of them are archived")
     .option("--timeout <seconds>", "how long to wait at most", seconds, 3600)
-    .option(
-      "--now",
-      "ask a deployed stack for a tick at once, in place of waiting for its schedule (the local cloud is always asked)",
-    )
+    .option(...nowOption)
     .option("--stack <name>", "a deployed stack in place of the local cloud");
   await program.parseAsync(args, { from: "user" });
   const options = program.opts<Options>();
@@ -104,27 +102,6 @@ async function uploadWithProgress(target: Target, sources: Source[], terminal: T
   }
 }
 
-/** Invokes sense and doesn't wait for it. A refusal is only told: the schedule ticks all the same. */
-async function askForTick(target: Target, terminal: Terminal): Promise<void> {
-  try {
-    await target.lambda.send(
-      new InvokeCommand({ FunctionName: target.outputs.senseFunctionName, InvocationType: "Event" }),
-    );
-  } catch (error) {
-    if (isUnreachable(error)) throw lost(target, error);
-    terminal.note(
-      `No early tick (${error instanceof Error ? error.message : error}); the schedule takes the files up.`,
-    );
-  }
-}
-
-function lost(target: Target, cause: unknown): Error {
-  const advice = target.isLocal
-    ? " Its files are gone with it; start it again with npm start, and drop them again."
-    : "";
-  return new UserError(`${target.name} no longer answers.${advice}`.replace(/^t/, "T"), { cause });
-}
-
 interface Patience {
   timeoutMs: number;
   /** Asks for a tick; undefined where that is left to the schedule. */
@@ -143,17 +120,18 @@ async function waitUntilSettled(
     before.filter(isSettled).map(({ batchId }) => batchId),
   );
   const from = before.length === recentBatches ? (before.at(-1)?.batchId ?? "") : undefined;
+  const store = storeOf(target);
   const startedMs = Date.now();
   const elapsed = () => duration(Date.now() - startedMs);
   let told = "";
   let nudgedMs = startedMs;
   try {
     for (;;) {
-      const pipeline = await readPipeline(target);
+      const pipeline = await readPipeline(store);
       const ledger = await readLedger(target, from === undefined ? {} : { from });
       const { batches, waiting } = await settling.look(files, ledger);
       if (settling.outcomes.size === files.length) break;
-      const news = progressText(batches, waiting, pipeline.isPaused);
+      const news = progressText(batches, waiting, pipeline.pausedSince !== undefined);
       if (news !== told) terminal.note(`${elapsed().padStart(6)}  ${news}`);
       told = news;
       if (Date.now() - startedMs > patience.timeoutMs) {
@@ -172,7 +150,7 @@ async function waitUntilSettled(
       await sleep(target.isLocal ? 500 : 5_000);
     }
   } catch (error) {
-    throw isUnreachable(error) ? lost(target, error) : error;
+    throw isUnreachable(error) ? lostTarget(target, error) : error;
   }
   await tellOutcomes(settling.outcomes, terminal);
   return [...settling.outcomes.values()].every((outcome) => outcome.end === "archived") ? 0 : 1;

@@ -1,4 +1,4 @@
-import { GetCommand, type NativeAttributeValue, paginateQuery } from "@aws-sdk/lib-dynamodb";
+import { type NativeAttributeValue, paginateQuery } from "@aws-sdk/lib-dynamodb";
 import type { Target } from "./target";
 
 type Attributes = Record<string, NativeAttributeValue>;
@@ -31,6 +31,10 @@ export interface BatchRow {
   children: string[] | null;
   error: string | null;
   errorJob: string | null;
+  /** When the file of a FAILED batch was put back into incoming/; why the last request to do so, or to replay, came to nothing. */
+  retriedAt: string | null;
+  notPutBack: string | null;
+  notReplayed: string | null;
 }
 
 /** A ledger item, flattened: the totals of the transform's report stand beside the batch's own attributes. */
@@ -61,6 +65,9 @@ export function batchRow(item: Attributes): BatchRow {
     children: Array.isArray(item.children) ? item.children.map(String) : null,
     error: text(item.error),
     errorJob: text(item.errorJob),
+    retriedAt: text(item.retriedAt),
+    notPutBack: text(item.notPutBack),
+    notReplayed: text(item.notReplayed),
   };
 }
 
@@ -109,19 +116,4 @@ export async function readLedger(target: Target, wanted: { limit?: number; from?
     if (wanted.limit !== undefined && rows.length >= wanted.limit) return rows.slice(0, wanted.limit);
   }
   return rows;
-}
-
-/** The batch being worked on, and whether the pipeline is paused. */
-export async function readPipeline(target: Target): Promise<{ inFlight: string | undefined; isPaused: boolean }> {
-  const [inFlight, paused] = await Promise.all(["IN_FLIGHT", "PAUSED"].map((sk) => pipelineItem(target, sk)));
-  return { inFlight: text(inFlight?.batchId) ?? undefined, isPaused: paused !== undefined };
-}
-
-async function pipelineItem(target: Target, sk: string): Promise<Attributes | undefined> {
-  const command = new GetCommand({
-    TableName: target.outputs.ledgerTableName,
-    Key: { pk: "PIPELINE", sk },
-    ConsistentRead: true,
-  });
-  return (await target.documents.send(command)).Item;
 }

@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { open, rename, rm, stat } from "node:fs/promises";
 import path from "node:path";
 import { GetItemCommand, paginateQuery } from "@aws-sdk/client-dynamodb";
+import { isDate } from "./dates";
 import { UserError } from "./errors";
 import type { Item } from "./items";
 import { exportMetrics } from "./metrics-export";
@@ -51,12 +52,6 @@ async function checked(open: () => Promise<Target>, date: string | undefined): P
   if (date !== undefined && !isDate(date))
     throw new UserError(`"${date}" is not a date. Write it as YYYY-MM-DD, for example 2024-06-25.`);
   return open();
-}
-
-function isDate(text: string): boolean {
-  if (!/^\d{4}-\d{2}-\d{2}$/.test(text)) return false;
-  const time = Date.parse(`${text}T00:00:00Z`);
-  return !Number.isNaN(time) && new Date(time).toISOString().startsWith(text);
 }
 
 /** A day as text. Throws a UserError when nothing is published for it. */

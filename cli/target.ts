@@ -2,11 +2,13 @@ import { execFile } from "node:child_process";
 import { readFile } from "node:fs/promises";
 import { get } from "node:http";
 import path from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import { DynamoDBClient } from "@aws-sdk/client-dynamodb";
 import { LambdaClient } from "@aws-sdk/client-lambda";
 import { HeadBucketCommand, S3Client } from "@aws-sdk/client-s3";
 import { DynamoDBDocumentClient } from "@aws-sdk/lib-dynamodb";
+import type { Store } from "../runtime/world";
 import { UserError } from "./errors";
 
 const outputNames = [
@@ -83,6 +85,16 @@ function connect(
     dynamodb,
     documents: DynamoDBDocumentClient.from(dynamodb),
     lambda: new LambdaClient(settings),
+  };
+}
+
+/** Bucket and ledger of a target, for the protocol's own functions. */
+export function storeOf(target: Target, log: Store["log"] = () => {}): Store {
+  return {
+    clients: { s3: target.s3, documents: target.documents },
+    clock: { now: () => Date.now(), sleep },
+    log,
+    settings: { bucket: target.outputs.bucketName, ledgerTable: target.outputs.ledgerTableName },
   };
 }
 

@@ -8,7 +8,7 @@ import {
 } from "@aws-sdk/client-s3";
 import type { Manifest } from "./batch";
 import { place } from "./places";
-import { isError, type World } from "./world";
+import { isError, type Store } from "./world";
 
 export interface Found {
   key: string;
@@ -24,7 +24,7 @@ export function isCold(storageClass: string | undefined): boolean {
 }
 
 /** Every object below a prefix, all pages. */
-export async function listAll(world: World, prefix: string): Promise<Found[]> {
+export async function listAll(world: Store, prefix: string): Promise<Found[]> {
   const found: Found[] = [];
   let token: string | undefined;
   do {
@@ -50,7 +50,7 @@ export async function listAll(world: World, prefix: string): Promise<Found[]> {
 }
 
 /** Deletes every object below a prefix. Safe to repeat. */
-export async function deleteAll(world: World, prefix: string): Promise<number> {
+export async function deleteAll(world: Store, prefix: string): Promise<number> {
   // Only a whole folder: a prefix cut short by mistake would take more than was meant.
   if (!prefix.endsWith("/")) throw new Error(`deleteAll wants a folder, not ${prefix}`);
   const found = await listAll(world, prefix);
@@ -69,7 +69,7 @@ export async function deleteAll(world: World, prefix: string): Promise<number> {
 }
 
 /** A JSON document; undefined when there is none, or when it is not a JSON object. */
-export async function readDocument(world: World, key: string): Promise<Record<string, unknown> | undefined> {
+export async function readDocument(world: Store, key: string): Promise<Record<string, unknown> | undefined> {
   let text: string;
   try {
     const { Body } = await world.clients.s3.send(new GetObjectCommand({ Bucket: world.settings.bucket, Key: key }));
@@ -86,7 +86,7 @@ export async function readDocument(world: World, key: string): Promise<Record<st
   }
 }
 
-export async function readManifest(world: World, batchId: string): Promise<Manifest> {
+export async function readManifest(world: Store, batchId: string): Promise<Manifest> {
   const key = place("manifest", { batchId });
   const manifest = (await readDocument(world, key)) as Manifest | undefined;
   if (manifest?.batchId === batchId && Array.isArray(manifest.files)) return manifest;
@@ -94,7 +94,7 @@ export async function readManifest(world: World, batchId: string): Promise<Manif
 }
 
 /** Writes a manifest that must not exist yet; one that does is left as it is (the id says that it is the same). */
-export async function createManifest(world: World, manifest: Manifest): Promise<void> {
+export async function createManifest(world: Store, manifest: Manifest): Promise<void> {
   try {
     await world.clients.s3.send(new PutObjectCommand({ ...manifestObject(world, manifest), IfNoneMatch: "*" }));
   } catch (error) {
@@ -102,12 +102,12 @@ export async function createManifest(world: World, manifest: Manifest): Promise<
   }
 }
 
-export async function replaceManifest(world: World, manifest: Manifest): Promise<void> {
+export async function replaceManifest(world: Store, manifest: Manifest): Promise<void> {
   await world.clients.s3.send(new PutObjectCommand(manifestObject(world, manifest)));
 }
 
 /** Takes back a manifest whose batch never came to be; best effort, for nothing reads it. */
-export async function dropManifest(world: World, batchId: string): Promise<void> {
+export async function dropManifest(world: Store, batchId: string): Promise<void> {
   await world.clients.s3
     .send(new DeleteObjectCommand({ Bucket: world.settings.bucket, Key: place("manifest", { batchId }) }))
     .catch(() => undefined);
@@ -115,7 +115,7 @@ export async function dropManifest(world: World, batchId: string): Promise<void>
 
 /** An object's ETag, size and storage class; undefined when there is none. */
 export async function head(
-  world: World,
+  world: Store,
   key: string,
 ): Promise<{ etag: string; size: number; storageClass?: string; restored: boolean } | undefined> {
   try {
@@ -132,7 +132,7 @@ export async function head(
   }
 }
 
-function manifestObject(world: World, manifest: Manifest) {
+function manifestObject(world: Store, manifest: Manifest) {
   return {
     Bucket: world.settings.bucket,
     Key: place("manifest", { batchId: manifest.batchId }),

@@ -1,6 +1,6 @@
 import { DeleteCommand, GetCommand, PutCommand, QueryCommand, TransactWriteCommand } from "@aws-sdk/lib-dynamodb";
 import { type Batch, iso } from "./batch";
-import { isError, type World } from "./world";
+import { isError, type Store } from "./world";
 
 /** What the pipeline is about, read in one call. */
 export interface Pipeline {
@@ -17,7 +17,7 @@ export type Changes = { [Key in keyof Batch]?: Batch[Key] | undefined };
 
 type Write = NonNullable<ConstructorParameters<typeof TransactWriteCommand>[0]["TransactItems"]>[number];
 
-export async function readPipeline(world: World): Promise<Pipeline> {
+export async function readPipeline(world: Store): Promise<Pipeline> {
   // The sort keys come as CLAIMS, IN_FLIGHT, PAUSED, QUEUE#...: four items hold all there is to know.
   const { Items } = await world.clients.documents.send(
     new QueryCommand({
@@ -38,7 +38,7 @@ export async function readPipeline(world: World): Promise<Pipeline> {
   return pipeline;
 }
 
-export async function readBatch(world: World, batchId: string): Promise<Batch | undefined> {
+export async function readBatch(world: Store, batchId: string): Promise<Batch | undefined> {
   const { Item } = await world.clients.documents.send(
     new GetCommand({
       TableName: world.settings.ledgerTable,
@@ -53,19 +53,19 @@ export async function readBatch(world: World, batchId: string): Promise<Batch | 
  * Writes a change of a batch, if nobody changed it since it was read. Gives the batch as written; undefined when the
  * condition did not hold: then the ledger is to be read again (the writer may have been this one, its reply lost).
  */
-export async function advance(world: World, batch: Batch, changes: Changes): Promise<Batch | undefined> {
+export async function advance(world: Store, batch: Batch, changes: Changes): Promise<Batch | undefined> {
   const written = changed(world, batch, changes);
   const { Put } = putBatch(world, written, batch.version);
   return (await applied(() => world.clients.documents.send(new PutCommand(Put!)))) ? written : undefined;
 }
 
 /** Takes a new batch up: ledger item, in-flight item and count together or not at all. */
-export async function takeNew(world: World, batch: Batch, claims: number): Promise<boolean> {
+export async function takeNew(world: Store, batch: Batch, claims: number): Promise<boolean> {
   return transact(world, [putNew(world, batchItem(batch)), ...takeTurn(world, batch.batchId, claims)]);
 }
 
 /** Takes a queued batch up. */
-export async function takeQueued(world: World, batchId: string, claims: number): Promise<boolean> {
+export async function takeQueued(world: Store, batchId: string, claims: number): Promise<boolean> {
   return transact(world, [
     {
       Delete: {
@@ -79,7 +79,7 @@ export async function takeQueued(world: World, batchId: string, claims: number):
 }
 
 /** Ends the work on a batch: its last change, the release of the in-flight item, and the halves of a split, if any. */
-export async function release(world: World, batch: Batch, changes: Changes, halves: Batch[] = []): Promise<boolean> {
+export async function release(world: Store, batch: Batch, changes: Changes, halves: Batch[] = []): Promise<boolean> {
   return transact(world, [
     putBatch(world, changed(world, batch, changes), batch.version),
     dropInFlight(world, batch.batchId),
@@ -88,7 +88,7 @@ export async function release(world: World, batch: Batch, changes: Changes, halv
 }
 
 /** Changes a settled batch and queues it. */
-export async function queue(world: World, batch: Batch, changes: Changes): Promise<boolean> {
+export async function queue(world: Store, batch: Batch, changes: Changes): Promise<boolean> {
   return transact(world, [
     putBatch(world, changed(world, batch, changes), batch.version),
     putNew(world, queueItem(batch.batchId)),
@@ -96,11 +96,11 @@ export async function queue(world: World, batch: Batch, changes: Changes): Promi
 }
 
 /** Frees the pipeline of an in-flight item whose batch somebody deleted from the ledger by hand. */
-export async function releaseUnknown(world: World, batchId: string): Promise<void> {
+export async function releaseUnknown(world: Store, batchId: string): Promise<void> {
   await applied(() => world.clients.documents.send(new DeleteCommand(dropInFlight(world, batchId).Delete!)));
 }
 
-export async function setPause(world: World, paused: boolean): Promise<void> {
+export async function setPause(world: Store, paused: boolean): Promise<void> {
   const TableName = world.settings.ledgerTable;
   const Key = { pk: "PIPELINE", sk: "PAUSED" };
   if (!paused) {
@@ -113,7 +113,7 @@ export async function setPause(world: World, paused: boolean): Promise<void> {
   );
 }
 
-function changed(world: World, batch: Batch, changes: Changes): Batch {
+function changed(world: Store, batch: Batch, changes: Changes): Batch {
   // An attribute set to undefined disappears; the document client would refuse it.
   return JSON.parse(
     JSON.stringify({ ...batch, ...changes, version: batch.version + 1, updatedAt: iso(world.clock.now()) }),
@@ -128,7 +128,7 @@ function queueItem(batchId: string): Record<string, unknown> {
   return { pk: "PIPELINE", sk: `QUEUE#${batchId}`, batchId };
 }
 
-function putBatch(world: World, batch: Batch, seenVersion: number): Write {
+function putBatch(world: Store, batch: Batch, seenVersion: number): Write {
   return {
     Put: {
       TableName: world.settings.ledgerTable,
@@ -140,11 +140,11 @@ function putBatch(world: World, batch: Batch, seenVersion: number): Write {
   };
 }
 
-function putNew(world: World, Item: Record<string, unknown>): Write {
+function putNew(world: Store, Item: Record<string, unknown>): Write {
   return { Put: { TableName: world.settings.ledgerTable, Item, ConditionExpression: "attribute_not_exists(pk)" } };
 }
 
-function takeTurn(world: World, batchId: string, claims: number): Write[] {
+function takeTurn(world: Store, batchId: string, claims: number): Write[] {
   return [
     putNew(world, { pk: "PIPELINE", sk: "IN_FLIGHT", batchId }),
     {
@@ -159,7 +159,7 @@ function takeTurn(world: World, batchId: string, claims: number): Write[] {
   ];
 }
 
-function dropInFlight(world: World, batchId: string): Write {
+function dropInFlight(world: Store, batchId: string): Write {
   return {
     Delete: {
       TableName: world.settings.ledgerTable,
@@ -170,7 +170,7 @@ function dropInFlight(world: World, batchId: string): Write {
   };
 }
 
-function transact(world: World, TransactItems: Write[]): Promise<boolean> {
+function transact(world: Store, TransactItems: Write[]): Promise<boolean> {
   return applied(() => world.clients.documents.send(new TransactWriteCommand({ TransactItems })));
 }
 

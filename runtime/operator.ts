@@ -3,14 +3,17 @@ import { head, readManifest } from "./lake";
 import { queue, readBatch, setPause } from "./ledger";
 import { incoming } from "./places";
 import { planReplay } from "./replay";
-import type { World } from "./world";
+import type { Store } from "./world";
+
+/** What was asked for can't be done now: the message says why. Nothing was changed. */
+export class RefusedError extends Error {}
 
 /** From now on nothing is claimed or taken up; the batch in flight is still settled. */
-export async function pause(world: World): Promise<void> {
+export async function pause(world: Store): Promise<void> {
   await setPause(world, true);
 }
 
-export async function resume(world: World): Promise<void> {
+export async function resume(world: Store): Promise<void> {
   await setPause(world, false);
 }
 
@@ -18,13 +21,13 @@ export async function resume(world: World): Promise<void> {
  * Queues an archived batch to run again from archive/. Throws an error that says why, when it is not archived, or when
  * files that it once read are not in the archive: running without them would take their listens away.
  */
-export async function requestReplay(world: World, batchId: string): Promise<void> {
+export async function requestReplay(world: Store, batchId: string): Promise<void> {
   const batch = await known(world, batchId);
   if (batch.state === "REPLAY") return;
   if (batch.state !== "ARCHIVED")
-    throw new Error(`batch ${batchId} is ${batch.state}: only an archived batch runs again`);
+    throw new RefusedError(`batch ${batchId} is ${batch.state}: only an archived batch runs again`);
   const plan = await planReplay(world, batch);
-  if ("problem" in plan) throw new Error(`batch ${batchId} can't run again: ${plan.problem}`);
+  if ("problem" in plan) throw new RefusedError(`batch ${batchId} can't run again: ${plan.problem}`);
   const queued = await queue(world, batch, {
     state: "REPLAY",
     attempt: batch.attempt + 1,
@@ -44,18 +47,20 @@ export async function requestReplay(world: World, batchId: string): Promise<void
  * Queues a FAILED batch's file to be put back into incoming/, where it is claimed anew. Gives false when that was done
  * already. Throws an error that says why, when there is no such batch, or another file lies there by now.
  */
-export async function requestRetry(world: World, batchId: string): Promise<boolean> {
+export async function requestRetry(world: Store, batchId: string): Promise<boolean> {
   const batch = await known(world, batchId);
   if (batch.state === "FAILED" && batch.puttingBack) return true;
   if (batch.state !== "FAILED" || batch.settledAt === undefined)
-    throw new Error(
+    throw new RefusedError(
       `batch ${batchId} is ${batch.state}${batch.state === "FAILED" ? ", not settled yet" : ""}: only a failed batch's file can be put back`,
     );
   if (batch.retriedAt !== undefined) return false;
   const manifest = await readManifest(world, batchId);
   for (const { name } of manifest.files) {
     if (await head(world, incoming() + name))
-      throw new Error(`${incoming()}${name} holds another file by now: try again when that one is processed`);
+      throw new RefusedError(
+        `batch ${batchId}: ${incoming()}${name} holds another file by now; try again when that one is processed`,
+      );
   }
   const queued = await queue(world, batch, { puttingBack: true, settledAt: undefined, notPutBack: undefined });
   if (queued) world.log({ event: "retryRequested", batch_id: batchId });
@@ -63,12 +68,12 @@ export async function requestRetry(world: World, batchId: string): Promise<boole
   return true;
 }
 
-async function known(world: World, batchId: string): Promise<Batch> {
+async function known(world: Store, batchId: string): Promise<Batch> {
   const batch = await readBatch(world, batchId);
   if (batch) return batch;
-  throw new Error(`the ledger knows no batch ${batchId}`);
+  throw new RefusedError(`the ledger knows no batch ${batchId}`);
 }
 
-function changedMeanwhile(batchId: string): Error {
-  return new Error(`batch ${batchId} changed meanwhile: try again`);
+function changedMeanwhile(batchId: string): RefusedError {
+  return new RefusedError(`batch ${batchId} changed meanwhile: try again`);
 }

@@ -4,7 +4,7 @@ import { head, isCold, readDocument, readManifest, replaceManifest } from "./lak
 import { advance, release } from "./ledger";
 import { inParallel } from "./move";
 import { incoming, place } from "./places";
-import type { World } from "./world";
+import type { Store, World } from "./world";
 
 const HEADS_AT_ONCE = 16;
 
@@ -15,7 +15,7 @@ export type ReplayPlan = { manifest: Manifest } | { problem: string };
  * Looks for an archived batch's files in the archive. Files that were never read (quarantined, overwritten before that)
  * stay out; one that was read and is not there any more is a problem: running without it would take its listens away.
  */
-export async function planReplay(world: World, batch: Batch): Promise<ReplayPlan> {
+export async function planReplay(world: Store, batch: Batch): Promise<ReplayPlan> {
   const { batchId } = batch;
   const manifest = await readManifest(world, batchId);
   const report = (await readDocument(world, place("transformReport", { batchId }))) as TransformReport | undefined;
@@ -56,7 +56,7 @@ export async function prepareReplay(world: World, batch: Batch): Promise<Finishe
 
 /** Where a file of an archived batch lies now, with the ETag it has there (a copy in parts has another). */
 async function inArchive(
-  world: World,
+  world: Store,
   batch: Batch,
   file: ManifestFile,
 ): Promise<{ file: ManifestFile; cold?: string } | undefined> {

@@ -38,12 +38,18 @@ export interface Settings {
   copyPartBytes: number;
 }
 
-/** Everything outside the protocol's own code. Tests give simulated clients and a virtual clock. */
-export interface World {
-  clients: Clients;
+/** Bucket and ledger: all that a person's command needs. */
+export interface Store {
+  clients: Omit<Clients, "glue">;
   clock: Clock;
-  random(bytes: number): Uint8Array;
   log(line: Record<string, unknown>): void;
+  settings: Pick<Settings, "bucket" | "ledgerTable">;
+}
+
+/** Everything outside the protocol's own code. Tests give simulated clients and a virtual clock. */
+export interface World extends Store {
+  clients: Clients;
+  random(bytes: number): Uint8Array;
   settings: Settings;
 }
 

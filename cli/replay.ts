@@ -1,0 +1,137 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { readBatch } from "../runtime/ledger";
+import { requestReplay } from "../runtime/operator";
+import { planReplay } from "../runtime/replay";
+import type { Store } from "../runtime/world";
+import { dayAfter, isDate } from "./dates";
+import { UserError } from "./errors";
+import { count, duration, printable, size, table } from "./format";
+import { readLedger } from "./ledger";
+import { orderLine, refused, type TickOptions, tickFor } from "./operate";
+import { openTarget, storeOf, type Target } from "./target";
+import { runAsProgram, type Terminal } from "./terminal";
+
+interface Options extends TickOptions {
+  from?: string;
+  to?: string;
+  dryRun?: boolean;
+  wait?: boolean;
+}
+
+/** A batch that would run again, or why it won't. */
+interface Candidate {
+  batchId: string;
+  files: number;
+  bytes: number;
+  rows: number | undefined;
+  problem?: string;
+}
+
+/** `npm run replay`: archived batches run again from archive/, with today's reference data. */
+export async function main(args: string[], terminal: Terminal): Promise<number> {
+  const program = orderLine(
+    "replay",
+    "Has archived batches run again from archive/, with today's reference data and rules: each replaces what it wrote before. They run one after the other, oldest first, before what waits in incoming/.",
+    terminal,
+  )
+    .argument("[batch-id...]", "batches, as npm run batches shows them")
+    .option("--from <date>", "every archived batch that was claimed on this day (YYYY-MM-DD, UTC) or later")
+    .option("--to <date>", "... on this day or before")
+    .option("--dry-run", "only tell what would run again")
+    .option("--wait", "return when all of them are archived again; exit code 0 if they are");
+  await program.parseAsync(args, { from: "user" });
+  const options = program.opts<Options>();
+  const isRange = options.from !== undefined || options.to !== undefined;
+  if (program.args.length > 0 === isRange) throw new UserError("Name batches, or give --from DATE, --to DATE or both.");
+  for (const date of [options.from, options.to])
+    if (date !== undefined && !isDate(date))
+      throw new UserError(`"${date}" is not a date. Write it as YYYY-MM-DD, for example 2024-06-25.`);
+  const target = await openTarget({ ...terminal, stack: options.stack });
+  const store = storeOf(target);
+  const chosen = isRange ? await claimedBetween(target, options, terminal) : [...new Set(program.args)].sort();
+  const candidates: Candidate[] = [];
+  for (const batchId of chosen) candidates.push(await examine(store, batchId));
+
+  const impossible = candidates.filter(({ problem }) => problem !== undefined);
+  for (const { batchId, problem } of impossible)
+    terminal.note(`Batch ${printable(batchId)} can't run again: ${printable(problem ?? "")}.`);
+  const possible = candidates.filter(({ problem }) => problem === undefined);
+  // Whoever names batches wants these and no others.
+  const goesOn = isRange || impossible.length === 0;
+  await terminal.out(planText(possible, options.dryRun || !goesOn));
+  if (options.dryRun || !goesOn || possible.length === 0) return impossible.length > 0 ? 1 : 0;
+
+  for (const { batchId } of possible)
+    await requestReplay(store, batchId).catch((error) => {
+      throw refused(error);
+    });
+  await tickFor(target, options, terminal);
+  const areArchived = options.wait ? await untilArchived(store, possible, terminal) : true;
+  return areArchived && impossible.length === 0 ? 0 : 1;
+}
+
+/** The batches of a range that ended ARCHIVED; what else is in it is named. Their ids begin with the moment of the claim. */
+async function claimedBetween(target: Target, { from, to }: Options, terminal: Terminal): Promise<string[]> {
+  const day = (date: string) => date.replaceAll("-", "");
+  const end = to === undefined ? "~" : day(dayAfter(to));
+  const ledger = await readLedger(target, from === undefined ? {} : { from: day(from) });
+  const inRange = ledger.filter(({ batchId }) => batchId < end).reverse();
+  for (const { batchId, state } of inRange)
+    if (!["ARCHIVED", "SPLIT", "REPLAY"].includes(state))
+      terminal.note(`Passed over: batch ${printable(batchId)} is ${state}.`);
+  return inRange.filter(({ state }) => state === "ARCHIVED").map(({ batchId }) => batchId);
+}
+
+async function examine(store: Store, batchId: string): Promise<Candidate> {
+  const batch = await readBatch(store, batchId);
+  const nothing = { batchId, files: 0, bytes: 0, rows: undefined };
+  if (!batch) return { ...nothing, problem: "the ledger does not know it" };
+  if (batch.state !== "ARCHIVED" && batch.state !== "REPLAY")
+    return { ...nothing, problem: `it is ${batch.state}, and only an archived batch runs again` };
+  const plan = await planReplay(store, batch);
+  if ("problem" in plan) return { ...nothing, problem: plan.problem };
+  const { files } = plan.manifest;
+  const bytes = files.reduce((total, file) => total + file.size, 0);
+  return { batchId, files: files.length, bytes, rows: batch.report?.rowsRead };
+}
+
+function planText(candidates: Candidate[], isDry = false): string {
+  if (candidates.length === 0) return "No batch runs again.\n";
+  const numbers = ["files", "size", "rows"];
+  const rows = candidates.map(({ batchId, files, bytes, rows: read }) => [
+    printable(batchId),
+    count(files),
+    size(bytes),
+    count(read),
+  ]);
+  const what = candidates.length === 1 ? "1 batch" : `${count(candidates.length)} batches`;
+  const told = isDry ? `${what} would run again. Nothing was changed.` : `${what} will run again. See npm run batches.`;
+  return `${table(["batch", ...numbers], rows, numbers)}\n${told}\n`;
+}
+
+/** Follows the replays to their ends, each of which is told; whether all are archived. */
+async function untilArchived(store: Store, candidates: Candidate[], terminal: Terminal): Promise<boolean> {
+  const startedMs = Date.now();
+  const open = new Map(candidates.map(({ batchId }) => [batchId, ""]));
+  let allRan = true;
+  while (open.size > 0) {
+    for (const [batchId, told] of open) {
+      const batch = await readBatch(store, batchId);
+      const why = batch?.state === "RETRY" && batch.error ? `: ${printable(batch.error)}` : "";
+      const news = `${batch?.state ?? "gone from the ledger"}${why}`;
+      if (news !== told)
+        terminal.note(`${duration(Date.now() - startedMs).padStart(6)}  batch ${printable(batchId)}: ${news}`);
+      open.set(batchId, news);
+      if (batch && batch.settledAt === undefined) continue;
+      open.delete(batchId);
+      if (batch?.state === "ARCHIVED" && batch.notReplayed === undefined) continue;
+      allRan = false;
+      if (batch?.notReplayed)
+        terminal.note(`Batch ${printable(batchId)} did not run: ${printable(batch.notReplayed)}.`);
+    }
+    if (open.size > 0) await sleep(1000);
+  }
+  return allRan;
+}
+
+if (require.main === module) runAsProgram(main);

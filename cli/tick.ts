@@ -1,0 +1,29 @@
+import { InvokeCommand } from "@aws-sdk/client-lambda";
+import { isUnreachable, UserError } from "./errors";
+import type { Target } from "./target";
+import type { Terminal } from "./terminal";
+
+/** The option of commands whose work is done by the next tick. */
+export const nowOption = [
+  "--now",
+  "ask a deployed stack for a tick at once, in place of waiting for its schedule (the local cloud is always asked)",
+] as const;
+
+/** Invokes sense and doesn't wait for it. A refusal is only told: the schedule ticks all the same. */
+export async function askForTick(target: Target, terminal: Terminal): Promise<void> {
+  try {
+    await target.lambda.send(
+      new InvokeCommand({ FunctionName: target.outputs.senseFunctionName, InvocationType: "Event" }),
+    );
+  } catch (error) {
+    if (isUnreachable(error)) throw lostTarget(target, error);
+    terminal.note(`No early tick (${error instanceof Error ? error.message : error}); the schedule does it.`);
+  }
+}
+
+export function lostTarget(target: Target, cause: unknown): UserError {
+  const advice = target.isLocal
+    ? " Its files are gone with it; start it again with npm start, and drop them again."
+    : "";
+  return new UserError(`${target.name} no longer answers.${advice}`.replace(/^t/, "T"), { cause });
+}

@@ -1,0 +1,176 @@
+import assert from "node:assert/strict";
+import { QueryCommand } from "@aws-sdk/lib-dynamodb";
+import { main as batches } from "../../cli/batches";
+import { main as pauseCommand } from "../../cli/pause";
+import { main as replay } from "../../cli/replay";
+import { main as resumeCommand } from "../../cli/resume";
+import { main as retry } from "../../cli/retry";
+import { storeOf } from "../../cli/target";
+import type { Batch } from "../../runtime/batch";
+import { readBatch, readPipeline } from "../../runtime/ledger";
+import { until } from "../support/commands";
+import { outputs, type Pipeline, startPipeline } from "./pipeline";
+
+const DAY = "2024-06-27";
+
+describe("the commands of an operator", function () {
+  this.timeout(60_000);
+  let pipeline: Pipeline;
+  beforeEach(async () => {
+    pipeline = await startPipeline();
+  });
+  afterEach(() => pipeline.close());
+
+  const batch = (batchId: string) => readBatch(storeOf(pipeline.target), batchId) as Promise<Batch>;
+  const ticks = async () => (await pipeline.keys("ticks/")).length;
+  async function queued(): Promise<string[]> {
+    const { Items } = await pipeline.target.documents.send(
+      new QueryCommand({
+        TableName: outputs.ledgerTableName,
+        KeyConditionExpression: "pk = :pipeline AND begins_with(sk, :queue)",
+        ExpressionAttributeValues: { ":pipeline": "PIPELINE", ":queue": "QUEUE#" },
+      }),
+    );
+    return (Items ?? []).map((item) => item.batchId);
+  }
+
+  /** A settled batch with its files where they belong, but those of `lost`. */
+  async function settled(batchId: string, names: string[], more: Record<string, unknown> = {}, lost: string[] = []) {
+    const state = String(more.state ?? "ARCHIVED");
+    for (const name of names) await pipeline.put(`incoming/${name}`, `body of ${name}`);
+    const claim = await pipeline.claim(batchId, names);
+    for (const name of names) {
+      const folder = state === "FAILED" ? "failed" : "archive";
+      await claim.move(name, `${lost.includes(name) ? "elsewhere" : folder}/${DAY}/${batchId}/${name}`);
+    }
+    await claim.report({ filesQuarantined: [], filesChanged: [], files: [] });
+    await claim.set({
+      version: 4,
+      state,
+      day: DAY,
+      settledAt: `${DAY}T00:00:00.000Z`,
+      report: { rowsRead: 7 },
+      ...more,
+    });
+  }
+
+  it("pause and resume, say what they did, and the next tick is asked for only then", async () => {
+    await pipeline.putLedger({ pk: "PIPELINE", sk: "IN_FLIGHT", batchId: "B" });
+    const paused = await pipeline.run(pauseCommand);
+    assert.equal(paused.code, 0);
+    assert.equal(paused.out, "The local cloud is paused. Batch B is still settled. It goes on with: npm run resume\n");
+    const { pausedSince } = await readPipeline(storeOf(pipeline.target));
+    assert.match((await pipeline.run(pauseCommand)).out, new RegExp(`is paused since ${pausedSince}`));
+    assert.equal(await ticks(), 0);
+    assert.match((await pipeline.run(resumeCommand)).out, /goes on; it was paused since/);
+    assert.equal((await readPipeline(storeOf(pipeline.target))).pausedSince, undefined);
+    assert.match((await pipeline.run(resumeCommand)).out, /was not paused/);
+  });
+
+  it("replay queues the batches that are named, and has a tick take them up", async () => {
+    await settled("20240625T100000Z-AAAAAAAA", ["a.csv", "b c.csv"]);
+    const said = await pipeline.run(replay, "20240625T100000Z-AAAAAAAA");
+    assert.equal(said.code, 0, said.notes.join("\n"));
+    assert.match(said.out, /20240625T100000Z-AAAAAAAA │ +2 │ +28 B │ +7 /);
+    assert.match(said.out, /1 batch will run again/);
+    const { state, attempt, replay: isReplay, settledAt } = await batch("20240625T100000Z-AAAAAAAA");
+    assert.deepEqual([state, attempt, isReplay, settledAt], ["REPLAY", 2, true, undefined]);
+    assert.deepEqual(await queued(), ["20240625T100000Z-AAAAAAAA"]);
+    await until("a tick was asked for", 10_000, async () => (await ticks()) > 0);
+    assert.equal((await pipeline.run(replay, "20240625T100000Z-AAAAAAAA")).code, 0, "asked for twice, it runs once");
+    assert.equal((await batch("20240625T100000Z-AAAAAAAA")).attempt, 2);
+  });
+
+  it("replay takes the days of a range, the last one included, and names what it passes over", async () => {
+    await settled("20240624T235959Z-AAAAAAAA", ["a.csv"]);
+    await settled("20240625T000000Z-AAAAAAAA", ["b.csv"]);
+    await settled("20240626T235959Z-AAAAAAAA", ["c.csv"]);
+    await settled("20240626T120000Z-AAAAAAAA", ["d.csv"], { state: "FAILED" });
+    await settled("20240627T000000Z-AAAAAAAA", ["e.csv"]);
+    const range = ["--from", "2024-06-25", "--to", "2024-06-26"];
+    const dry = await pipeline.run(replay, "--dry-run", ...range);
+    assert.equal(dry.code, 0);
+    assert.match(dry.out, /2 batches would run again. Nothing was changed/);
+    assert.deepEqual(await queued(), []);
+    assert.deepEqual(dry.notes, ["Passed over: batch 20240626T120000Z-AAAAAAAA is FAILED."]);
+    assert.equal((await pipeline.run(replay, ...range)).code, 0);
+    assert.deepEqual(await queued(), ["20240625T000000Z-AAAAAAAA", "20240626T235959Z-AAAAAAAA"]);
+    await pipeline.run(replay, "--to", "2024-06-24");
+    assert.deepEqual((await queued()).length, 3);
+  });
+
+  it("replay refuses a batch whose listens would get lost by it, and then asks for none", async () => {
+    await settled("20240625T100000Z-AAAAAAAA", ["a.csv"]);
+    await settled("20240625T100001Z-AAAAAAAA", ["b.csv"], {}, ["b.csv"]);
+    const said = await pipeline.run(replay, "20240625T100000Z-AAAAAAAA", "20240625T100001Z-AAAAAAAA", "nope");
+    assert.equal(said.code, 1);
+    assert.match(said.notes.join("\n"), /T100001Z-AAAAAAAA can't run again: b.csv was read, but is not in the archive/);
+    assert.match(said.notes.join("\n"), /nope can't run again: the ledger does not know it/);
+    assert.deepEqual(await queued(), []);
+    const range = await pipeline.run(replay, "--from", "2024-06-25");
+    assert.equal(range.code, 1);
+    assert.deepEqual(await queued(), ["20240625T100000Z-AAAAAAAA"], "of a range the others run");
+  });
+
+  it("replay --wait tells the way of each batch, and ends when all are archived again", async () => {
+    const batchId = "20240625T100000Z-AAAAAAAA";
+    await settled(batchId, ["a.csv"]);
+    const waits = pipeline.run(replay, "--wait", batchId);
+    while ((await batch(batchId)).state !== "REPLAY") await new Promise((resolve) => setTimeout(resolve, 50));
+    await new Promise((resolve) => setTimeout(resolve, 1500));
+    await pipeline.putLedger({
+      pk: "BATCH",
+      sk: batchId,
+      batchId,
+      state: "ARCHIVED",
+      settledAt: `${DAY}T00:00:00.000Z`,
+    });
+    const said = await waits;
+    assert.equal(said.code, 0);
+    assert.match(said.notes.join("\n"), /: REPLAY\n.*: ARCHIVED/);
+  });
+
+  it("retry has the file of a FAILED batch put back, by its id or with all others", async () => {
+    await settled("20240625T100000Z-AAAAAAAA", ["a.csv"], { state: "FAILED", error: "boom" });
+    await settled("20240625T100001Z-AAAAAAAA", ["b.csv"], { state: "FAILED" });
+    await settled("20240625T100002Z-AAAAAAAA", ["c.csv"]);
+    await settled("20240625T100003Z-AAAAAAAA", ["d.csv"], { state: "FAILED", retriedAt: `${DAY}T00:00:00.000Z` });
+    const one = await pipeline.run(retry, "20240625T100000Z-AAAAAAAA");
+    assert.equal(one.code, 0, one.notes.join("\n"));
+    assert.match(one.out, /its file goes back into incoming\/ by the next tick/);
+    const { state, puttingBack, settledAt } = await batch("20240625T100000Z-AAAAAAAA");
+    assert.deepEqual([state, puttingBack, settledAt], ["FAILED", true, undefined]);
+    assert.equal((await pipeline.run(retry, "--all")).code, 0);
+    assert.deepEqual(await queued(), ["20240625T100000Z-AAAAAAAA", "20240625T100001Z-AAAAAAAA"]);
+    assert.match((await pipeline.run(retry, "20240625T100003Z-AAAAAAAA")).out, /its file was put back already/);
+    const wrong = await pipeline.run(retry, "20240625T100002Z-AAAAAAAA");
+    assert.equal(wrong.code, 1);
+    assert.match(wrong.notes.join("\n"), /is ARCHIVED: only a failed batch's file can be put back/);
+    assert.match((await pipeline.run(batches)).out, /put back to be tried again/);
+  });
+
+  it("retry does not put a file over another", async () => {
+    await settled("20240625T100000Z-AAAAAAAA", ["a.csv"], { state: "FAILED" });
+    await pipeline.put("incoming/a.csv", "another");
+    const said = await pipeline.run(retry, "--all");
+    assert.equal(said.code, 1);
+    assert.match(said.notes.join("\n"), /^Batch 20240625T100000Z-AAAAAAAA: incoming\/a.csv holds another file by now/);
+    assert.deepEqual(await queued(), []);
+  });
+
+  it("say so while the pipeline is paused, and ask for no tick", async () => {
+    await settled("20240625T100000Z-AAAAAAAA", ["a.csv"]);
+    await pipeline.run(pauseCommand);
+    const said = await pipeline.run(replay, "20240625T100000Z-AAAAAAAA");
+    assert.match(said.notes.join("\n"), /paused: nothing of this begins before npm run resume/);
+    assert.equal(await ticks(), 0);
+  });
+
+  it("want to be told what, and in dates of the calendar", async () => {
+    for (const args of [[], ["B", "--from", "2024-06-25"]])
+      assert.match((await pipeline.run(replay, ...args)).notes.join("\n"), /Name batches, or give --from DATE/);
+    assert.match((await pipeline.run(replay, "--to", "2024-02-30")).notes.join("\n"), /"2024-02-30" is not a date/);
+    assert.match((await pipeline.run(retry)).notes.join("\n"), /Name batches, or give --all/);
+    assert.match((await pipeline.run(retry, "--help")).out, /Mend the cause first/);
+  });
+});
