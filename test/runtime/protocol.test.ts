@@ -419,6 +419,8 @@ describe("a run that fails", () => {
     await sense(simulation);
     for (const kind of [
       "transformFailsEarly",
+      "transformFailsEarly",
+      "transformFailsEarly",
       "error",
       "stopped",
       "publishFails",
@@ -431,7 +433,7 @@ describe("a run that fails", () => {
       await later(simulation);
       assert.equal(simulation.batches()[0]?.state, "RUNNING");
     }
-    assert.equal(simulation.batches()[0]?.attempt, 8);
+    assert.equal(simulation.batches()[0]?.attempt, 10);
     simulation.finish("good");
     await later(simulation);
     check(simulation);

@@ -64,6 +64,10 @@ export function check(simulation: Simulation): void {
     }
     if (batch.state === "ARCHIVED") {
       assert.equal(batch.error, undefined, "an archived batch has no error");
+      const report = s3.json(place("transformReport", { batchId: batch.batchId }));
+      assert.equal(report.workflowRunId, batch.workflowRunId, "its report is its run's");
+      assert.equal(report.rowsRead, report.rowsKept + report.rowsDuplicate, "its report adds up");
+      assert.equal(batch.report?.rowsRead, report.rowsRead, "the ledger has the report's totals");
       const won = glue.started.find(({ id }) => id === batch.workflowRunId);
       assert.deepEqual(
         won?.jobs.map(({ name, state }) => `${name} ${state}`),

@@ -1,0 +1,319 @@
+/** A bug planted into the protocol or the jobs, and the test that must fail because of it. */
+export interface Mutant {
+  /** What the code now does wrong. */
+  name: string;
+  file: string;
+  /** Stands in the file exactly once. */
+  find: string;
+  replace: string;
+  caughtBy: Check;
+}
+
+/** A test by its file and the beginning of its title (mocha: suite and title; pytest: the function's name). */
+export interface Check {
+  file: string;
+  title: string;
+}
+
+const histories: Check = {
+  file: "test/runtime/model.test.ts",
+  title: "the protocol under random histories loses no listen and counts none twice",
+};
+const faults: Check = { file: "test/runtime/faults.test.ts", title: "every single fault" };
+const protocol = (title: string): Check => ({ file: "test/runtime/protocol.test.ts", title });
+const decisions = (title: string): Check => ({ file: "test/runtime/decide.test.ts", title });
+const python = (file: string, title: string): Check => ({ file: `test/glue-scripts/${file}`, title });
+
+export const MUTANTS: Mutant[] = [
+  {
+    name: "a file is deleted before it is copied",
+    file: "runtime/move.ts",
+    find: "    await copy(world, source, target);\n",
+    replace: "    await deleteVersion(world, source);\n    await copy(world, source, target);\n",
+    caughtBy: histories,
+  },
+  {
+    name: "a copy takes whatever version lies at the key",
+    file: "runtime/move.ts",
+    find: "        CopySourceIfMatch: source.etag,\n        ...condition,\n",
+    replace: "        ...condition,\n",
+    caughtBy: histories,
+  },
+  {
+    name: "a delete takes whatever version lies at the key",
+    file: "runtime/move.ts",
+    find: "Key: source.key, IfMatch: source.etag }",
+    replace: "Key: source.key }",
+    caughtBy: histories,
+  },
+  {
+    name: "a move that was cut short is not recognised by its copy",
+    file: "runtime/move.ts",
+    find: '    if (await head(world, target)) return "moved";\n',
+    replace: "",
+    caughtBy: protocol("archiving leaves a file overwritten between copy and delete, and keeps the copy"),
+  },
+  {
+    name: "a large file is copied but for its last part",
+    file: "runtime/move.ts",
+    find: "const count = Math.ceil(source.size / partBytes);",
+    replace: "const count = Math.ceil(source.size / partBytes) - 1;",
+    caughtBy: faults,
+  },
+  {
+    name: "a listing ends after its first page",
+    file: "runtime/lake.ts",
+    find: "token = page.IsTruncated ? page.NextContinuationToken : undefined;",
+    replace: "token = undefined;",
+    caughtBy: histories,
+  },
+  {
+    name: "keys are taken percent-encoded, as the listing has them",
+    file: "runtime/lake.ts",
+    find: 'page.EncodingType === "url" ? decodeURIComponent(Key.replace(/\\+/g, "%20")) : Key',
+    replace: "Key",
+    caughtBy: histories,
+  },
+  {
+    name: "a lost claim takes its manifest back though it was this one that won",
+    file: "runtime/claim.ts",
+    find: "if (!(await readBatch(world, batchId))) await dropManifest",
+    replace: "await dropManifest",
+    caughtBy: faults,
+  },
+  {
+    name: "a claim's listing may be older than another's claim",
+    file: "runtime/ledger.ts",
+    find: "...(claims === 0",
+    replace: "...(claims >= 0 ? {} : claims === 0",
+    caughtBy: protocol("a tick lets a claim lose whose listing is older than another's claim"),
+  },
+  {
+    name: "a claim has no conditions",
+    file: "runtime/ledger.ts",
+    find: '    putNew(world, { pk: "PIPELINE", sk: "IN_FLIGHT", batchId }),\n    {\n      Put: {\n        TableName: world.settings.ledgerTable,\n        Item: { pk: "PIPELINE", sk: "CLAIMS", claims: claims + 1 },\n        ...(claims === 0\n          ? { ConditionExpression: "attribute_not_exists(pk)" }\n          : { ConditionExpression: "claims = :seen", ExpressionAttributeValues: { ":seen": claims } }),\n      },\n    },\n',
+    replace:
+      '    { Put: { TableName: world.settings.ledgerTable, Item: { pk: "PIPELINE", sk: "IN_FLIGHT", batchId } } },\n    { Put: { TableName: world.settings.ledgerTable, Item: { pk: "PIPELINE", sk: "CLAIMS", claims: claims + 1 } } },\n',
+    caughtBy: histories,
+  },
+  {
+    name: "a batch is written without a look at its version",
+    file: "runtime/ledger.ts",
+    find: '      ConditionExpression: "#version = :seen",\n      ExpressionAttributeNames: { "#version": "version" },\n      ExpressionAttributeValues: { ":seen": seenVersion },\n',
+    replace: "",
+    caughtBy: histories,
+  },
+  {
+    name: "a queued batch is taken up and stays in the queue",
+    file: "runtime/ledger.ts",
+    find: '  return transact(world, [\n    {\n      Delete: {\n        TableName: world.settings.ledgerTable,\n        Key: { pk: "PIPELINE", sk: `QUEUE#\u0024{batchId}` },\n        ConditionExpression: "attribute_exists(sk)",\n      },\n    },\n    ...takeTurn',
+    replace: "  return transact(world, [\n    ...takeTurn",
+    caughtBy: histories,
+  },
+  {
+    name: "a batch is put into flight before it is known",
+    file: "runtime/ledger.ts",
+    find: "  return transact(world, [putNew(world, batchItem(batch)), ...takeTurn(world, batch.batchId, claims)]);",
+    replace:
+      "  if (!(await transact(world, takeTurn(world, batch.batchId, claims)))) return false;\n  return transact(world, [putNew(world, batchItem(batch))]);",
+    caughtBy: faults,
+  },
+  {
+    name: "COMPLETED is taken for success",
+    file: "runtime/glue-runs.ts",
+    find: 'if (run.Status === "COMPLETED" && transformed && publish?.JobRunState === "SUCCEEDED" && bad === 0 && all)',
+    replace: 'if (run.Status === "COMPLETED")',
+    caughtBy: decisions("what a workflow run came to COMPLETED with a failed publish"),
+  },
+  {
+    name: "a run's status is believed while a job still works",
+    file: "runtime/glue-runs.ts",
+    find: 'node.JobDetails?.JobRuns?.some((job) => active.includes(job.JobRunState ?? ""))',
+    replace: "false && active && node",
+    caughtBy: decisions("what a workflow run came to a job still runs in a COMPLETED run"),
+  },
+  {
+    name: "the run of an earlier attempt is taken for this one's",
+    file: "runtime/glue-runs.ts",
+    find: "properties.batch_id === batch.batchId && properties.attempt === String(batch.attempt)",
+    replace: "properties.batch_id === batch.batchId",
+    caughtBy: faults,
+  },
+  {
+    name: "a run is looked for on the first page only",
+    file: "runtime/glue-runs.ts",
+    find: "    token = page.NextToken;\n",
+    replace: "    token = undefined;\n",
+    caughtBy: protocol("starting finds it also pages back, and after the run has ended"),
+  },
+  {
+    name: "a run that Glue forgot is waited for",
+    file: "runtime/glue-runs.ts",
+    find: 'if (!run) return failed("workflow", "the workflow run is gone: Glue does not know it any more", false, false);',
+    replace: 'if (!run) return { outcome: "running" };',
+    caughtBy: histories,
+  },
+  {
+    name: "a start whose reply was lost is sent again",
+    file: "runtime/start.ts",
+    find: '    if (await adopt(world, batch)) return "again";\n    const now',
+    replace: "    const now",
+    caughtBy: histories,
+  },
+  {
+    name: "two ticks may send a start at once",
+    file: "runtime/start.ts",
+    find: 'if (now < settledMs && settledMs - now <= SEND_WITHIN_MS + ARRIVES_WITHIN_MS) return "wait";',
+    replace: "",
+    caughtBy: protocol("starting is taken over half a minute after its sender died"),
+  },
+  {
+    name: "a run that the ledger went on without is left to work",
+    file: "runtime/start.ts",
+    find: "  await stopWorkflow(world, runId);\n",
+    replace: "",
+    caughtBy: protocol("starting stops its run when the ledger went on without it"),
+  },
+  {
+    name: "a retry claims anew and leaves the failed batch behind",
+    file: "runtime/settle.ts",
+    find: '  const written = await advance(world, batch, {\n    state: "RETRY",',
+    replace:
+      '  await release(world, batch, { state: "FAILED", settledAt: iso(world.clock.now()) });\n  const written = await advance(world, batch, {\n    state: "RETRY",',
+    caughtBy: histories,
+  },
+  {
+    name: "reports are taken without a look",
+    file: "runtime/settle.ts",
+    find: "if (wrong) return",
+    replace: "if (false && wrong) return",
+    caughtBy: faults,
+  },
+  {
+    name: "a report of another run will do",
+    file: "runtime/reports.ts",
+    find: "if (report.workflowRunId !== runId) return",
+    replace: "if (false) return",
+    caughtBy: decisions("a run's reports an earlier run's fails the run"),
+  },
+  {
+    name: "a file's counts need not add up",
+    file: "runtime/reports.ts",
+    find: "if (rowsRead !== rowsKept + rowsDuplicate + rejected)",
+    replace: "if (rowsRead < rowsKept)",
+    caughtBy: decisions("a run's reports a file that does not add up fails the run"),
+  },
+  {
+    name: "a claimed file may go unmentioned",
+    file: "runtime/reports.ts",
+    find: "for (const name of claimed) if (!named.has(name)) return",
+    replace: "for (const name of claimed) if (!name) return",
+    caughtBy: decisions("a run's reports a claimed file that is not mentioned fails the run"),
+  },
+  {
+    name: "every failure of transform is held against the files",
+    file: "runtime/settle.ts",
+    find: '(await readDocument(world, place("readingMarker", { batchId })))?.workflowRunId === runId',
+    replace: "true",
+    caughtBy: protocol("a run that fails before transform reads a file is never held against the files"),
+  },
+  {
+    name: "files that transform once read may be isolated, their rows in the metrics",
+    file: "runtime/decide.ts",
+    find: "const readable = transformed || batch.replay === true;",
+    replace: "const readable = batch.replay === true;",
+    caughtBy: decisions("what is done next about a batch files that transform once read are never isolated"),
+  },
+  {
+    name: "a replay may be isolated, its rows in the metrics",
+    file: "runtime/decide.ts",
+    find: "const readable = transformed || batch.replay === true;",
+    replace: "const readable = transformed && batch.replay !== true;",
+    caughtBy: decisions("what is done next about a batch a replay is never isolated"),
+  },
+  {
+    name: "a pause may last as long as a wrong clock says",
+    file: "runtime/decide.ts",
+    find: "nextMs > nowMs && nextMs <= nowMs + longestMs ?",
+    replace: "nextMs > nowMs ?",
+    caughtBy: decisions("what is done next about a batch a retry dated hours ahead by a wrong clock starts"),
+  },
+  {
+    name: "a batch that is given up leaves its output in curated",
+    file: "runtime/finish.ts",
+    find: 'await inParallel(days, MOVES_AT_ONCE, (date) => deleteAll(world, place("listensBatch", { date, batchId })));',
+    replace: "await inParallel(days, MOVES_AT_ONCE, async () => undefined);",
+    caughtBy: histories,
+  },
+  {
+    name: "a split loses the file in the middle",
+    file: "runtime/finish.ts",
+    find: "manifest.files.slice(middle)]",
+    replace: "manifest.files.slice(middle + 1)]",
+    caughtBy: histories,
+  },
+  {
+    name: "the halves of a split are not queued",
+    file: "runtime/ledger.ts",
+    find: "[putNew(world, batchItem(half)), putNew(world, queueItem(half.batchId))]",
+    replace: "[putNew(world, batchItem(half))]",
+    caughtBy: histories,
+  },
+  {
+    name: "a file that was overwritten unread is archived as if it had been read",
+    file: "runtime/finish.ts",
+    find: '    if (unread.has(file.name)) return "left";\n',
+    replace: "",
+    caughtBy: protocol("archiving leaves a file that the run did not read, though its old version is back"),
+  },
+  {
+    name: "an unreadable file is archived among the good ones",
+    file: "runtime/finish.ts",
+    find: 'const kind = unreadable.has(file.name) ? "quarantinedFile" : "archived";',
+    replace: 'const kind = "archived" as const;',
+    caughtBy: histories,
+  },
+  {
+    name: "a batch is called archived when the time was up",
+    file: "runtime/finish.ts",
+    find: "  return cut ? undefined : outcomes;",
+    replace: "  return outcomes;",
+    caughtBy: protocol("a tick stops before the Lambda's time is up, and the next one goes on"),
+  },
+  {
+    name: "a file is put back over another",
+    file: "runtime/finish.ts",
+    find: "await copy(world, source, target, true);",
+    replace: "await copy(world, source, target);",
+    caughtBy: protocol("an operator never has a file put back over another"),
+  },
+  {
+    name: "a replay runs without the files that are gone from the archive",
+    file: "runtime/replay.ts",
+    find: "else if (notRead.has(file.name)) notReplayed.push(file);",
+    replace: "else if (file) notReplayed.push(file);",
+    caughtBy: histories,
+  },
+  {
+    name: "a replay's manifest is rewritten before the ledger knows of the replay",
+    file: "runtime/operator.ts",
+    find: '  const queued = await queue(world, batch, {\n    state: "REPLAY",',
+    replace:
+      '  await require("./lake").replaceManifest(world, plan.manifest);\n  const queued = await queue(world, batch, {\n    state: "REPLAY",',
+    caughtBy: faults,
+  },
+  {
+    name: "a paused pipeline claims",
+    file: "runtime/tick.ts",
+    find: 'if (pipeline.pausedSince !== undefined) return report({ action: "paused", ...settled, ...paused });',
+    replace: "",
+    caughtBy: protocol("an operator pauses: nothing is claimed"),
+  },
+  {
+    name: "a run that comes too late does its work all the same",
+    file: "glue-scripts/music_streams/fence.py",
+    find: "    if present != attempt or not (recorded or announced):\n",
+    replace: "    if present != attempt and not (recorded or announced):\n",
+    caughtBy: python("test_fence.py", "test_a_run_that_came_too_late_is_refused"),
+  },
+];

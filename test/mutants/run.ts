@@ -1,0 +1,179 @@
+import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { availableParallelism, tmpdir } from "node:os";
+import path from "node:path";
+import { InvalidArgumentError } from "commander";
+import { execa } from "execa";
+import pMap from "p-map";
+import { UserError } from "../../cli/errors";
+import { duration, table } from "../../cli/format";
+import { commandLine, runAsProgram, type Terminal } from "../../cli/terminal";
+import { installTestPython, installToolchain } from "../../local/install";
+import { type Check, MUTANTS, type Mutant } from "./list";
+
+/** What a test said of the tree that it ran on. `broken`: it did not come to a verdict. */
+type Verdict = "passes" | "fails" | "broken";
+
+interface Result {
+  mutant: Mutant;
+  /** `caught`: the named test fails; a bug that makes it hang is caught as well. */
+  outcome: "caught" | "SURVIVED" | "broken";
+  tookMs: number;
+}
+
+const LONGEST_TEST_MS = 240_000;
+
+/** `npm run test:mutants`: plants each bug of the list, one at a time, and sees the test that is named beside it fail. */
+async function main(args: string[], terminal: Terminal): Promise<number> {
+  const program = commandLine("test:mutants", terminal)
+    .description(
+      "Plants bugs into copies of the project, one at a time, and runs the test that must find each. Exit code 1 if one survives.",
+    )
+    .argument("[word...]", "only the bugs whose name or file holds one of these words")
+    .option("--list", "only list the bugs, with the tests that find them")
+    .option("--jobs <n>", "how many at once", wholeNumber, Math.min(4, availableParallelism()));
+  await program.parseAsync(args, { from: "user" });
+  const { list, jobs } = program.opts<{ list?: boolean; jobs: number }>();
+  const words = program.args.map((word) => word.toLowerCase());
+  const isChosen = ({ name, file }: Mutant) =>
+    words.length === 0 || words.some((word) => `${name} ${file}`.toLowerCase().includes(word));
+  const chosen = MUTANTS.filter(isChosen);
+  if (chosen.length === 0) throw new UserError("No bug of the list has these words. See them with --list.");
+  if (list) {
+    await terminal.out(`${chosen.map((one) => `${one.file}: ${one.name}\n    ${textOf(one.caughtBy)}`).join("\n")}\n`);
+    return 0;
+  }
+  await installToolchain(terminal.root, terminal.note);
+  await installTestPython(terminal.root, terminal.note);
+  return hunt(chosen, jobs, terminal);
+}
+
+function wholeNumber(text: string): number {
+  if (!/^[1-9]\d?$/.test(text)) throw new InvalidArgumentError("It must be a whole number from 1 to 99.");
+  return Number(text);
+}
+
+async function hunt(mutants: Mutant[], jobs: number, terminal: Terminal): Promise<number> {
+  const folder = await mkdtemp(path.join(tmpdir(), "music-streams-mutants-"));
+  const interrupted = new AbortController();
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => interrupted.abort());
+  const trees = Array.from({ length: jobs }, (_, index) => path.join(folder, String(index)));
+  const startedMs = Date.now();
+  try {
+    await Promise.all(trees.map((tree) => copyProject(terminal.root, tree)));
+    const free = [...trees];
+    const inTree = async <T>(work: (tree: string) => Promise<T>): Promise<T> => {
+      const tree = free.pop()!;
+      return work(tree).finally(() => free.push(tree));
+    };
+    // A test that fails anyway finds nothing.
+    const checks = [...new Map(mutants.map(({ caughtBy }) => [textOf(caughtBy), caughtBy])).values()];
+    terminal.note(`${checks.length} tests without a bug ...`);
+    const unfit = await pMap(
+      checks,
+      (check) => inTree(async (tree) => ((await verdict(tree, check, interrupted.signal)) === "passes" ? [] : [check])),
+      { concurrency: jobs },
+    );
+    if (unfit.flat().length > 0)
+      throw new UserError(`These tests don't pass without a bug: ${unfit.flat().map(textOf).join("; ")}`);
+    const results = await pMap(
+      mutants,
+      (mutant) =>
+        inTree(async (tree) => {
+          const result = await plant(tree, mutant, interrupted.signal);
+          terminal.note(`${result.outcome.padEnd(8)} ${mutant.name} (${duration(result.tookMs)})`);
+          return result;
+        }),
+      { concurrency: jobs },
+    );
+    return report(results, Date.now() - startedMs, terminal);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** What git tracks or would track, beside the installed packages of the original. */
+async function copyProject(root: string, tree: string): Promise<void> {
+  const { stdout } = await execa("git", ["ls-files", "-z", "--cached", "--others", "--exclude-standard"], {
+    cwd: root,
+  });
+  await mkdir(tree, { recursive: true });
+  for (const file of stdout.split("\0").filter(Boolean)) {
+    const source = path.join(root, file);
+    await cp(source, path.join(tree, file)).catch((error: NodeJS.ErrnoException) => {
+      // Deleted, and git doesn't know it yet.
+      if (error.code !== "ENOENT") throw error;
+    });
+  }
+  for (const shared of ["node_modules", ".local"]) await symlink(path.join(root, shared), path.join(tree, shared));
+}
+
+async function plant(tree: string, mutant: Mutant, stop: AbortSignal): Promise<Result> {
+  const file = path.join(tree, mutant.file);
+  const sound = await readFile(file, "utf8");
+  const places = sound.split(mutant.find).length - 1;
+  if (places !== 1)
+    throw new UserError(
+      `"${mutant.name}": its text stands ${places} times in ${mutant.file}, not once. Bring test/mutants/list.ts up to date.`,
+    );
+  const startedMs = Date.now();
+  try {
+    await writeFile(
+      file,
+      sound.replace(mutant.find, () => mutant.replace),
+    );
+    const found = await verdict(tree, mutant.caughtBy, stop);
+    const outcome = ({ passes: "SURVIVED", fails: "caught", broken: "broken" } as const)[found];
+    return { mutant, outcome, tookMs: Date.now() - startedMs };
+  } finally {
+    await writeFile(file, sound);
+  }
+}
+
+/** Runs one test. It has failed when its runner counted a failure: a tree that doesn't even load is broken. */
+async function verdict(tree: string, check: Check, stop: AbortSignal): Promise<Verdict> {
+  const [command, ...args] = commandOf(tree, check);
+  const run = await execa(command!, args, {
+    cwd: tree,
+    reject: false,
+    all: true,
+    stdin: "ignore",
+    timeout: LONGEST_TEST_MS,
+    cancelSignal: stop,
+    env: {
+      MUSIC_STREAMS_ROOT: tree,
+      TS_NODE_PROJECT: path.join(tree, "tsconfig.json"),
+      HISTORIES: "4000",
+      SEED: "1",
+      SHRINK: "no",
+    },
+  });
+  if (stop.aborted) throw new UserError("stopped");
+  if (run.timedOut) return "fails";
+  const counts = (word: string) => Number(new RegExp(`(\\d+) ${word}\\b`).exec(run.all ?? "")?.[1] ?? 0);
+  const [passed, failed] = [counts("passing") + counts("passed"), counts("failing") + counts("failed")];
+  if (run.exitCode === 0 && passed > 0) return "passes";
+  return failed > 0 ? "fails" : "broken";
+}
+
+function commandOf(tree: string, { file, title }: Check): string[] {
+  if (file.endsWith(".py")) {
+    const python = path.join(tree, ".local", "python-test", "bin", "python");
+    return [python, "-m", "pytest", file, "-k", title, "-p", "no:cacheprovider"];
+  }
+  const pattern = title.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
+  return ["mocha", "--config", "test/.mocharc.json", "--bail", file, "--grep", `^${pattern}`];
+}
+
+function textOf({ file, title }: Check): string {
+  return `${file}: ${title}`;
+}
+
+async function report(results: Result[], tookMs: number, terminal: Terminal): Promise<number> {
+  const rows = results.map(({ mutant, outcome }) => [mutant.file, mutant.name, outcome, textOf(mutant.caughtBy)]);
+  await terminal.out(`${table(["file", "bug", "outcome", "by"], rows)}\n`);
+  const caught = results.filter(({ outcome }) => outcome === "caught").length;
+  await terminal.out(`${caught} of ${results.length} bugs caught, in ${duration(tookMs)}\n`);
+  return caught === results.length ? 0 : 1;
+}
+
+runAsProgram(main);
