@@ -499,6 +499,75 @@ describe("a run that fails", () => {
   });
 });
 
+describe("25 repeats of a step", () => {
+  /** All that there is: bucket, ledger, metrics, and how many runs were started. */
+  const snapshot = ({ s3, dynamodb, jobs, glue }: Simulation) =>
+    structuredClone({
+      objects: [...s3.objects].map(([key, { body, etag }]) => [key, body, etag]).sort(),
+      items: [...dynamodb.items].sort(),
+      metrics: [...jobs.metrics].sort(),
+      started: glue.started.length,
+    });
+  async function changeNothing(simulation: Simulation, step: () => Promise<unknown>) {
+    await step();
+    const once = snapshot(simulation);
+    for (let repeat = 0; repeat < 25; repeat++) await step();
+    assert.deepEqual(snapshot(simulation), once);
+    await Promise.all(Array.from({ length: 25 }, step));
+    assert.deepEqual(snapshot(simulation), once, "nor at once");
+  }
+  const steps = (simulation: Simulation) => ({
+    sense: () => tick(simulation.actor().world),
+    archive: () => settle(simulation.actor().world, 1000),
+  });
+
+  it("changes nothing, in each state of a good batch and of its replay", async () => {
+    const simulation = createSimulation();
+    const { sense, archive } = steps(simulation);
+    for (const [name, body] of [
+      ["a.csv", "l1,l2"],
+      ["b.csv", "JUNK"],
+      ["big.csv", "l3,".repeat(300)],
+    ] as const)
+      simulation.drop(name, body);
+    for (let round = 0; round < 2; round++) {
+      await changeNothing(simulation, sense);
+      await changeNothing(simulation, archive);
+      simulation.finish("good");
+      await changeNothing(simulation, archive);
+      await changeNothing(simulation, sense);
+      const { batchId } = simulation.batches()[0]!;
+      await changeNothing(simulation, () => requestReplay(simulation.actor().world, batchId));
+    }
+    await quiesce(simulation);
+    check(simulation);
+  });
+
+  it("changes nothing, in each state of a batch that fails, is split, isolated and put back", async () => {
+    const simulation = createSimulation();
+    const { sense, archive } = steps(simulation);
+    simulation.drop("a.csv", "l1,POISON");
+    simulation.drop("b.csv", "l2");
+    for (let round = 0; round < 8; round++) {
+      await changeNothing(simulation, sense);
+      simulation.finish("good");
+      await changeNothing(simulation, archive);
+      simulation.clock.advance(15 * MINUTE);
+    }
+    const failed = simulation.batches().find(({ state }) => state === "FAILED")!;
+    await changeNothing(simulation, () => requestRetry(simulation.actor().world, failed.batchId));
+    await changeNothing(simulation, sense);
+    await quiesce(simulation);
+    check(simulation);
+  });
+
+  it("changes nothing when it is a pause or its end", async () => {
+    const simulation = createSimulation();
+    await changeNothing(simulation, () => pause(simulation.actor().world));
+    await changeNothing(simulation, () => resume(simulation.actor().world));
+  });
+});
+
 describe("an operator", () => {
   async function archived(body = "l1") {
     const simulation = createSimulation();
