@@ -46,8 +46,9 @@ export function batchesText(batches: BatchRow[], nowMs: number): string {
   return `${table(["batch", "state", ...right, "error"], rows, right)}\n`;
 }
 
-function trouble({ error, retriedAt, notPutBack, notReplayed }: BatchRow): string {
+function trouble({ error, filesHeld, retriedAt, notPutBack, notReplayed }: BatchRow): string {
   const asked = [
+    filesHeld && !retriedAt && "S3 did not let its file go: it is still in incoming/, and not claimed",
     retriedAt && "put back to be tried again",
     notPutBack && `not put back: ${notPutBack}`,
     notReplayed && `not replayed: ${notReplayed}`,

@@ -31,6 +31,8 @@ export interface BatchRow {
   children: string[] | null;
   error: string | null;
   errorJob: string | null;
+  /** 1 when S3 did not let a FAILED batch's file go: it still lies in incoming/, and no claim takes it. */
+  filesHeld: number | null;
   /** When the file of a FAILED batch was put back into incoming/; why the last request to do so, or to replay, came to nothing. */
   retriedAt: string | null;
   notPutBack: string | null;
@@ -65,6 +67,7 @@ export function batchRow(item: Attributes): BatchRow {
     children: Array.isArray(item.children) ? item.children.map(String) : null,
     error: text(item.error),
     errorJob: text(item.errorJob),
+    filesHeld: isMap(item.moves) ? number(item.moves.held) : null,
     retriedAt: text(item.retriedAt),
     notPutBack: text(item.notPutBack),
     notReplayed: text(item.notReplayed),

@@ -94,7 +94,7 @@ export class Settling {
   async #outcome(file: Uploaded, batch: BatchRow | undefined): Promise<Outcome | undefined> {
     const present = await this.#etagOf(layout.incoming + file.name);
     // The same bytes dropped again, just after the batch had moved the earlier copy: it waits for a batch of its own.
-    if (present === file.etag) {
+    if (present === file.etag && !batch?.filesHeld) {
       this.#missing.delete(file.name);
       return undefined;
     }
@@ -110,7 +110,10 @@ export class Settling {
 
   async #endIn(batch: BatchRow, file: Uploaded, present: string | undefined): Promise<Outcome> {
     const settled = { name: file.name, batchId: batch.batchId };
-    if (batch.state === "FAILED") return { ...settled, end: "failed", reason: batch.error ?? "no reason was given" };
+    if (batch.state === "FAILED") {
+      const where = batch.filesHeld ? "; S3 did not let it go" : "";
+      return { ...settled, end: "failed", reason: `${batch.error ?? "no reason was given"}${where}` };
+    }
     const report = await this.#report(batch.batchId);
     const bad = report?.filesQuarantined?.find(({ name }) => name === file.name);
     if (bad) return { ...settled, end: "quarantined", reason: [bad.reason, bad.detail].filter(Boolean).join(": ") };

@@ -1,10 +1,10 @@
 import { GetWorkflowRunCommand, type GlueClient, type JobRun } from "@aws-sdk/client-glue";
 import { InvokeCommand, type LambdaClient } from "@aws-sdk/client-lambda";
 import type { Batch, TransformReport } from "../runtime/batch";
-import { sift } from "../runtime/claim";
-import { listAll, readDocument } from "../runtime/lake";
+import { lookThrough } from "../runtime/claim";
+import { readDocument } from "../runtime/lake";
 import { readBatch, readPipeline } from "../runtime/ledger";
-import { incoming, place } from "../runtime/places";
+import { place } from "../runtime/places";
 import { publishTotals, totals } from "../runtime/reports";
 import type { World } from "../runtime/world";
 
@@ -96,5 +96,5 @@ async function addReports(world: World, batch: Batch, jobs: Record<string, JobRu
 }
 
 async function isFileWaiting(world: World): Promise<boolean> {
-  return sift(await listAll(world, incoming())).files.length > 0;
+  return (await lookThrough(world)).files.length > 0;
 }

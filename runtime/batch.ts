@@ -8,14 +8,20 @@ export interface Ignored {
   notCsv: number;
   /** Absent when there are none. */
   cold?: number;
+  /** Files of FAILED batches that S3 did not let go; absent when there are none. */
+  held?: number;
 }
 
-/** Where the batch's files ended. `left`: overwritten since the claim, still in incoming/. `missing`: deleted by someone. */
+/**
+ * Where the batch's files ended. `left`: overwritten since the claim, still in incoming/. `missing`: deleted by someone.
+ * `held`: S3 did not let a FAILED batch's file go; it stays in incoming/, and no claim takes it.
+ */
 export interface Moves {
   moved: number;
   quarantined: number;
   left: number;
   missing: number;
+  held?: number;
 }
 
 /** A batch as the ledger holds it. All times are ISO 8601 in UTC. */

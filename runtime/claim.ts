@@ -1,9 +1,9 @@
 import { type Batch, type Ignored, iso, type ManifestFile } from "./batch";
 import { newBatchId } from "./batch-id";
 import { createManifest, dropManifest, type Found, isCold, listAll } from "./lake";
-import { type Pipeline, readBatch, takeNew } from "./ledger";
+import { type Pipeline, readBatch, readHeld, takeNew } from "./ledger";
 import { incoming } from "./places";
-import type { World } from "./world";
+import type { Store, World } from "./world";
 
 /** What waits in incoming/, oldest first, and what a claim passes over. */
 export interface Waiting {
@@ -19,10 +19,20 @@ export interface Claim {
   waiting: { files: number; bytes: number; oldest?: string };
 }
 
+/** Looks through incoming/. */
+export async function lookThrough(world: Store): Promise<Waiting> {
+  const { files, ignored } = sift(await listAll(world, incoming()));
+  if (files.length === 0) return { files, ignored };
+  const held = await readHeld(world);
+  const free = files.filter(({ key, etag }) => held.get(key) !== etag);
+  const count = files.length - free.length;
+  return { files: free, ignored: { ...ignored, ...(count > 0 ? { held: count } : {}) } };
+}
+
 /** Claims the oldest waiting files as one batch: manifest first, then ledger and in-flight item together. */
 export async function claim(world: World, pipeline: Pipeline): Promise<Claim> {
   const { limits } = world.settings;
-  const { files, ignored } = sift(await listAll(world, incoming()));
+  const { files, ignored } = await lookThrough(world);
   const chosen = choose(files, limits.maxBatchFiles, limits.maxBatchBytes);
   if (chosen.length === 0) return { outcome: "nothing", ignored, waiting: waiting([]) };
 

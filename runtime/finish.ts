@@ -1,7 +1,7 @@
 import { type Batch, iso, type Manifest, type ManifestFile, type Moves, type TransformReport } from "./batch";
 import { childBatchId } from "./batch-id";
 import { createManifest, deleteAll, head, readDocument, readManifest } from "./lake";
-import { release } from "./ledger";
+import { release, releaseHeld } from "./ledger";
 import { copy, deleteVersion, inParallel, type Moved, move } from "./move";
 import { incoming, place } from "./places";
 import { isError, type World } from "./world";
@@ -54,13 +54,28 @@ export async function isolate(world: World, batch: Batch, timeIsUp: () => boolea
   const manifest = await readManifest(world, batch.batchId);
   await removeOutput(world, batch);
   const moves: Moves = { moved: 0, quarantined: 0, left: 0, missing: 0 };
-  const outcomes = await moveFiles(world, manifest.files, timeIsUp, (file) =>
-    move(world, file, place("failed", { date: batch.day!, batchId: batch.batchId, name: file.name })),
-  );
+  let held: ManifestFile | undefined;
+  const outcomes = await moveFiles(world, manifest.files, timeIsUp, async (file) => {
+    const target = place("failed", { date: batch.day!, batchId: batch.batchId, name: file.name });
+    try {
+      return await move(world, file, target);
+    } catch (error) {
+      // A key that this role may not use, or a cold class: such a file must not hold all others back.
+      if (!isError(error, "AccessDenied", "InvalidObjectState", 403) || (await head(world, target))) throw error;
+      held = file;
+      return undefined;
+    }
+  });
   if (!outcomes) return "unfinished";
   for (const outcome of outcomes) if (outcome) moves[outcome]++;
-  if (await release(world, batch, { settledAt: iso(world.clock.now()), moves }))
-    world.log({ level: "ERROR", event: "batchFailed", batch_id: batch.batchId, error: batch.error, ...moves });
+  const settledAt = iso(world.clock.now());
+  const ended = held
+    ? await releaseHeld(world, batch, { settledAt, moves: { ...moves, held: 1 } }, held)
+    : await release(world, batch, { settledAt, moves });
+  if (ended) {
+    const where = { ...moves, ...(held ? { held: held.key } : {}) };
+    world.log({ level: "ERROR", event: "batchFailed", batch_id: batch.batchId, error: batch.error, ...where });
+  }
   return "again";
 }
 

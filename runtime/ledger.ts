@@ -1,5 +1,5 @@
 import { DeleteCommand, GetCommand, PutCommand, QueryCommand, TransactWriteCommand } from "@aws-sdk/lib-dynamodb";
-import { type Batch, iso } from "./batch";
+import { type Batch, iso, type ManifestFile } from "./batch";
 import { isError, type Store } from "./world";
 
 /** What the pipeline is about, read in one call. */
@@ -85,6 +85,45 @@ export async function release(world: Store, batch: Batch, changes: Changes, halv
     dropInFlight(world, batch.batchId),
     ...halves.flatMap((half) => [putNew(world, batchItem(half)), putNew(world, queueItem(half.batchId))]),
   ]);
+}
+
+/** Ends the work on a FAILED batch whose file S3 does not let go: from now on no claim takes this version of it. */
+export async function releaseHeld(world: Store, batch: Batch, changes: Changes, file: ManifestFile): Promise<boolean> {
+  const { ledgerTable: TableName } = world.settings;
+  const Item = { pk: "HELD", sk: file.key, etag: file.etag, batchId: batch.batchId };
+  return transact(world, [
+    putBatch(world, changed(world, batch, changes), batch.version),
+    dropInFlight(world, batch.batchId),
+    { Put: { TableName, Item } },
+  ]);
+}
+
+/** Lets claims take a held file again. */
+export async function letGo(world: Store, batch: Batch, changes: Changes, file: ManifestFile): Promise<boolean> {
+  return transact(world, [
+    putBatch(world, changed(world, batch, changes), batch.version),
+    { Delete: { TableName: world.settings.ledgerTable, Key: { pk: "HELD", sk: file.key } } },
+  ]);
+}
+
+/** The ETags of the versions that no claim takes, by key. */
+export async function readHeld(world: Store): Promise<Map<string, string>> {
+  const held = new Map<string, string>();
+  let from: Record<string, unknown> | undefined;
+  do {
+    const page = await world.clients.documents.send(
+      new QueryCommand({
+        TableName: world.settings.ledgerTable,
+        KeyConditionExpression: "pk = :held",
+        ExpressionAttributeValues: { ":held": "HELD" },
+        ConsistentRead: true,
+        ...(from === undefined ? {} : { ExclusiveStartKey: from }),
+      }),
+    );
+    for (const { sk, etag } of page.Items ?? []) held.set(sk, etag);
+    from = page.LastEvaluatedKey;
+  } while (from !== undefined);
+  return held;
 }
 
 /** Changes a settled batch and queues it. */

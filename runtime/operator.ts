@@ -1,6 +1,6 @@
 import { type Batch, iso } from "./batch";
 import { head, readManifest } from "./lake";
-import { queue, readBatch, setPause } from "./ledger";
+import { letGo, queue, readBatch, setPause } from "./ledger";
 import { incoming } from "./places";
 import { planReplay } from "./replay";
 import type { Store } from "./world";
@@ -56,6 +56,12 @@ export async function requestRetry(world: Store, batchId: string): Promise<boole
     );
   if (batch.retriedAt !== undefined) return false;
   const manifest = await readManifest(world, batchId);
+  const [file] = manifest.files;
+  if (batch.moves?.held && file) {
+    // It never left incoming/: there is nothing to be carried out.
+    if (await letGo(world, batch, { retriedAt: iso(world.clock.now()) }, file)) return true;
+    throw changedMeanwhile(batchId);
+  }
   for (const { name } of manifest.files) {
     if (await head(world, incoming() + name))
       throw new RefusedError(

@@ -32,6 +32,7 @@ export async function planReplay(world: Store, batch: Batch): Promise<ReplayPlan
     else if (notRead.has(file.name)) notReplayed.push(file);
     else return { problem: `${file.name} was read, but is not in the archive (overwritten or deleted meanwhile)` };
   }
+  if (files.length === 0) return { problem: "none of its files was ever read" };
   return { manifest: { ...manifest, files, ...(notReplayed.length > 0 ? { notReplayed } : {}) } };
 }
 

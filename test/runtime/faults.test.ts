@@ -73,6 +73,28 @@ const STORIES: { name: string; steps: Step[] }[] = [
     ],
   },
   {
+    name: "a file that S3 does not let go, and that is tried again",
+    steps: [
+      ...[
+        drop("a.csv", "l1,SEALED"),
+        sense,
+        finish("good"),
+        archive,
+        sense,
+        finish("good"),
+        archive,
+        drop("b.csv", "l2"),
+      ],
+      ...[
+        sense,
+        finish("good"),
+        archive,
+        { act: (world, simulation) => requestRetry(world, first(simulation)) } satisfies Step,
+      ],
+      ...[sense, finish("good"), archive, sense],
+    ],
+  },
+  {
     name: "a replay",
     steps: [
       ...[drop("a.csv", "l1"), drop("b.csv", "JUNK"), sense, finish("good"), archive],
@@ -126,7 +148,7 @@ function left(simulation: Simulation): number {
 /** Lets it come to rest, and proves the invariants and how long that may take. */
 async function settled(simulation: Simulation, steps: Step[], why: string): Promise<void> {
   const batches = left(simulation);
-  const isDivided = steps.some((step) => "drop" in step && step.drop[1].includes("POISON"));
+  const isDivided = steps.some((step) => "drop" in step && /POISON|SEALED/.test(step.drop[1]));
   try {
     const { ticks, runs } = await quiesce(simulation);
     check(simulation);

@@ -43,7 +43,7 @@ const listens = fc.uniqueArray(fc.constantFrom("l1", "l2", "l3", "l4", "l5", "l6
   maxLength: 4,
 });
 const body = fc
-  .tuple(listens, fc.constantFrom("", "", "", ",POISON", ",JUNK"))
+  .tuple(listens, fc.constantFrom("", "", "", "", "", "", ",POISON", ",POISON", ",JUNK", ",JUNK", ",SEALED"))
   .map(([rows, odd]) => rows.join(",") + odd);
 const lambda = fc.constantFrom("tick" as const, "tick" as const, "settle" as const);
 const ending = fc.oneof(

@@ -471,6 +471,31 @@ describe("a run that fails", () => {
     assert.ok(simulation.logs.some(({ level, event }) => level === "ERROR" && event === "batchFailed"));
   });
 
+  it("isolates a file where it lies, when S3 does not let it go, and has it tried again when a person says so", async () => {
+    const simulation = createSimulation({ limits: { maxAttempts: 1 } });
+    simulation.drop("a.csv", "l1");
+    simulation.drop("sealed.csv", "l2,SEALED");
+    await sense(simulation);
+    await quiesce(simulation);
+    check(simulation);
+    assert.deepEqual(simulation.s3.keys("incoming/"), ["incoming/sealed.csv"]);
+    const failed = simulation.batches().find(({ state }) => state === "FAILED")!;
+    assert.deepEqual(failed.moves, { moved: 0, quarantined: 0, left: 0, missing: 0, held: 1 });
+    simulation.drop("b.csv", "l3");
+    const report = await sense(simulation);
+    assert.deepEqual([report.claimed?.files, report.ignored], [1, { folders: 0, notCsv: 0, held: 1 }]);
+    simulation.finish("good");
+    await sense(simulation);
+    assert.equal(await requestRetry(simulation.actor().world, failed.batchId), true);
+    assert.equal((await sense(simulation)).claimed?.files, 1, "it is claimed again");
+    // Another version is another file.
+    await quiesce(simulation);
+    simulation.drop("sealed.csv", "l2");
+    await quiesce(simulation);
+    check(simulation);
+    assert.deepEqual(simulation.s3.keys("incoming/"), []);
+  });
+
   it("works on the halves of a split batch before it claims what came since", async () => {
     const simulation = createSimulation({ limits: { maxAttempts: 1 } });
     simulation.drop("a.csv", "l1,POISON");

@@ -8,6 +8,8 @@ type Write = Record<string, any>;
 /** DynamoDB's document client in memory: conditions, transactions, and queries in the sort key's order, with a limit. */
 export class SimulatedDynamoDB {
   readonly items = new Map<string, Item>();
+  /** A page of a query; in DynamoDB it is 1 MB. */
+  readonly pageSize = 4;
 
   all(pk: string): Item[] {
     return [...this.items.values()]
@@ -25,8 +27,14 @@ export class SimulatedDynamoDB {
       case "GetCommand":
         return { Item: copy(this.items.get(id(input.Key))) };
       case "QueryCommand": {
-        if (input.KeyConditionExpression !== "pk = :pipeline") throw new Error(input.KeyConditionExpression);
-        return { Items: copy(this.all(input.ExpressionAttributeValues[":pipeline"]).slice(0, input.Limit)) };
+        const value = /^pk = (:\w+)$/.exec(input.KeyConditionExpression)?.[1];
+        if (!value) throw new Error(`the simulated DynamoDB can't read ${input.KeyConditionExpression}`);
+        const rest = this.all(input.ExpressionAttributeValues[value]).filter(
+          ({ sk }) => input.ExclusiveStartKey === undefined || sk > input.ExclusiveStartKey.sk,
+        );
+        const page = rest.slice(0, Math.min(input.Limit ?? this.pageSize, this.pageSize));
+        const last = page.length < rest.length ? page.at(-1) : undefined;
+        return { Items: copy(page), ...(last ? { LastEvaluatedKey: { pk: last.pk, sk: last.sk } } : {}) };
       }
       case "PutCommand":
       case "DeleteCommand": {

@@ -38,7 +38,7 @@ export class SimulatedJobs implements Jobs {
     const here = manifest.files.filter((file) => !changed.includes(file));
     const texts = new Map(here.map(({ key, name }) => [name, this.s3.objects.get(key)!.body]));
     const junk = here.filter(({ name }) => texts.get(name)!.includes("JUNK"));
-    const poisoned = [...texts.values()].some((text) => text.includes("POISON"));
+    const poisoned = [...texts.values()].some((text) => /POISON|SEALED/.test(text));
 
     const wasTouched: string[] = this.s3.json(place("touched", { batchId }))?.days ?? [];
     const listens = new Map<string, string[]>();

@@ -57,7 +57,7 @@ export class SimulatedS3 {
         return { ETag: this.put(input.Key, String(input.Body)).etag };
       }
       case "GetObjectCommand": {
-        const { body, etag } = this.need(input.Key, "NoSuchKey");
+        const { body, etag } = this.readable(this.need(input.Key, "NoSuchKey"));
         return { ETag: etag, Body: { transformToString: async () => body } };
       }
       case "HeadObjectCommand": {
@@ -133,6 +133,12 @@ export class SimulatedS3 {
     const stored = this.need(key, "NoSuchKey");
     if (input.CopySourceIfMatch !== undefined && stored.etag !== input.CopySourceIfMatch)
       throw awsError("PreconditionFailed", 412);
+    return this.readable(stored);
+  }
+
+  /** `SEALED` stands for a key that the pipeline may not use. */
+  private readable(stored: StoredObject): StoredObject {
+    if (stored.body.includes("SEALED")) throw awsError("AccessDenied", 403);
     return stored;
   }
 
