@@ -4,6 +4,7 @@ import { rm } from "node:fs/promises";
 import path from "node:path";
 import { finished } from "node:stream/promises";
 import type { Batch } from "../../runtime/batch";
+import { inParallel } from "../../runtime/move";
 import { place } from "../../runtime/places";
 import { DataCheck, type Facts } from "./data-check";
 import { type Documents, readDocuments, roleOf } from "./documents";
@@ -16,6 +17,9 @@ import type { Ledger, Source } from "./source";
 import type { Worker } from "./worker";
 
 const DOCUMENTS_AHEAD = 16;
+const NOTE_EVERY = 500;
+const FILES_AHEAD = 16;
+const BYTES_AHEAD = 64 * 1024 ** 2;
 
 export interface Site {
   source: Source;
@@ -114,7 +118,7 @@ class Batches {
       await checkBatch(source, this.ledger, batchId, documents, findings);
       const { settled, isIncomplete } = await files.checkBatch(batch, documents);
       await this.remember(batchId, batch, documents, settled, isIncomplete);
-      if ((index + 1) % 100 === 0) note(`${index + 1} of ${entries.length} batches`);
+      if ((index + 1) % NOTE_EVERY === 0) note(`${index + 1} of ${entries.length} batches`);
     }
     await files.close();
     await Promise.all([this.moved.end(), this.stored.end()]);
@@ -133,6 +137,8 @@ class Batches {
       checkReports(batch, documents, this.site.findings);
       if (transform) this.claimed.set(batchId, { kept: transform.rowsKept, quarantined: transform.rowsQuarantined });
     }
+    if (role === "replaying")
+      this.site.findings.inform("reports", "batches that wait for their replay: their reports are not audited");
     if (role === "archived" || role === "replaying") this.facts.touched.set(batchId, new Set(documents.touched));
     if (isIncomplete) this.facts.unsure.add(batchId);
     const read = transform && new Set(transform.files.map(({ name }) => name));
@@ -153,38 +159,66 @@ class Batches {
 /** Has every archived CSV read by the definitions, and the quarantined ones too. */
 async function readArchive(site: Site, data: DataCheck, batches: Batches): Promise<void> {
   const { source, findings, folder, note } = site;
-  const file = path.join(folder, "csv");
-  for await (const { batch, claimedAt, key, quarantined } of batches.stored.things()) {
-    if (!(await source.download(key, file))) {
-      findings.inform(
-        "deep",
-        "files are not audited, because S3 does not give them at once (a storage class of the archive?)",
-      );
-      if (!quarantined) batches.facts.unsure.add(batch);
-      continue;
-    }
-    if (quarantined) {
-      await data.ask({ do: "unreadable", path: file, key, batch, reason: quarantined.reason });
-      findings.look("deep", "quarantined files");
-      continue;
-    }
-    const found = await data.ask({ do: "archived", path: file, claimed_at: claimedAt, batch });
-    findings.look("deep", "archived files");
-    if (found.quarantined !== undefined)
-      findings.breach({
-        check: "deep",
-        what: "an archived file is no table",
-        where: key,
-        expected: "a file whose rows were read",
-        found: String(found.quarantined),
-        remedy: "put the object back from the bucket's versions",
-        batches: [batch],
-      });
-    for (const day of (found.days as string[] | undefined) ?? []) data.archivedDays.add(day);
-    if (Number(findings.looked.deep.get("archived files")) % 100 === 0)
-      note(`${findings.looked.deep.get("archived files")} archived files read`);
+  let [read, noted] = [0, 0];
+  for await (const group of groups(batches.stored.things())) {
+    const fetched = await inParallel(
+      group.map((stored, number) => ({ ...stored, file: path.join(folder, "csv", String(number)) })),
+      FILES_AHEAD,
+      async (stored) => ({ ...stored, isThere: await source.download(stored.key, stored.file) }),
+    );
+    for (const one of fetched) await readStored(data, batches, findings, one);
+    read += group.length;
+    if (read - noted < NOTE_EVERY) continue;
+    note(`${read} archived files read`);
+    noted = read;
   }
-  await rm(file, { force: true });
+  await rm(path.join(folder, "csv"), { recursive: true, force: true });
+}
+
+/** Files to fetch at once: some, and not many bytes. */
+async function* groups(all: AsyncIterable<Stored>): AsyncGenerator<Stored[]> {
+  let group: Stored[] = [];
+  let bytes = 0;
+  for await (const one of all) {
+    if (group.length > 0 && (group.length >= FILES_AHEAD || bytes + one.size > BYTES_AHEAD)) {
+      yield group;
+      [group, bytes] = [[], 0];
+    }
+    group.push(one);
+    bytes += one.size;
+  }
+  if (group.length > 0) yield group;
+}
+
+async function readStored(
+  data: DataCheck,
+  batches: Batches,
+  findings: Findings,
+  { batch, claimedAt, key, quarantined, file, isThere }: Stored & { file: string; isThere: boolean },
+): Promise<void> {
+  if (!isThere) {
+    findings.inform("deep", "files are not audited, because S3 does not give them at once (a storage class?)");
+    if (!quarantined) batches.facts.unsure.add(batch);
+    return;
+  }
+  if (quarantined) {
+    await data.ask({ do: "unreadable", path: file, key, batch, reason: quarantined.reason });
+    findings.look("deep", "quarantined files");
+    return;
+  }
+  const found = await data.ask({ do: "archived", path: file, claimed_at: claimedAt, batch });
+  findings.look("deep", "archived files");
+  for (const day of (found.days as string[] | undefined) ?? []) data.archivedDays.add(day);
+  if (found.quarantined !== undefined)
+    findings.breach({
+      check: "deep",
+      what: "an archived file is no table",
+      where: key,
+      expected: "a file whose rows were read",
+      found: String(found.quarantined),
+      remedy: "put the object back from the bucket's versions",
+      batches: [batch],
+    });
 }
 
 /** The batches that were in flight at the beginning or the end, or changed between, with the days that they write to. */

@@ -9,6 +9,7 @@ import type { Batch, Manifest, TransformReport } from "../../runtime/batch";
 import { place } from "../../runtime/places";
 import { root } from "../support/commands";
 import { at, bodyOf, day, type Given, Lake, rowOf } from "./audit-lake";
+import type { Said } from "./pipeline";
 
 const [a, b, split, first, second, failed, again, replayed, lone] = [
   "20261120T100000Z-AAAAAAAA",
@@ -63,9 +64,11 @@ interface Told {
 describe("npm run audit", function () {
   this.timeout(120_000);
   let lake: Lake;
+  let empty: Said;
 
   before(async () => {
     lake = await Lake.start();
+    empty = await lake.pipeline.run(main, "--deep");
     await lake.archived(a, [files.a, files.noTable, files.changed, files.left]);
     await lake.archived(b, [files.b]);
     await lake.split(split, [files.half, files.bad], [first, second]);
@@ -96,6 +99,11 @@ describe("npm run audit", function () {
     assert.ok(out, notes.join("\n"));
     return { ...(JSON.parse(out) as Told), code };
   }
+
+  it("finds no breach where nothing has ever been dropped", () => {
+    assert.equal(empty.code, 0, empty.notes.join("\n"));
+    assert.match(empty.out, /^✔ files +nothing there: no breach\n(✔ .*: no breach\n){5}No breach in 6 checks\.\n$/);
+  });
 
   it("finds no breach in a sound pipeline with batches of every kind, and says what it looked at", async () => {
     const { code, checks, breaches, information } = await audit("--deep");
@@ -661,7 +669,9 @@ describe("npm run audit", function () {
     const asked = { ...rest, state: "REPLAY", replay: true, files: 1, bytes: replay.files[0]!.size };
     await lake.pipeline.putLedger(asked as Record<string, unknown>);
     await lake.turn(`QUEUE#${batchId}`, { batchId });
-    assert.deepEqual((await audit("--deep")).breaches, []);
+    const waiting = await audit("--deep");
+    assert.deepEqual(waiting.breaches, []);
+    assert.ok(waiting.information.some(({ text }) => text.includes("wait for their replay")));
   });
 
   it("removes its folder when it is interrupted, and when it has ended", async () => {
