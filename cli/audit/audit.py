@@ -90,7 +90,7 @@ class Auditor:
                 f"incoming/{name} of {modified}",
                 "one batch",
                 ", ".join(batches),
-                "replay the later batch, so that its listens are told apart again, and report this as a bug",
+                "nothing is counted twice by it; report it as a bug, with both manifests",
                 batches=batches,
             )
         return {}

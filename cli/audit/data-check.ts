@@ -211,7 +211,7 @@ export class DataCheck {
           "delete the folder",
           batchId,
         );
-      else if (role !== "working")
+      else if (role === undefined || role === "archived")
         this.findings.inform(
           "curated",
           "folders below temporary/ that a job left: the bucket's lifecycle deletes them",

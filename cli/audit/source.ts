@@ -102,10 +102,15 @@ export class Source {
     return true;
   }
 
-  /** Whether an object's ETag is its MD5: not where a key of KMS or of the customer encrypts it. */
+  /** Whether an object's ETag is its MD5: not where a key of KMS or of the customer encrypts it. False when it is gone. */
   async hasPlainEtag(key: string): Promise<boolean> {
-    const head = await this.target.s3.send(new HeadObjectCommand({ Bucket: this.bucket, Key: key }));
-    return head.SSECustomerAlgorithm === undefined && !String(head.ServerSideEncryption ?? "").startsWith("aws:kms");
+    try {
+      const head = await this.target.s3.send(new HeadObjectCommand({ Bucket: this.bucket, Key: key }));
+      return head.SSECustomerAlgorithm === undefined && !String(head.ServerSideEncryption ?? "").startsWith("aws:kms");
+    } catch (error) {
+      if (isError(error, "NoSuchKey", "NotFound")) return false;
+      throw error;
+    }
   }
 
   async ledger(): Promise<Ledger> {

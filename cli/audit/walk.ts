@@ -138,7 +138,10 @@ class Batches {
       if (transform) this.claimed.set(batchId, { kept: transform.rowsKept, quarantined: transform.rowsQuarantined });
     }
     if (role === "replaying")
-      this.site.findings.inform("reports", "batches that wait for their replay: their reports are not audited");
+      this.site.findings.inform(
+        "reports",
+        "batches that wait for their replay, or are in it: their reports are not audited",
+      );
     if (role === "archived" || role === "replaying") this.facts.touched.set(batchId, new Set(documents.touched));
     if (isIncomplete) this.facts.unsure.add(batchId);
     const read = transform && new Set(transform.files.map(({ name }) => name));
