@@ -66,7 +66,10 @@ interface PutAside {
   batchId: string;
   settledAt: string;
   name: string;
+  size: number;
+  /** A later batch claimed the name, with any bytes or with as many as were put aside. */
   claimedAgain: boolean;
+  claimedAlike: boolean;
 }
 
 /** Holds every file of every settled batch against the places that it can be in. Batches must come by (day, batchId). */
@@ -95,8 +98,9 @@ export class FilesCheck {
     this.findings.look("files", "waiting objects", this.waiting.size);
     for (const [batchId, batch] of this.ledger.batches) {
       if (roleOf(batch) !== "failed") continue;
-      for (const { name } of (await readManifest(this.source, batchId))?.files ?? []) {
-        const aside = { batchId, settledAt: batch.settledAt!, name, claimedAgain: false };
+      for (const { name, size } of (await readManifest(this.source, batchId))?.files ?? []) {
+        const later = { claimedAgain: false, claimedAlike: false };
+        const aside = { batchId, settledAt: batch.settledAt!, name, size, ...later };
         this.putAside.set(name, [...(this.putAside.get(name) ?? []), aside]);
       }
     }
@@ -108,7 +112,10 @@ export class FilesCheck {
     const { manifest } = documents;
     for (const file of manifest?.files ?? [])
       for (const aside of this.putAside.get(file.name) ?? [])
-        if (aside.batchId !== batch.batchId && batch.claimedAt >= aside.settledAt) aside.claimedAgain = true;
+        if (aside.batchId !== batch.batchId && batch.claimedAt >= aside.settledAt) {
+          aside.claimedAgain = true;
+          aside.claimedAlike ||= file.size === aside.size;
+        }
     if (batch.day === undefined) return nothing;
     const objects = new Map<Kind, Map<string, LakeObject>>();
     for (const kind of kinds) {
@@ -126,14 +133,14 @@ export class FilesCheck {
     }
     this.findings.look("files", "batches");
     this.findings.look("files", "files", role === "split" ? 0 : manifest.files.length);
-    const one = new OneBatch(this.source, this.findings, batch, manifest, objects);
+    const one = new OneBatch(this.source, this.findings, batch, manifest, objects, this.waiting);
     if (role === "split") one.tellUnexpected();
     else if (role === "failed") {
       const { settled, gone } = await one.failed();
       this.missingFailed.push(...gone);
       return { settled, isIncomplete: false };
     } else if (role === "replaying" || isOfReplay(manifest)) return one.replayed();
-    else return one.archived(documents.transform!, this.waiting);
+    else return one.archived(documents.transform!);
     return { settled: [], isIncomplete: false };
   }
 
@@ -141,8 +148,14 @@ export class FilesCheck {
   async close(): Promise<void> {
     for (const kind of kinds) await this.folders[kind].drain();
     for (const { batch, name, place: where } of this.missingFailed) {
-      const aside = this.putAside.get(name)?.find(({ batchId }) => batchId === batch.batchId);
-      if (this.waiting.has(incoming() + name) || aside?.claimedAgain) {
+      const aside = this.putAside.get(name)!.find(({ batchId }) => batchId === batch.batchId)!;
+      const waiting = this.waiting.get(incoming() + name);
+      // Once it was noted that the file went back, its producer may have overwritten it; without a note, only the file itself will do.
+      const isBack =
+        batch.retriedAt === undefined
+          ? waiting?.size === aside.size || aside.claimedAlike
+          : waiting !== undefined || aside.claimedAgain;
+      if (isBack) {
         if (batch.retriedAt === undefined)
           this.findings.inform(
             "files",
@@ -187,6 +200,7 @@ class OneBatch {
     private readonly batch: Batch,
     private readonly manifest: Manifest,
     objects: Map<Kind, Map<string, LakeObject>>,
+    private readonly waiting: Map<string, LakeObject>,
   ) {
     this.unexplained = new Map();
     for (const [kind, ofKind] of objects)
@@ -194,14 +208,14 @@ class OneBatch {
   }
 
   /** An archived batch whose manifest is that of its claim. */
-  async archived(report: TransformReport, waiting: Map<string, LakeObject>) {
+  async archived(report: TransformReport) {
     const { batchId, day, moves } = this.batch;
     const reasons = new Map(report.filesQuarantined.map(({ name, reason }) => [name, reason]));
     const changed = new Set(report.filesChanged.map(({ name }) => name));
     const settled: Settled[] = [];
     const absent: { file: ManifestFile; key: string }[] = [];
     for (const file of this.manifest.files) {
-      this.checkIncoming(file, waiting);
+      this.checkIncoming(file);
       if (changed.has(file.name)) continue;
       const reason = reasons.get(file.name);
       const kind = reason === undefined ? "archived" : "quarantinedFile";
@@ -231,6 +245,7 @@ class OneBatch {
     const folder = place("archived", { date: day!, batchId, name: "" });
     const settled: Settled[] = [];
     for (const file of this.manifest.files) {
+      this.checkIncoming(file);
       if (!file.key.startsWith(folder))
         this.wrong("a file is archived in another batch's folder", file.key, `a key below ${folder}`, file.key);
       else if (await this.claim(file.key, file)) settled.push({ is: "archived", file, key: file.key });
@@ -260,6 +275,7 @@ class OneBatch {
     const gone: { batch: Batch; name: string; place: string }[] = [];
     const settled: Settled[] = [];
     for (const file of this.manifest.files) {
+      this.checkIncoming(file);
       const key = place("failed", { date: day!, batchId, name: file.name });
       // After a retry an object here is unexpected.
       if (retriedAt === undefined && (await this.claim(key, file))) settled.push({ is: "failed", file, key });
@@ -311,12 +327,12 @@ class OneBatch {
   }
 
   /** The version that was claimed is gone from incoming/; the same bytes may have been dropped again since. */
-  private checkIncoming(file: ManifestFile, waiting: Map<string, LakeObject>): void {
-    const object = waiting.get(file.key);
+  private checkIncoming(file: ManifestFile): void {
+    const object = this.waiting.get(incoming() + file.name);
     if (object?.etag !== file.etag || object.lastModifiedMs > Date.parse(this.batch.claimedAt)) return;
     this.wrong(
       "a file is still in incoming/ after its batch",
-      file.key,
+      object.key,
       "no object, or a later one",
       `the claimed version, of ${new Date(object.lastModifiedMs).toISOString()}`,
       "leave it: it is claimed again, and its listens are not counted twice",

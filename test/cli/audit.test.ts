@@ -180,6 +180,22 @@ describe("npm run audit", function () {
       found: { files: /still in incoming/ },
     },
     {
+      title: "a failed batch's file that is still in incoming/",
+      plant: async () => {
+        await lake.put(`incoming/${files.bad.name}`, bodyOf(files.bad));
+        await changeBatch(second, () => ({ claimedAt: new Date(Date.now() + 3_600_000).toISOString() }));
+      },
+      found: { files: /still in incoming/ },
+    },
+    {
+      title: "a lost failed file whose name another file has",
+      plant: async () => {
+        await lake.remove(place("failed", { date: day, batchId: second, name: files.bad.name }));
+        await lake.put(`incoming/${files.bad.name}`, "another");
+      },
+      found: { files: /lost/ },
+    },
+    {
       title: "a lost file",
       plant: () => lake.remove(archivedKey(b, files.b)),
       found: { files: /lost/ },
