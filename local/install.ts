@@ -48,6 +48,11 @@ export async function installTestPython(root: string, log: (line: string) => voi
   return alone(root, () => layerTestPython({ root, log }));
 }
 
+/** The local cloud's Python alone, with what reads Parquet: for a command that works on a deployed stack, from a machine that runs no local cloud. */
+export async function installRuntimePython(root: string, log: (line: string) => void): Promise<string> {
+  return alone(root, () => installPython({ root, log }));
+}
+
 async function layerTestPython(site: Site): Promise<string> {
   const runtime = await installPython(site);
   const runtimePackages = await sitePackages(runtime);

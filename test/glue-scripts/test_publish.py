@@ -352,7 +352,7 @@ def test_a_failure_ends_in_a_traceback_one_line_and_a_code_above_zero(
     monkeypatch.setattr(sys, "argv", ["publish.py", *arguments])
     monkeypatch.setattr("music_streams.fence.batch_in_turn", lambda *_: FIRST)
     with pytest.raises(SystemExit) as ended:
-        runpy.run_path(str(Path(oracle.__file__).parents[1] / "glue-scripts" / "publish.py"), run_name="__main__")
+        runpy.run_path(str(Path(__file__).parents[2] / "glue-scripts" / "publish.py"), run_name="__main__")
     lines = capsys.readouterr().err.strip().splitlines()
     assert ended.value.code == 1
     assert lines[0].startswith("Traceback")

@@ -21,7 +21,7 @@ export function npm(script: string, ...args: string[]) {
 /** The metrics of a data folder from scratch, as `metrics export` prints them. */
 export async function oracle(folder: string): Promise<string> {
   const { stdout } = await execa(path.join(root, ".local", "python", "bin", "python"), [
-    path.join(root, "test", "oracle.py"),
+    path.join(root, "cli", "audit", "oracle.py"),
     folder,
   ]);
   return `${stdout}\n`;

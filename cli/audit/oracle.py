@@ -3,7 +3,7 @@
 A folder holds `reference/users*.csv`, `reference/songs*.csv` (or `reference/users/*.csv`, `reference/songs/*.csv`) and
 any files below `streams/`. As a program it prints every item of the metrics table as `npm run metrics -- export` does:
 
-    python test/oracle.py DIR [--claimed-at 2026-11-23T10:00:00Z]
+    python cli/audit/oracle.py DIR [--claimed-at 2026-11-23T10:00:00Z]
 """
 
 import argparse
@@ -58,6 +58,8 @@ class FileOutcome:
 
 @dataclass
 class Song:
+    """What the reference data knows of a track."""
+
     track_name: Optional[str]
     artists: Optional[str]
     duration_ms: int
@@ -225,6 +227,7 @@ def read_songs(reference: Path) -> dict[str, Song]:
 
 
 def song_of(rows: list[tuple[str, int, dict[str, str]]]) -> Song:
+    """A track of its rows (genre, place, row), in their order."""
     first = rows[0][2]
     text = first.get("duration_ms", "").strip(" \t\n\v\f\r")
     duration = int(text) if re.fullmatch(r"[+-]?[0-9]+", text) else 0
@@ -246,6 +249,7 @@ def metrics(listens: set[Listen], songs: dict[str, Song]) -> list[dict[str, Any]
 
 
 def metrics_of_day(day: str, listens: list[Listen], songs: dict[str, Song]) -> Iterator[dict[str, Any]]:
+    """The items of one day."""
     unknown = Song(None, None, 0, [])
     by_track: dict[str, list[Listen]] = defaultdict(list)
     by_genre: dict[str, list[Listen]] = defaultdict(list)
@@ -289,6 +293,7 @@ def metrics_of_day(day: str, listens: list[Listen], songs: dict[str, Song]) -> I
 
 
 def average(group: dict[str, Any]) -> dict[str, int]:
+    """Listening time by listener, a half rounded up."""
     whole, rest = divmod(group["listening_ms"], group["unique_listeners"])
     return {"avg_listening_ms_per_listener": whole + (1 if 2 * rest >= group["unique_listeners"] else 0)}
 
@@ -306,6 +311,7 @@ def line(item: dict[str, Any]) -> str:
 
 
 def main() -> None:
+    """Prints the items of a folder."""
     parser = argparse.ArgumentParser(description="The metrics of a folder of raw CSV files, as NDJSON.")
     parser.add_argument("folder", type=Path)
     parser.add_argument("--claimed-at", type=lambda text: datetime.fromisoformat(text.replace("Z", "+00:00")))

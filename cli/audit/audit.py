@@ -1,0 +1,432 @@
+"""The part of `npm run audit` that reads Parquet and CSV. It shares no code with the jobs that it audits.
+
+Started as `audit.py FOLDER`, it answers each line of JSON on stdin by lines of JSON on stdout: any number of
+`{"breach": {...}}` and `{"information": TEXT, "count": N}`, then one `{"done": {...}}`. Requests, by `do`:
+
+    claims    path: lines {batch, name, etag, lastModified} of what was moved; told is which version two batches moved
+    archived  path, claimed_at, batch: an archived CSV, whose listens are remembered by day; done: listens, days
+    unreadable  path, reason (or null), key, batch: a quarantined CSV, which must be unreadable for that reason
+    day       day, files: [{path, key, batch}], items: path of lines {pk, sk, item}, deep: true or false,
+              unsure: batches whose listens need not be in the archive; done: rows by batch, items, listens
+"""
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime, timedelta, timezone
+from heapq import nsmallest
+from itertools import groupby
+from pathlib import Path
+from typing import Any, Optional
+
+import duckdb
+
+import oracle
+
+Row = tuple[Any, ...]
+Item = dict[str, Any]
+Key = tuple[str, str]
+
+CURATED = {
+    "user_id": "VARCHAR",
+    "track_id": "VARCHAR",
+    "listen_time": "TIMESTAMP WITH TIME ZONE",
+    "track_name": "VARCHAR",
+    "artists": "VARCHAR",
+    "album_name": "VARCHAR",
+    "popularity": "BIGINT",
+    "duration_ms": "BIGINT",
+    "genres": "VARCHAR[]",
+    "user_country": "VARCHAR",
+    "user_age": "BIGINT",
+}
+EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+MICROSECOND = timedelta(microseconds=1)
+LINES_AT_ONCE = 200_000
+TOP_TRACKS, TOP_GENRES = 3, 5
+RUN_AGAIN = "replay a batch of this day: npm run replay -- BATCH"
+
+
+def say(**reply: Any) -> None:
+    """One line of the answer."""
+    sys.stdout.write(json.dumps(reply) + "\n")
+
+
+def breach(check: str, what: str, where: str, expected: str, found: str, remedy: str, **about: list[str]) -> None:
+    """Tells a breach; `about`: the batches and days that it is of."""
+    said = {"check": check, "what": what, "where": where, "expected": expected, "found": found, "remedy": remedy}
+    say(breach={**said, **about})
+
+
+class Auditor:
+    """Carries the requests out. `folder` is its own, for what does not fit into memory."""
+
+    def __init__(self, folder: Path) -> None:
+        """Makes the folder for the archived listens."""
+        self.listens = folder / "archived-listens"
+        self.listens.mkdir(parents=True, exist_ok=True)
+        self.waiting: dict[str, list[str]] = {}
+        self.lines_waiting = 0
+        self.database = duckdb.connect()
+        self.database.execute("SET TimeZone = 'UTC'")
+        self.database.execute("SET preserve_insertion_order = false")
+        self.database.execute(f"SET temp_directory = '{_quoted(str(folder / 'duckdb'))}'")
+
+    def claims(self, path: str) -> dict[str, Any]:
+        """Finds versions of a file that two batches moved."""
+        columns = "{batch: 'VARCHAR', name: 'VARCHAR', etag: 'VARCHAR', lastModified: 'VARCHAR'}"
+        rows = self.rows(
+            f"""
+            SELECT name, lastModified, list_sort(list(batch))
+            FROM read_json(?, format = 'newline_delimited', columns = {columns})
+            GROUP BY name, etag, lastModified HAVING count(*) > 1 ORDER BY ALL
+            """,
+            [path],
+        )
+        for name, modified, batches in rows:
+            breach(
+                "files",
+                "a file was moved by two batches",
+                f"incoming/{name} of {modified}",
+                "one batch",
+                ", ".join(batches),
+                "nothing is counted twice by it; report it as a bug, with both manifests",
+                batches=batches,
+            )
+        return {}
+
+    def archived(self, path: str, claimed_at: str, batch: str) -> dict[str, Any]:
+        """Reads an archived CSV by its definition, and remembers its listens by day."""
+        outcome, listens = oracle.read_stream(Path(path).read_bytes(), _instant(claimed_at))
+        if outcome.quarantined:
+            return {"quarantined": outcome.quarantined}
+        for user_id, track_id, moment in listens:
+            day = moment.date().isoformat()
+            line = f"{user_id}\t{track_id}\t{(moment - EPOCH) // MICROSECOND}\t{batch}\n"
+            self.waiting.setdefault(day, []).append(line)
+        self.lines_waiting += len(listens)
+        if self.lines_waiting > LINES_AT_ONCE:
+            self.remember()
+        return {"days": sorted({moment.date().isoformat() for _, _, moment in listens}), "rows": outcome.rows_read}
+
+    def remember(self) -> None:
+        """Puts what waits in memory on disk."""
+        for day, lines in self.waiting.items():
+            with (self.listens / day).open("a", encoding="ascii") as file:
+                file.writelines(lines)
+        self.waiting, self.lines_waiting = {}, 0
+
+    def unreadable(self, path: str, reason: Optional[str], key: str, batch: str) -> dict[str, Any]:
+        """Checks that a quarantined file is no table, and why."""
+        outcome, _ = oracle.read_stream(Path(path).read_bytes(), datetime.now(timezone.utc))
+        if outcome.quarantined is None or reason not in (None, outcome.quarantined):
+            breach(
+                "deep",
+                "a quarantined file is not what was reported",
+                key,
+                reason or "a file that can't be read",
+                outcome.quarantined or f"a table of {outcome.rows_read} rows",
+                "drop the file again, if its rows are good",
+                batches=[batch],
+            )
+        return {}
+
+    def day(self, day: str, files: list[dict[str, str]], items: Optional[str], deep: bool, unsure: list[str]) -> Item:
+        """Audits one day: its curated rows, its metrics and, if deep, the archived listens."""
+        good = [file for file in files if self.is_curated(day, file)]
+        self.view(good)
+        self.check_rows(day)
+        compared = self.check_metrics(day, items)
+        done: dict[str, Any] = {
+            "items": compared,
+            "rows": dict(self.rows("SELECT batch, count(*) FROM rows GROUP BY 1")),
+        }
+        if deep:
+            done["listens"] = self.check_listens(day, unsure)
+        return done
+
+    def is_curated(self, day: str, file: dict[str, str]) -> bool:
+        """Whether a file is Parquet, whole, and has the columns of the contract."""
+        source = "read_parquet(?, hive_partitioning = false)"
+        try:
+            types = {row[0]: row[1] for row in self.rows(f"DESCRIBE SELECT * FROM {source}", [file["path"]])}
+            wrong = [f"{name} {types.get(name, 'absent')}" for name in CURATED if types.get(name) != CURATED[name]]
+            if not wrong:
+                # Only a reading of every column shows a file that was cut or damaged.
+                next(self.rows(f"SELECT bit_xor(hash(COLUMNS(*))) FROM {source}", [file["path"]]))
+                return True
+            expected, found = ", ".join(f"{name} {kind}" for name, kind in CURATED.items()), ", ".join(wrong)
+        except duckdb.Error as error:
+            expected, found = "Parquet", " ".join(str(error).split())[:300]
+        remedy = f"npm run replay -- {file['batch']}"
+        about = {"days": [day], "batches": [file["batch"]]}
+        breach("curated", "a curated file can't be read", file["key"], expected, found, remedy, **about)
+        return False
+
+    def view(self, files: list[dict[str, str]]) -> None:
+        """Makes `rows` what the files hold, with batch, key and `us`: microseconds since the epoch."""
+        self.database.execute("CREATE OR REPLACE TABLE files (path VARCHAR, key VARCHAR, batch VARCHAR)")
+        columns = ", ".join(f"NULL::{kind} AS {name}" for name, kind in CURATED.items())
+        source = f"(SELECT {columns}, NULL::VARCHAR AS path WHERE false)"
+        if files:
+            self.database.executemany(
+                "INSERT INTO files VALUES (?, ?, ?)", [(file["path"], file["key"], file["batch"]) for file in files]
+            )
+            paths = ", ".join(f"'{_quoted(file['path'])}'" for file in files)
+            source = f"read_parquet([{paths}], filename = 'path', hive_partitioning = false, union_by_name = true)"
+        self.database.execute(
+            f"""
+            CREATE OR REPLACE VIEW rows AS
+            SELECT {", ".join(CURATED)}, epoch_us(listen_time) AS us, batch, key FROM {source} JOIN files USING (path)
+            """
+        )
+
+    def check_rows(self, day: str) -> None:
+        """Each row is a listen of the day, and each listen there once."""
+        start = (datetime.fromisoformat(day).replace(tzinfo=timezone.utc) - EPOCH) // MICROSECOND
+        stray = """
+            SELECT user_id, track_id, us, key, batch FROM rows
+            WHERE us IS NULL OR us NOT BETWEEN ? AND ? OR user_id IS NULL OR track_id IS NULL
+        """
+        for user_id, track_id, us, key, batch in self.rows(stray, [start, start + 86_400_000_000 - 1]):
+            breach(
+                "curated",
+                "a row lies on another day",
+                f"{_told(user_id, track_id, us)} in {key}",
+                f"a listen of {day}",
+                _moment(us),
+                f"npm run replay -- {batch}",
+                days=[day],
+                batches=[batch],
+            )
+        twice = """
+            SELECT user_id, track_id, us, count(*), list_sort(list(DISTINCT batch)) FROM rows
+            GROUP BY user_id, track_id, us HAVING count(*) > 1
+        """
+        for user_id, track_id, us, count, batches in self.rows(twice):
+            breach(
+                "curated",
+                "a listen is there more than once",
+                _told(user_id, track_id, us),
+                "one row",
+                f"{count} rows, of {', '.join(batches)}",
+                f"npm run replay -- {batches[-1]}",
+                days=[day],
+                batches=batches,
+            )
+
+    def check_listens(self, day: str, unsure: list[str]) -> int:
+        """The day's curated listens are those of the archive. Gives how many listens the archive has."""
+        self.remember()
+        path = self.listens / day
+        path.touch()
+        columns = "{user_id: 'VARCHAR', track_id: 'VARCHAR', us: 'BIGINT', batch: 'VARCHAR'}"
+        self.database.execute(
+            f"""
+            CREATE OR REPLACE VIEW archived AS SELECT user_id, track_id, us, min(batch) AS batch
+            FROM read_csv('{_quoted(str(path))}', header = false, auto_detect = false, delim = '\t', quote = '',
+                          escape = '', columns = {columns})
+            GROUP BY user_id, track_id, us
+            """
+        )
+        lost = "SELECT user_id, track_id, us, batch FROM archived ANTI JOIN rows USING (user_id, track_id, us)"
+        for user_id, track_id, us, batch in self.rows(lost):
+            breach(
+                "deep",
+                "an archived listen is not curated",
+                _told(user_id, track_id, us),
+                f"a curated row of {day}, of batch {batch} or another",
+                "none",
+                f"npm run replay -- {batch}",
+                days=[day],
+                batches=[batch],
+            )
+        invented = "SELECT user_id, track_id, us, batch, key FROM rows ANTI JOIN archived USING (user_id, track_id, us)"
+        unchecked = 0
+        for user_id, track_id, us, batch, key in self.rows(invented):
+            if batch in unsure:
+                unchecked += 1
+                continue
+            breach(
+                "deep",
+                "a curated listen is in no archived file",
+                f"{_told(user_id, track_id, us)} in {key}",
+                f"a row of an archived file, of batch {batch}",
+                "none",
+                f"npm run replay -- {batch}",
+                days=[day],
+                batches=[batch],
+            )
+        if unchecked:
+            say(
+                information="listens can't be held against the archive, because their file is not in it",
+                count=unchecked,
+            )
+        ((count,),) = self.rows("SELECT count(*) FROM archived")
+        path.unlink()
+        return int(count)
+
+    def check_metrics(self, day: str, items: Optional[str]) -> int:
+        """The day's items are those that follow from its rows. Gives how many there should be."""
+        there: Iterator[Row] = iter(())
+        if items:
+            columns = "{pk: 'VARCHAR', sk: 'VARCHAR', item: 'VARCHAR'}"
+            source = f"read_json(?, format = 'newline_delimited', columns = {columns})"
+            there = self.rows(f"SELECT pk, sk, item FROM {source} ORDER BY pk, sk", [items])
+        count = 0
+        for key, wanted, found in _side_by_side(self.wanted(day), there):
+            count += wanted is not None
+            if wanted != found:
+                _tell_difference(day, key, wanted, found)
+        return count
+
+    def wanted(self, day: str) -> Iterator[Item]:
+        """Every item of the day, by the definitions in docs/architecture.md, by pk and sk."""
+        ((listens, listeners, ms, tracks),) = self.rows(f"SELECT {COUNTS}, count(DISTINCT track_id) FROM rows")
+        if not listens:
+            return
+        by_genre = f"SELECT genre, {COUNTS} FROM {HEARD} GROUP BY genre"
+        ranked = nsmallest(TOP_GENRES, _counted(self.rows(by_genre)), key=_place)
+        ((genres,),) = self.rows(f"SELECT count(DISTINCT genre) FROM {HEARD}")
+        first = [{"rank": rank, "genre": name, **counts} for rank, (name, counts, _) in enumerate(ranked, 1)]
+        summary = {**_counts(listens, listeners, ms), "tracks": tracks, "genres": genres}
+        yield {"pk": f"DAY#{day}", "sk": "SUMMARY", **summary}
+        if first:
+            yield {"pk": f"DAY#{day}", "sk": "TOP_GENRES", "genres": first}
+        by_track = f"SELECT genre, track_id, {COUNTS}, {NAMES} FROM {HEARD} GROUP BY genre, track_id ORDER BY genre"
+        tracks_of = groupby(self.rows(by_track), key=lambda row: row[0])
+        for (genre, *counts), (_, rows) in zip(self.rows(f"{by_genre} ORDER BY genre"), tracks_of):
+            group = _counts(*counts)
+            yield {"pk": f"GENRE#{genre}", "sk": f"DAY#{day}", **group, **_average(group)}
+            top = nsmallest(TOP_TRACKS, _counted(row[1:] for row in rows), key=_place)
+            told = [
+                {"rank": rank, "track_id": track_id, **of_track, **_names(*names)}
+                for rank, (track_id, of_track, names) in enumerate(top, 1)
+            ]
+            yield {"pk": f"GENRE#{genre}", "sk": f"TOP_TRACKS#{day}", "tracks": told}
+        of_day = self.rows(f"SELECT track_id, {COUNTS}, {NAMES} FROM rows GROUP BY track_id ORDER BY track_id")
+        for track_id, of_track, names in _counted(of_day):
+            yield {"pk": f"TRACK#{track_id}", "sk": f"DAY#{day}", **of_track, **_average(of_track), **_names(*names)}
+
+    def rows(self, query: str, parameters: Iterable[Any] = ()) -> Iterator[Row]:
+        """A query's rows, as they are needed; several queries can be open at once."""
+        cursor = self.database.cursor()
+        cursor.execute("SET TimeZone = 'UTC'")
+        try:
+            cursor.execute(query, list(parameters))
+            while some := cursor.fetchmany(10_000):
+                yield from some
+        finally:
+            cursor.close()
+
+
+COUNTS = "count(*), count(DISTINCT user_id), sum(coalesce(duration_ms, 0)::HUGEINT)"
+# The latest batch that knew a name wins.
+NAMES = ", ".join(
+    f"max(struct_pack(batch := batch, name := {c})) FILTER ({c} <> '')" for c in ("track_name", "artists")
+)
+# A name that fits no key is no genre.
+HEARD = (
+    "(SELECT * FROM (SELECT * EXCLUDE (genres), unnest(genres) AS genre FROM rows) "
+    f"WHERE octet_length(encode(genre)) BETWEEN 1 AND {oracle.GENRE_BYTES}) AS heard"
+)
+
+
+def _counts(listens: Any, listeners: Any, ms: Any) -> dict[str, int]:
+    return {"listens": int(listens), "unique_listeners": int(listeners), "listening_ms": int(ms)}
+
+
+def _counted(rows: Iterable[Row]) -> Iterator[tuple[str, dict[str, int], Row]]:
+    """Name, counts, and what follows in a row."""
+    for name, listens, listeners, ms, *rest in rows:
+        yield name, _counts(listens, listeners, ms), tuple(rest)
+
+
+def _place(group: tuple[str, dict[str, int], Row]) -> tuple[Any, ...]:
+    name, counts, _ = group
+    return -counts["listens"], -counts["unique_listeners"], -counts["listening_ms"], name.encode()
+
+
+def _average(counts: dict[str, int]) -> dict[str, int]:
+    return oracle.average(counts)
+
+
+def _names(*latest: Optional[dict[str, str]]) -> dict[str, str]:
+    keys = ("track_name", "artists")
+    return {key: found["name"][: oracle.NAME_CHARACTERS] for key, found in zip(keys, latest) if found}
+
+
+def _side_by_side(wanted: Iterator[Item], there: Iterator[Row]) -> Iterator[tuple[Key, Optional[Item], Optional[Item]]]:
+    """Both sides by key; each must come in the order of the keys."""
+    one, other = next(wanted, None), next(there, None)
+    while one is not None or other is not None:
+        keys = [(one["pk"], one["sk"])] if one is not None else []
+        if other is not None:
+            keys.append((other[0], other[1]))
+        key = min(keys)
+        mine = one if one is not None and (one["pk"], one["sk"]) == key else None
+        found = json.loads(other[2]) if other is not None and (other[0], other[1]) == key else None
+        yield key, mine, found
+        if mine is not None:
+            one = next(wanted, None)
+        if found is not None:
+            other = next(there, None)
+
+
+def _tell_difference(day: str, key: Key, wanted: Optional[Item], found: Optional[Item]) -> None:
+    where = " ".join(key)
+    if wanted is None:
+        remedy = "delete the item: no curated row stands behind it"
+        breach("metrics", "an item too many", where, "no item", _json(found), remedy, days=[day])
+    elif found is None:
+        breach("metrics", "an item is missing", where, _json(wanted), "no item", RUN_AGAIN, days=[day])
+    else:
+        names = sorted({*wanted, *found})
+        differing = [name for name in names if wanted.get(name) != found.get(name)]
+        one, other = ({name: side[name] for name in differing if name in side} for side in (wanted, found))
+        breach("metrics", "an item differs", where, _json(one), _json(other), RUN_AGAIN, days=[day])
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _told(user_id: Optional[str], track_id: Optional[str], us: Optional[int]) -> str:
+    return f"{user_id} {track_id} {_moment(us)}"
+
+
+def _moment(us: Optional[int]) -> str:
+    if us is None:
+        return "no time"
+    try:
+        return (EPOCH + us * MICROSECOND).isoformat().replace("+00:00", "Z")
+    except OverflowError:
+        return f"{us} microseconds after 1970"
+
+
+def _instant(text: str) -> datetime:
+    return datetime.fromisoformat(text.replace("Z", "+00:00"))
+
+
+def _quoted(text: str) -> str:
+    return text.replace("'", "''")
+
+
+def main() -> None:
+    """Answers requests until stdin ends."""
+    sys.stdout.reconfigure(encoding="utf-8", newline="\n")  # type: ignore[union-attr]
+    auditor = Auditor(Path(sys.argv[1]))
+    carry_out: dict[str, Callable[..., Item]] = {
+        "claims": auditor.claims,
+        "archived": auditor.archived,
+        "unreadable": auditor.unreadable,
+        "day": auditor.day,
+    }
+    for line in sys.stdin:
+        request = json.loads(line)
+        say(done=carry_out[request.pop("do")](**request))
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,192 @@
+import type { Batch, Manifest } from "../../runtime/batch";
+import { place } from "../../runtime/places";
+import { type Documents, isOfReplay, notInArchive, readManifest, roleOf } from "./documents";
+import type { Findings } from "./findings";
+import type { Ledger, Source } from "./source";
+
+const states = ["CLAIMED", "RUNNING", "PROCESSED", "ARCHIVED", "RETRY", "FAILED", "SPLIT", "REPLAY"];
+const byHand = "put the item right by hand, from the table's backup (point-in-time recovery)";
+const fromVersions = "put the object back from the bucket's versions";
+
+/** The items about turns: which batch is in flight, and which wait. */
+export function checkTurns(ledger: Ledger, findings: Findings): void {
+  const { batches, inFlight, queued, claims } = ledger;
+  findings.look("ledger", "batches", batches.size);
+  findings.look("ledger", "turns", queued.length + (inFlight === undefined ? 0 : 1));
+  const turns = [
+    ...(inFlight === undefined ? [] : [{ name: "IN_FLIGHT", batchId: inFlight }]),
+    ...queued.map((batchId) => ({ name: `QUEUE#${batchId}`, batchId })),
+  ];
+  for (const { name, batchId } of turns) {
+    const batch = batches.get(batchId);
+    if (batch && batch.settledAt === undefined) continue;
+    findings.breach({
+      check: "ledger",
+      what: `a turn of a batch that ${batch ? "is settled" : "the ledger does not know"}`,
+      where: `PIPELINE ${name}`,
+      expected: "a batch that is not settled",
+      found: batch ? `${batchId}, ${batch.state}, settled at ${batch.settledAt}` : batchId,
+      remedy: "run a tick (npm run drop -- --now, or wait for the schedule); if it stays, delete the item",
+      batches: [batchId],
+    });
+  }
+  // A queued batch has not been taken up, or not for this time.
+  const taken = [...batches.keys()].filter((batchId) => !queued.includes(batchId)).length;
+  if (!(claims >= taken))
+    findings.breach({
+      check: "ledger",
+      what: "the count of claims is behind",
+      where: "PIPELINE CLAIMS",
+      expected: `${taken} or more`,
+      found: String(claims),
+      remedy: `set claims to ${taken} while the pipeline is paused`,
+      batches: inFlight === undefined ? [] : [inFlight],
+    });
+}
+
+/** A batch's own item, its manifest, and its halves. */
+export async function checkBatch(
+  source: Source,
+  ledger: Ledger,
+  batchId: string,
+  { manifest }: Documents,
+  findings: Findings,
+): Promise<void> {
+  const batch = ledger.batches.get(batchId)!;
+  const wrong = (what: string, expected: string, found: string, remedy = byHand) =>
+    findings.breach({ check: "ledger", what, where: `batch ${batchId}`, expected, found, remedy, batches: [batchId] });
+
+  const oddity = odd(batch, batchId);
+  if (oddity) wrong("a batch's item is not sound", oddity.expected, oddity.found);
+  const turns = [ledger.inFlight, ...ledger.queued].filter((turn) => turn === batchId).length;
+  if (batch.settledAt === undefined && turns !== 1)
+    wrong(
+      "a batch that is not settled has not one turn",
+      "to be in flight or queued",
+      turns === 0 ? `${batch.state}, and neither` : "both",
+      turns === 0 ? `put an item {pk: PIPELINE, sk: QUEUE#${batchId}, batchId} into the ledger` : byHand,
+    );
+  if (!manifest) {
+    wrong(
+      "a batch has no manifest",
+      `${place("manifest", { batchId })} with its files`,
+      "no such object, or none that can be read",
+      fromVersions,
+    );
+    return;
+  }
+  findings.look("ledger", "manifests");
+  const counted = `${manifest.files.length} files, ${bytesOf(manifest)} bytes`;
+  const said = `${batch.files} files, ${batch.bytes} bytes`;
+  if (manifest.batchId !== batchId) wrong("a manifest is of another batch", batchId, manifest.batchId, fromVersions);
+  else if (counted !== said) {
+    if (isCutReplay(batch, manifest))
+      findings.inform(
+        "ledger",
+        "replays were begun and not queued (the request was cut short): ask for them again with npm run replay",
+      );
+    else wrong("ledger and manifest count differently", `${counted} (manifest)`, `${said} (ledger)`);
+  }
+  if (roleOf(batch) === "split") await checkHalves(source, ledger, batch, manifest, wrong);
+}
+
+function odd(batch: Batch, batchId: string): { expected: string; found: string } | undefined {
+  if (batch.batchId !== batchId) return { expected: `batchId ${batchId}`, found: `batchId ${batch.batchId}` };
+  if (!states.includes(batch.state)) return { expected: `a state of ${states.join(", ")}`, found: String(batch.state) };
+  for (const name of ["version", "attempt"] as const)
+    if (!Number.isSafeInteger(batch[name]) || batch[name] < 1)
+      return { expected: `${name} of 1 or more`, found: `${name} ${batch[name]}` };
+  const times = [
+    batch.claimedAt,
+    batch.updatedAt,
+    batch.settledAt ?? batch.updatedAt,
+    batch.retriedAt ?? batch.updatedAt,
+  ];
+  if (times.some((time) => Number.isNaN(Date.parse(time))))
+    return { expected: "times in ISO 8601", found: `claimedAt, updatedAt, settledAt, retriedAt ${times.join(", ")}` };
+  const mayBeSettled = ["ARCHIVED", "FAILED", "SPLIT"].includes(batch.state);
+  if (batch.settledAt !== undefined && !mayBeSettled)
+    return { expected: `no settledAt in state ${batch.state}`, found: `settledAt ${batch.settledAt}` };
+  if (batch.settledAt === undefined && batch.state === "ARCHIVED")
+    return { expected: "settledAt in state ARCHIVED", found: "none" };
+  if (batch.settledAt !== undefined && batch.state !== "SPLIT" && !(batch.moves && batch.day))
+    return {
+      expected: `day and moves in state ${batch.state}`,
+      found: `day ${batch.day}, moves ${JSON.stringify(batch.moves)}`,
+    };
+  if (batch.retriedAt !== undefined && batch.state !== "FAILED")
+    return { expected: `no retriedAt in state ${batch.state}`, found: `retriedAt ${batch.retriedAt}` };
+  return undefined;
+}
+
+/** The manifest was rewritten for a replay, and the ledger never heard of it. */
+function isCutReplay(batch: Batch, manifest: Manifest): boolean {
+  return (
+    batch.state === "ARCHIVED" && isOfReplay(manifest) && manifest.files.length === batch.files - notInArchive(batch)
+  );
+}
+
+async function checkHalves(
+  source: Source,
+  ledger: Ledger,
+  batch: Batch,
+  manifest: Manifest,
+  wrong: (what: string, expected: string, found: string, remedy?: string) => void,
+): Promise<void> {
+  const remaining = new Map(manifest.files.map(({ name, size }) => [name, size]));
+  const children = batch.children ?? [];
+  if (children.length === 0) wrong("a split batch has no halves", "children", "none");
+  for (const child of children) {
+    const half = ledger.batches.get(child);
+    if (half?.parent !== batch.batchId) {
+      wrong(
+        "a split batch's half is not in the ledger as such",
+        `batch ${child} with parent ${batch.batchId}`,
+        half ? `parent ${half.parent}` : "no such batch",
+      );
+      continue;
+    }
+    const ofHalf = await readManifest(source, child);
+    // The half itself is told to have no manifest.
+    if (!ofHalf) return;
+    for (const { name, size } of [...ofHalf.files, ...(ofHalf.notReplayed ?? [])]) {
+      if (remaining.get(name) === size) remaining.delete(name);
+      else
+        wrong(
+          "a split batch's half holds a file that is not its parent's, or that the other half has",
+          `a file of ${batch.batchId}, once`,
+          `${name} in ${child}`,
+          fromVersions,
+        );
+    }
+  }
+  for (const name of remaining.keys())
+    wrong("a split batch's file is in neither half", `${name} in one of ${children.join(", ")}`, "none", fromVersions);
+}
+
+function bytesOf(manifest: Manifest): number {
+  return manifest.files.reduce((total, { size }) => total + size, 0);
+}
+
+/** Folders below batches/ of batches that the ledger does not know: manifests of claims that came to nothing are no harm. */
+export async function checkLeftovers(source: Source, ledger: Ledger, findings: Findings): Promise<void> {
+  const root = place("manifest", { batchId: "" }).split("/")[0];
+  for await (const batchId of source.folders(`${root}/`)) {
+    if (ledger.batches.has(batchId)) continue;
+    const manifestKey = place("manifest", { batchId });
+    const others: string[] = [];
+    for await (const { key } of source.objects(`${root}/${batchId}/`)) if (key !== manifestKey) others.push(key);
+    if (others.length === 0)
+      findings.inform("ledger", "manifests of claims that came to nothing: nothing reads them, they may be deleted");
+    else
+      findings.breach({
+        check: "ledger",
+        what: "documents of a batch that the ledger does not know",
+        where: `${root}/${batchId}/`,
+        expected: "a batch in the ledger",
+        found: others.join(", "),
+        remedy: "put the batch's item back, from the table's backup (point-in-time recovery)",
+        batches: [batchId],
+      });
+  }
+}

@@ -1,0 +1,18 @@
+import { StringDecoder } from "node:string_decoder";
+
+/** The lines of UTF-8 text, which end in "\n" and nothing else: node:readline would also end one at U+2028, which data may hold. */
+export async function* linesOf(text: AsyncIterable<Uint8Array | string>): AsyncGenerator<string> {
+  const decoder = new StringDecoder("utf8");
+  let begun: string[] = [];
+  for await (const chunk of text) {
+    const parts = (typeof chunk === "string" ? chunk : decoder.write(Buffer.from(chunk))).split("\n");
+    const last = parts.pop()!;
+    for (const part of parts) {
+      yield begun.join("") + part;
+      begun = [];
+    }
+    if (last !== "") begun.push(last);
+  }
+  const rest = begun.join("") + decoder.end();
+  if (rest !== "") yield rest;
+}

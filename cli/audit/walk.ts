@@ -1,0 +1,254 @@
+import { once } from "node:events";
+import { createReadStream, createWriteStream, type WriteStream } from "node:fs";
+import { rm } from "node:fs/promises";
+import path from "node:path";
+import { finished } from "node:stream/promises";
+import type { Batch } from "../../runtime/batch";
+import { inParallel } from "../../runtime/move";
+import { place } from "../../runtime/places";
+import { DataCheck, type Facts } from "./data-check";
+import { type Documents, readDocuments, roleOf } from "./documents";
+import { FilesCheck, type Settled } from "./files-check";
+import type { Breach, Findings } from "./findings";
+import { checkBatch, checkLeftovers, checkTurns } from "./ledger-check";
+import { linesOf } from "./lines";
+import { type Claimed, checkKeptRows, checkQuarantinedRows, checkReports } from "./reports-check";
+import type { Ledger, Source } from "./source";
+import type { Worker } from "./worker";
+
+const DOCUMENTS_AHEAD = 16;
+const NOTE_EVERY = 500;
+const FILES_AHEAD = 16;
+const BYTES_AHEAD = 64 * 1024 ** 2;
+
+export interface Site {
+  source: Source;
+  worker: Worker;
+  findings: Findings;
+  /** A folder of the audit's own. */
+  folder: string;
+  /** Hears what is going on. */
+  note(line: string): void;
+}
+
+/** What was worked on while the audit looked: nothing can be said of these. */
+export interface Busy {
+  /** By batch, what it is at. */
+  batches: Map<string, string>;
+  days: Set<string>;
+}
+
+/** Walks the whole pipeline once, reading only; the findings hear of everything. Gives what was busy meanwhile. */
+export async function walk(site: Site, deep: boolean): Promise<Busy> {
+  const { source, findings, note } = site;
+  const before = await source.ledger();
+  note(`ledger: ${before.batches.size} batches`);
+  checkTurns(before, findings);
+  await checkLeftovers(source, before, findings);
+
+  const data = new DataCheck(source, site.worker, before, findings, site.folder);
+  const batches = new Batches(site, before);
+  await batches.check();
+  await data.ask({ do: "claims", path: batches.moved.file });
+  await checkQuarantinedRows(source, before, batches.claimed, findings);
+  await data.checkTemporary();
+  if (deep) await readArchive(site, data, batches);
+
+  await data.readItems();
+  await data.checkDays(batches.facts, deep, (day) => note(`rows and metrics of ${day}`));
+  checkKeptRows(batches.claimed, data.rows, findings);
+  return busy(source, before, await source.ledger());
+}
+
+/** A list of things on disk, a line each. */
+class Spool<Thing> {
+  private readonly stream: WriteStream;
+
+  constructor(readonly file: string) {
+    this.stream = createWriteStream(file);
+  }
+
+  async add(thing: Thing): Promise<void> {
+    if (!this.stream.write(`${JSON.stringify(thing)}\n`)) await once(this.stream, "drain");
+  }
+
+  async end(): Promise<void> {
+    this.stream.end();
+    await finished(this.stream);
+  }
+
+  async *things(): AsyncGenerator<Thing> {
+    for await (const line of linesOf(createReadStream(this.file))) yield JSON.parse(line) as Thing;
+  }
+}
+
+type Stored = { batch: string; claimedAt: string; key: string; size: number; quarantined?: { reason: string | null } };
+
+/** All that is checked batch by batch, and what the other checks need to know of it. */
+class Batches {
+  readonly claimed = new Map<string, Claimed>();
+  readonly facts: Facts & { touched: Map<string, Set<string>> } = { touched: new Map(), unsure: new Set() };
+  /** Versions of files that were moved, for the search for those that were moved twice. */
+  readonly moved: Spool<{ batch: string; name: string; etag: string; lastModified: string }>;
+  readonly stored: Spool<Stored>;
+
+  constructor(
+    private readonly site: Site,
+    private readonly ledger: Ledger,
+  ) {
+    this.moved = new Spool(path.join(site.folder, "moved.ndjson"));
+    this.stored = new Spool(path.join(site.folder, "stored.ndjson"));
+  }
+
+  async check(): Promise<void> {
+    const { source, findings, note } = this.site;
+    const files = new FilesCheck(source, this.ledger, findings);
+    await files.open();
+    // The dated folders come in this order.
+    const order = ([batchId, { day }]: [string, Batch]) => `${day ?? ""}/${batchId}`;
+    const entries = [...this.ledger.batches].sort((a, b) => (order(a) < order(b) ? -1 : 1));
+    const ahead: Promise<Documents>[] = [];
+    for (const [index, [batchId, batch]] of entries.entries()) {
+      while (ahead.length < DOCUMENTS_AHEAD && index + ahead.length < entries.length) {
+        const reading = readDocuments(source, entries[index + ahead.length]![0]);
+        reading.catch(() => {}); // It is awaited below, perhaps after another has failed.
+        ahead.push(reading);
+      }
+      const documents = await ahead.shift()!;
+      await checkBatch(source, this.ledger, batchId, documents, findings);
+      const { settled, isIncomplete } = await files.checkBatch(batch, documents);
+      await this.remember(batchId, batch, documents, settled, isIncomplete);
+      if ((index + 1) % NOTE_EVERY === 0) note(`${index + 1} of ${entries.length} batches`);
+    }
+    await files.close();
+    await Promise.all([this.moved.end(), this.stored.end()]);
+  }
+
+  private async remember(
+    batchId: string,
+    batch: Batch,
+    documents: Documents,
+    settled: Settled[],
+    isIncomplete: boolean,
+  ): Promise<void> {
+    const role = roleOf(batch);
+    const { transform } = documents;
+    if (role === "archived") {
+      checkReports(batch, documents, this.site.findings);
+      if (transform) this.claimed.set(batchId, { kept: transform.rowsKept, quarantined: transform.rowsQuarantined });
+    }
+    if (role === "replaying")
+      this.site.findings.inform(
+        "reports",
+        "batches that wait for their replay, or are in it: their reports are not audited",
+      );
+    if (role === "archived" || role === "replaying") this.facts.touched.set(batchId, new Set(documents.touched));
+    if (isIncomplete) this.facts.unsure.add(batchId);
+    const read = transform && new Set(transform.files.map(({ name }) => name));
+    for (const one of settled) {
+      if (one.file) {
+        const { name, etag, lastModified } = one.file;
+        await this.moved.add({ batch: batchId, name, etag, lastModified });
+      }
+      const about = { batch: batchId, claimedAt: documents.manifest!.claimedAt, key: one.key };
+      const size = one.file?.size ?? 0;
+      if (one.is === "quarantined") await this.stored.add({ ...about, size, quarantined: { reason: one.reason } });
+      // In the archive and not read: a replay could not read it any more.
+      else if (one.is === "archived" && (!read || read.has(one.file.name))) await this.stored.add({ ...about, size });
+    }
+  }
+}
+
+/** Has every archived CSV read by the definitions, and the quarantined ones too. */
+async function readArchive(site: Site, data: DataCheck, batches: Batches): Promise<void> {
+  const { source, findings, folder, note } = site;
+  let [read, noted] = [0, 0];
+  for await (const group of groups(batches.stored.things())) {
+    const fetched = await inParallel(
+      group.map((stored, number) => ({ ...stored, file: path.join(folder, "csv", String(number)) })),
+      FILES_AHEAD,
+      async (stored) => ({ ...stored, isThere: await source.download(stored.key, stored.file) }),
+    );
+    for (const one of fetched) await readStored(data, batches, findings, one);
+    read += group.length;
+    if (read - noted < NOTE_EVERY) continue;
+    note(`${read} archived files read`);
+    noted = read;
+  }
+  await rm(path.join(folder, "csv"), { recursive: true, force: true });
+}
+
+/** Files to fetch at once: some, and not many bytes. */
+async function* groups(all: AsyncIterable<Stored>): AsyncGenerator<Stored[]> {
+  let group: Stored[] = [];
+  let bytes = 0;
+  for await (const one of all) {
+    if (group.length > 0 && (group.length >= FILES_AHEAD || bytes + one.size > BYTES_AHEAD)) {
+      yield group;
+      [group, bytes] = [[], 0];
+    }
+    group.push(one);
+    bytes += one.size;
+  }
+  if (group.length > 0) yield group;
+}
+
+async function readStored(
+  data: DataCheck,
+  batches: Batches,
+  findings: Findings,
+  { batch, claimedAt, key, quarantined, file, isThere }: Stored & { file: string; isThere: boolean },
+): Promise<void> {
+  if (!isThere) {
+    findings.inform("deep", "files are not audited, because S3 does not give them at once (a storage class?)");
+    if (!quarantined) batches.facts.unsure.add(batch);
+    return;
+  }
+  if (quarantined) {
+    await data.ask({ do: "unreadable", path: file, key, batch, reason: quarantined.reason });
+    findings.look("deep", "quarantined files");
+    return;
+  }
+  const found = await data.ask({ do: "archived", path: file, claimed_at: claimedAt, batch });
+  findings.look("deep", "archived files");
+  for (const day of (found.days as string[] | undefined) ?? []) data.archivedDays.add(day);
+  if (found.quarantined !== undefined)
+    findings.breach({
+      check: "deep",
+      what: "an archived file is no table",
+      where: key,
+      expected: "a file whose rows were read",
+      found: String(found.quarantined),
+      remedy: "put the object back from the bucket's versions",
+      batches: [batch],
+    });
+}
+
+/** The batches that were in flight at the beginning or the end, or changed between, with the days that they write to. */
+async function busy(source: Source, before: Ledger, after: Ledger): Promise<Busy> {
+  const batches = new Map<string, string>();
+  for (const { inFlight, batches: of } of [before, after]) {
+    const batch = inFlight === undefined ? undefined : of.get(inFlight);
+    if (batch && batch.settledAt === undefined) batches.set(inFlight!, `${batch.state}, in flight`);
+  }
+  for (const [batchId, batch] of after.batches) {
+    const then = before.batches.get(batchId);
+    if (then?.version !== batch.version || then.updatedAt !== batch.updatedAt)
+      batches.set(batchId, `${batch.state}, changed during the audit`);
+  }
+  const days = new Set<string>();
+  for (const batchId of batches.keys()) {
+    const touched = await source.document(place("touched", { batchId }));
+    if (touched.is === "there" && Array.isArray(touched.content.days))
+      for (const day of touched.content.days) days.add(String(day));
+  }
+  return { batches, days };
+}
+
+/** Whether a breach may be nothing but work half done. */
+export function isExcused(breach: Breach, busy: Busy): boolean {
+  return (
+    (breach.batches ?? []).some((batch) => busy.batches.has(batch)) ||
+    (breach.days ?? []).some((day) => busy.days.has(day))
+  );
+}

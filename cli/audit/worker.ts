@@ -1,0 +1,71 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import path from "node:path";
+import type { Breach } from "./findings";
+import { linesOf } from "./lines";
+
+/** One thing to do for audit.py; its docstring has the requests and answers. */
+export type Request = { do: string } & Record<string, unknown>;
+
+type Reply = { breach: Breach } | { information: string; count: number } | { done: Record<string, unknown> };
+
+/** The Python process that reads Parquet and CSV: requests go in as lines of JSON, replies come out as such. */
+export class Worker {
+  private readonly child: ChildProcess;
+  private receive: ((reply: Reply) => void) | undefined;
+  private fail: ((error: Error) => void) | undefined;
+  private complaint = "";
+  private dead: Error | undefined;
+
+  /** `folder` is where it may keep what does not fit into memory. */
+  constructor(python: string, folder: string) {
+    this.child = spawn(python, [path.join(__dirname, "audit.py"), folder], {
+      stdio: ["pipe", "pipe", "pipe"],
+      env: { ...process.env, PYTHONUTF8: "1", PYTHONDONTWRITEBYTECODE: "1", PYTHONPATH: "" },
+    });
+    void this.listen();
+    this.child.stderr!.on("data", (data) => {
+      this.complaint = (this.complaint + data).slice(-4000);
+    });
+    // A write to a process that has died: its exit is told by `close`.
+    this.child.stdin!.on("error", () => {});
+    this.child.on("error", (error) => this.die(error));
+    this.child.on("close", (code) =>
+      this.die(new Error(`audit.py ended before it had answered (${code}):\n${this.complaint}`)),
+    );
+  }
+
+  /** Carries one request out. Breaches and information go to `told` as they come; gives what was asked for. */
+  ask(
+    request: Request,
+    told: { breach(breach: Breach): void; information(text: string, count: number): void },
+  ): Promise<Record<string, unknown>> {
+    return new Promise((resolve, reject) => {
+      if (this.dead) return reject(this.dead);
+      this.fail = reject;
+      this.receive = (reply) => {
+        if ("breach" in reply) told.breach(reply.breach);
+        else if ("information" in reply) told.information(reply.information, reply.count);
+        else resolve(reply.done);
+      };
+      this.child.stdin!.write(`${JSON.stringify(request)}\n`);
+    });
+  }
+
+  private async listen(): Promise<void> {
+    try {
+      for await (const line of linesOf(this.child.stdout!)) this.receive?.(JSON.parse(line));
+    } catch (error) {
+      this.die(error as Error);
+    }
+  }
+
+  /** Ends it at once. */
+  stop(): void {
+    this.child.kill("SIGKILL");
+  }
+
+  private die(error: Error): void {
+    this.dead ??= error;
+    this.fail?.(this.dead);
+  }
+}

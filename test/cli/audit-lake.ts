@@ -1,0 +1,327 @@
+import path from "node:path";
+import { DeleteObjectCommand, GetObjectCommand, ListObjectsV2Command } from "@aws-sdk/client-s3";
+import { DeleteCommand, PutCommand, ScanCommand } from "@aws-sdk/lib-dynamodb";
+import { execa } from "execa";
+import type { Batch, Manifest, ManifestFile, TransformReport } from "../../runtime/batch";
+import { place } from "../../runtime/places";
+import { publishTotals, totals } from "../../runtime/reports";
+import { outputs, type Pipeline, startPipeline } from "./pipeline";
+
+const python = path.resolve(__dirname, "..", "..", ".local", "python-test", "bin", "python");
+/** The day of the dated folders. */
+export const day = "2026-11-20";
+
+/** user, track, time in UTC. */
+export type Listen = [string, string, string];
+
+const tracks: Record<string, object> = {
+  hit: { track_name: "Hit", artists: "Ann; Bob", duration_ms: 200_001, genres: ["pop", "rock"] },
+  song: { track_name: "S".repeat(8_200), artists: "Cleo", duration_ms: 100_000, genres: ["pop"] },
+  tune: { track_name: "Tune", artists: "Dan", duration_ms: 100_000, genres: ["rock", "g".repeat(2_043)] },
+};
+
+/** Object keys and items, as they are or are to be. */
+type Items = Map<string, Record<string, unknown>>;
+
+/** A file of a batch to come: what is in it, and what becomes of it. */
+export interface Given {
+  name: string;
+  listens?: Listen[];
+  /** Rows that are no listens, by reason. */
+  rejected?: Record<string, string[]>;
+  /** The whole file, in place of rows; it is quarantined for the reason. */
+  unreadable?: { body: string; reason: string };
+  /** `changed`: overwritten before it was read. `left`: overwritten after that. */
+  overwritten?: "changed" | "left";
+}
+
+/** A pipeline at rest with batches of every kind, whose objects are what the real jobs and Lambdas leave. */
+export class Lake {
+  private readonly known = new Map<string, string>();
+  private saved:
+    | { objects: Map<string, Uint8Array>; etags: Map<string, string>; ledger: Items; metrics: Items }
+    | undefined;
+  private parquet: { key: string; rows: object[] }[] = [];
+  private publish: { batchId: string; days: string[] }[] = [];
+  claims = 0;
+
+  private constructor(readonly pipeline: Pipeline) {}
+
+  static async start(): Promise<Lake> {
+    return new Lake(await startPipeline());
+  }
+
+  /** A batch as it is after its run: documents, curated, rejected rows, files in their places, the ledger's item. */
+  async archived(batchId: string, given: Given[], more: Partial<Batch> = {}): Promise<void> {
+    const manifest = await this.manifest(batchId, given, more.parent);
+    const files: TransformReport["files"] = [];
+    const rejected: string[] = [];
+    const rows = new Map<string, Listen[]>();
+    const moves = { moved: 0, quarantined: 0, left: 0, missing: 0 };
+    for (const [index, one] of given.entries()) {
+      const claimed = manifest.files[index]!;
+      const kind = one.unreadable ? "quarantinedFile" : "archived";
+      if (one.overwritten) {
+        moves.left++;
+        await this.put(claimed.key, `overwritten ${one.name}`);
+      } else {
+        moves[one.unreadable ? "quarantined" : "moved"]++;
+        await this.put(place(kind, { date: day, batchId, name: one.name }), bodyOf(one));
+      }
+      if (one.unreadable || one.overwritten === "changed") continue;
+      const fresh = (one.listens ?? []).filter((listen) => !this.known.has(listen.join()));
+      const distinct = [...new Map(fresh.map((listen) => [listen.join(), listen])).values()];
+      for (const listen of distinct) {
+        this.known.set(listen.join(), batchId);
+        const date = listen[2].slice(0, 10);
+        rows.set(date, [...(rows.get(date) ?? []), listen]);
+      }
+      const reasons = Object.entries(one.rejected ?? {});
+      for (const [reason, raws] of reasons)
+        rejected.push(...raws.map((raw) => JSON.stringify({ key: claimed.key, reason, raw })));
+      files.push({
+        name: one.name,
+        rowsRead: (one.listens?.length ?? 0) + reasons.reduce((sum, [, raws]) => sum + raws.length, 0),
+        rowsKept: distinct.length,
+        rowsDuplicate: (one.listens?.length ?? 0) - distinct.length,
+        rowsQuarantined: Object.fromEntries(reasons.map(([reason, raws]) => [reason, raws.length])),
+      });
+    }
+    const days = [...rows.keys()].sort();
+    for (const [date, listens] of rows)
+      this.parquet.push({ key: `${place("listensBatch", { date, batchId })}part-0.parquet`, rows: listens.map(rowOf) });
+    this.publish.push({ batchId, days });
+    if (rejected.length > 0)
+      await this.put(`${place("quarantinedRows", { batchId })}part-0.json`, `${rejected.join("\n")}\n`);
+    const named = (index: number) => ({ name: given[index]!.name, key: manifest.files[index]!.key });
+    const all = [...given.keys()];
+    const report: TransformReport = {
+      ...sumOf(files),
+      batchId,
+      workflowRunId: `wr_${batchId}`,
+      files,
+      filesQuarantined: all
+        .filter((index) => given[index]!.unreadable)
+        .map((index) => ({ ...named(index), reason: given[index]!.unreadable!.reason })),
+      filesChanged: all.filter((index) => given[index]!.overwritten === "changed").map(named),
+      unknownTracks: 0,
+      unknownUsers: 0,
+      referenceRowsSkipped: {},
+      days,
+    };
+    await this.put(place("touched", { batchId }), JSON.stringify({ days }));
+    await this.ledger(await this.report(report, { ...item(manifest), settledAt: at(batchId, 5), day, moves, ...more }));
+  }
+
+  /** Writes a batch's reports, and gives the ledger item that goes with them. */
+  async report(report: TransformReport, batch: Partial<Batch> & { batchId: string }): Promise<Partial<Batch>> {
+    const { batchId } = batch;
+    const publish = {
+      batchId,
+      workflowRunId: report.workflowRunId,
+      engine: "duckdb",
+      days: report.days,
+      itemsWritten: 1,
+    };
+    await this.put(place("transformReport", { batchId }), JSON.stringify(report));
+    await this.put(place("publishReport", { batchId }), JSON.stringify(publish));
+    return {
+      ...batch,
+      workflowRunId: report.workflowRunId,
+      report: JSON.parse(JSON.stringify(totals(report))),
+      publishReport: publishTotals(publish),
+    };
+  }
+
+  /** An archived batch whose replay went well: its manifest names what is in the archive, and its report only that. */
+  async replayed(batchId: string): Promise<void> {
+    const manifest = await this.document<Manifest>(place("manifest", { batchId }));
+    const report = await this.document<TransformReport>(place("transformReport", { batchId }));
+    const isRead = ({ name }: ManifestFile) => report.files.some((file) => file.name === name);
+    const files = manifest.files
+      .filter(isRead)
+      .map((file) => ({ ...file, key: place("archived", { date: day, batchId, name: file.name }) }));
+    const notReplayed = manifest.files.filter((file) => !isRead(file));
+    await this.put(place("manifest", { batchId }), JSON.stringify({ ...manifest, files, notReplayed }));
+    const { item: before } = await this.batch(batchId);
+    const after = { ...before, files: files.length, bytes: sizeOf(files), attempt: 2, batchId };
+    await this.ledger(await this.report({ ...report, filesQuarantined: [], filesChanged: [] }, after));
+  }
+
+  /** A batch that was divided: its halves are to be made by the test. */
+  async split(batchId: string, given: Given[], children: string[]): Promise<void> {
+    const manifest = await this.manifest(batchId, given);
+    await this.ledger({ ...item(manifest), state: "SPLIT", settledAt: at(batchId, 5), day, children });
+  }
+
+  /** A batch of one file that was put aside; with `retriedAt`, the file has gone back. */
+  async failed(batchId: string, given: Given, more: Partial<Batch> = {}): Promise<void> {
+    const manifest = await this.manifest(batchId, [given], more.parent);
+    if (more.retriedAt === undefined)
+      await this.put(place("failed", { date: day, batchId, name: given.name }), bodyOf(given));
+    const moves = { moved: 1, quarantined: 0, left: 0, missing: 0 };
+    await this.ledger({ ...item(manifest), state: "FAILED", settledAt: at(batchId, 5), day, moves, ...more });
+  }
+
+  private async manifest(batchId: string, given: Given[], parent?: string): Promise<Manifest> {
+    const files: ManifestFile[] = [];
+    for (const one of given) {
+      const etag = await this.put("scratch", bodyOf(one));
+      const size = Buffer.byteLength(bodyOf(one));
+      files.push({ key: `incoming/${one.name}`, name: one.name, etag, size, lastModified: at(parent ?? batchId, -1) });
+    }
+    const manifest = { batchId, claimedAt: at(parent ?? batchId, 0), files, ...(parent ? { parent } : {}) };
+    await this.put(place("manifest", { batchId }), JSON.stringify(manifest));
+    this.claims += 1;
+    return manifest;
+  }
+
+  async put(key: string, body: string | Uint8Array): Promise<string> {
+    return this.pipeline.put(key, body as string);
+  }
+
+  async remove(key: string): Promise<void> {
+    await this.pipeline.target.s3.send(new DeleteObjectCommand({ Bucket: outputs.bucketName, Key: key }));
+  }
+
+  async bytes(key: string): Promise<Uint8Array> {
+    const found = await this.pipeline.target.s3.send(new GetObjectCommand({ Bucket: outputs.bucketName, Key: key }));
+    return found.Body!.transformToByteArray();
+  }
+
+  async document<Content>(key: string): Promise<Content> {
+    return JSON.parse(Buffer.from(await this.bytes(key)).toString()) as Content;
+  }
+
+  async ledger(batch: Partial<Batch>): Promise<void> {
+    await this.pipeline.putLedger({ pk: "BATCH", sk: batch.batchId, ...JSON.parse(JSON.stringify(batch)) });
+  }
+
+  async turn(sk: string, attributes: object): Promise<void> {
+    await this.pipeline.putLedger({ pk: "PIPELINE", sk, ...attributes });
+  }
+
+  /** Takes a batch out of the queue. */
+  async leaveQueue(batchId: string): Promise<void> {
+    const Key = { pk: "PIPELINE", sk: `QUEUE#${batchId}` };
+    await this.pipeline.target.documents.send(new DeleteCommand({ TableName: outputs.ledgerTableName, Key }));
+  }
+
+  /** A batch's item and documents, to change them. */
+  async batch(batchId: string) {
+    const found = (await this.scan(outputs.ledgerTableName)).get(`BATCH ${batchId}`);
+    return { item: found as unknown as Batch & { batchId: string } };
+  }
+
+  /** Writes the Parquet that is due, and brings the metrics up to date by the job's own code. */
+  async flush(parquet = this.parquet, publish = this.publish): Promise<void> {
+    const endpoint = (await this.pipeline.target.s3.config.endpoint!()).port;
+    const wanted = {
+      endpoint: `http://127.0.0.1:${endpoint}`,
+      bucket: outputs.bucketName,
+      table: outputs.metricsTableName,
+      parquet,
+      publish,
+    };
+    await execa(python, [path.join(__dirname, "audit_lake.py")], { input: JSON.stringify(wanted) });
+    [this.parquet, this.publish] = [[], []];
+  }
+
+  /** Remembers all that is there, for `restore`. */
+  async save(): Promise<void> {
+    const etags = await this.listed();
+    const objects = new Map<string, Uint8Array>();
+    for (const key of etags.keys()) objects.set(key, await this.bytes(key));
+    const [ledger, metrics] = [await this.scan(outputs.ledgerTableName), await this.scan(outputs.metricsTableName)];
+    this.saved = { objects, etags, ledger, metrics };
+  }
+
+  /** Makes all as it was when it was saved. */
+  async restore(): Promise<void> {
+    const { objects, etags, ledger, metrics } = this.saved!;
+    const now = await this.listed();
+    for (const key of now.keys()) if (!etags.has(key)) await this.remove(key);
+    for (const [key, body] of objects) if (now.get(key) !== etags.get(key)) await this.put(key, body);
+    await this.restoreTable(outputs.ledgerTableName, ledger);
+    await this.restoreTable(outputs.metricsTableName, metrics);
+  }
+
+  private async restoreTable(TableName: string, wanted: Items): Promise<void> {
+    const { documents } = this.pipeline.target;
+    for (const [key, { pk, sk }] of await this.scan(TableName))
+      if (!wanted.has(key)) await documents.send(new DeleteCommand({ TableName, Key: { pk, sk } }));
+    for (const Item of wanted.values()) await documents.send(new PutCommand({ TableName, Item }));
+  }
+
+  private async listed(): Promise<Map<string, string>> {
+    const listed = await this.pipeline.target.s3.send(new ListObjectsV2Command({ Bucket: outputs.bucketName }));
+    return new Map((listed.Contents ?? []).map(({ Key, ETag }) => [Key!, ETag!]));
+  }
+
+  async scan(TableName: string): Promise<Items> {
+    const { Items = [] } = await this.pipeline.target.documents.send(
+      new ScanCommand({ TableName, ConsistentRead: true }),
+    );
+    return new Map(Items.map((found) => [`${found.pk} ${found.sk}`, found]));
+  }
+
+  /** Changes a metric's item; `undefined` takes it away. */
+  async metric(pk: string, sk: string, attributes: Record<string, unknown> | undefined): Promise<void> {
+    const [TableName, { documents }] = [outputs.metricsTableName, this.pipeline.target];
+    if (!attributes) await documents.send(new DeleteCommand({ TableName, Key: { pk, sk } }));
+    else await documents.send(new PutCommand({ TableName, Item: { pk, sk, ...attributes } }));
+  }
+}
+
+/** A moment some minutes after the batch's claim. */
+export function at(batchId: string, minutes: number): string {
+  const [, ...parts] = /^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z/.exec(batchId)!;
+  const [year, month, date, hour, minute, second] = parts.map(Number) as [
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
+  ];
+  return new Date(Date.UTC(year, month - 1, date, hour, minute + minutes, second)).toISOString();
+}
+
+function item(manifest: Manifest): Batch {
+  const { batchId, files, claimedAt, parent } = manifest;
+  return {
+    batchId,
+    state: "ARCHIVED",
+    version: 4,
+    attempt: 1,
+    files: files.length,
+    bytes: sizeOf(files),
+    claimedAt,
+    updatedAt: at(batchId, 5),
+    dueAt: claimedAt,
+    ...(parent ? { parent } : {}),
+  };
+}
+
+export function bodyOf({ listens = [], rejected = {}, unreadable }: Given): string {
+  if (unreadable) return unreadable.body;
+  const rows = [...listens.map((listen) => listen.join()), ...Object.values(rejected).flat()];
+  return ["user_id,track_id,listen_time", ...rows, ""].join("\n");
+}
+
+export function rowOf([user_id, track_id, time]: Listen): object {
+  return { user_id, track_id, listen_time: `${time}+00`, genres: [], ...tracks[track_id] };
+}
+
+function sumOf(files: TransformReport["files"]): Omit<TransformReport["files"][number], "name"> {
+  const rowsQuarantined: Record<string, number> = {};
+  for (const file of files)
+    for (const [reason, rows] of Object.entries(file.rowsQuarantined))
+      rowsQuarantined[reason] = (rowsQuarantined[reason] ?? 0) + rows;
+  const sum = (name: "rowsRead" | "rowsKept" | "rowsDuplicate") => files.reduce((total, file) => total + file[name], 0);
+  return { rowsRead: sum("rowsRead"), rowsKept: sum("rowsKept"), rowsDuplicate: sum("rowsDuplicate"), rowsQuarantined };
+}
+
+function sizeOf(files: { size: number }[]): number {
+  return files.reduce((total, { size }) => total + size, 0);
+}
