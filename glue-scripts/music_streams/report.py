@@ -172,7 +172,15 @@ def counts(tables: Sequence[Staged], reading: Reading, keeping: Keeping) -> dict
 
 
 def put_aside(no_tables: Sequence[NoTable], manifest: Sequence[ManifestFile]) -> list[dict[str, str]]:
-    """The files without a readable table, in the manifest's order."""
+    """The files without a readable table, in the manifest's order; details are fit for a terminal."""
     place = {file.key: number for number, file in enumerate(manifest)}
     ordered = sorted(no_tables, key=lambda bad: place.get(bad.file.key, 0))
-    return [{"name": bad.file.name, "key": bad.file.key, "reason": bad.reason, "detail": bad.detail} for bad in ordered]
+    return [
+        {"name": bad.file.name, "key": bad.file.key, "reason": bad.reason, "detail": _printable(bad.detail)}
+        for bad in ordered
+    ]
+
+
+def _printable(text: str) -> str:
+    # A detail may quote the file, and a file may hold what makes a terminal act.
+    return "".join(mark if mark.isprintable() else mark.encode("unicode_escape").decode() for mark in text)
