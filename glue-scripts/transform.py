@@ -6,6 +6,7 @@ import argparse
 import sys
 import time
 import traceback
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -32,7 +33,7 @@ from music_streams.reference import (
     usable,
     users_of,
 )
-from music_streams.report import Reading, count_kept, count_rows, counts, put_aside
+from music_streams.report import Keeping, Reading, count_kept, count_rows, counts, put_aside, require_reconciled
 from music_streams.rows import Staged, read_rows
 from music_streams.staging import Staging, read_well, run_folder, stage
 
@@ -215,14 +216,15 @@ class Job:
 
         curated = Curated(self.spark, self.s3, self.bucket, self.manifest.batch_id)
         listens = distinct_listens(rows.where("reason IS NULL"), curated.known(reading.days))
-        kept = enriched(listens, reference.tracks, reference.users).persist()
-        keeping = count_kept(kept)
+        found = enriched(listens, reference.tracks, reference.users).persist()
+        keeping = count_kept(found)
         self.say("enrich", f"{sum(keeping.by_day.values())} listens on {len(keeping.by_day)} days")
 
-        columns = kept.drop("file", "known_track", "known_user")
+        columns = found.where(~F.col("elsewhere")).drop("file", "copies", "elsewhere", "known_track", "known_user")
         days = curated.replace(columns, sorted(keeping.by_day), dict(keeping.by_day), keeping.row_bytes)
         curated.replace_rejected(self._rejected(rows), reading.rejected_total)
         self.say("write", f"{sum(keeping.by_day.values())} rows")
+        self._reconcile(reading, keeping, curated, days)
         return {
             **counts(streams.tables, reading, keeping),
             "filesQuarantined": put_aside(streams.no_tables, self.manifest.files),
@@ -231,6 +233,16 @@ class Job:
             "referenceFilesSkipped": reference.files_skipped,
             "days": days,
         }
+
+    def _reconcile(self, reading: Reading, keeping: Keeping, curated: Curated, days: list[str]) -> None:
+        """Counts back what was written. Raises ReconciliationError, before there is a report for publish to go by."""
+        name = {file.key: file.name for file in self.manifest.files}
+        rejected: Counter[tuple[str, str]] = Counter()
+        for (key, reason), rows in curated.count_rejected().items():
+            rejected[name.get(key, f"none of the batch's files ({key})"), str(reason)] += rows
+        names = [file.name for file in self.manifest.files]
+        require_reconciled(names, reading, keeping, curated.count_written(days), rejected)
+        self.say("reconcile", f"{sum(reading.records.values())} rows")
 
     def _read_streams(self, streams: Staging) -> tuple[DataFrame, Reading]:
         """The checked rows of all good files, parsed once, and their counts."""

@@ -9,6 +9,7 @@ any files below `streams/`. As a program it prints every item of the metrics tab
 import argparse
 import codecs
 import gzip
+import io
 import json
 import re
 import sys
@@ -31,9 +32,21 @@ EXTENDED = re.compile(
 )
 BASIC = re.compile(r"(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(?:(\d\d)(?:[.,](\d{1,9}))?)?" + ZONE, re.ASCII)
 
-# One field of a CSV and what ends it. A quoted field may hold anything, with quotes doubled.
-QUOTED = re.compile(r'"([^"]*(?:""[^"]*)*)"([^,\r\n]*)(,|\r\n|\n|\r|\Z)')
+# One field of a CSV and what ends it. A quoted field may hold anything, with quotes doubled; the last of an odd number
+# of quotes ends it.
+QUOTED = re.compile(r'"([^"]*(?:""[^"]*)*)"(?!")([^,\r\n]*)(,|\r\n|\n|\r|\Z)')
 UNQUOTED = re.compile(r"([^,\r\n]*)(,|\r\n|\n|\r|\Z)")
+
+# Beyond these limits a file is unreadable: characters of a field, fields of a row, and how many times a gzip may grow
+# that holds more than so many bytes.
+LONGEST_FIELD = 1_048_576
+MOST_FIELDS = 100_000
+UNSUSPECTED_BYTES, MOST_GROWTH = 64 * 1024**2, 100
+# Zip and Excel, Parquet, ORC, Avro, bzip2, xz, zstd, 7z, PDF, gzip, SQLite, PNG, JPEG.
+BINARY = (
+    *(b"PK\x03\x04", b"PK\x05\x06", b"PAR1", b"ORC", b"Obj\x01", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd"),
+    *(b"7z\xbc\xaf", b"%PDF", b"\x1f\x8b", b"SQLite format 3", b"\x89PNG", b"\xff\xd8\xff"),
+)
 
 # A longer genre has no place in a DynamoDB key of 2,048 bytes; names are cut so that an item stays below 400 KB.
 GZIP = b"\x1f\x8b"
@@ -159,10 +172,7 @@ def read_table(content: bytes) -> Iterator[list[str]]:
     Raises UnreadableError with its reason.
     """
     if content.startswith(GZIP):
-        try:
-            content = gzip.decompress(content)
-        except (OSError, EOFError, zlib.error) as error:
-            raise UnreadableError("unreadable") from error
+        content = inflated(content)
     content = content[3:] if content.startswith(codecs.BOM_UTF8) else content
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)):
         raise UnreadableError("not_text")
@@ -170,7 +180,25 @@ def read_table(content: bytes) -> Iterator[list[str]]:
         raise UnreadableError("empty_file")
     if b"\0" in content:
         raise UnreadableError("not_text")
-    yield from split(content.decode("utf-8", errors="replace"))
+    rows = split(content.decode("utf-8", errors="replace"))
+    header = next(rows)
+    if content.startswith(BINARY) and missing(header):
+        raise UnreadableError("not_text")
+    yield header
+    yield from rows
+
+
+def inflated(content: bytes) -> bytes:
+    """What a gzip holds. Raises UnreadableError."""
+    most = max(UNSUSPECTED_BYTES, MOST_GROWTH * len(content))
+    try:
+        with gzip.open(io.BytesIO(content)) as file:
+            text = file.read(most + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise UnreadableError("unreadable") from error
+    if len(text) > most:
+        raise UnreadableError("unreadable")
+    return text
 
 
 def split(text: str) -> Iterator[list[str]]:
@@ -194,11 +222,17 @@ def split(text: str) -> Iterator[list[str]]:
                 row.append("")
             else:
                 continue
+        if len(row) > MOST_FIELDS or any(len(value) > LONGEST_FIELD for value in row):
+            raise UnreadableError("unreadable")
         if row != [""] or match[0].startswith('"'):
             yield row
         row = []
-    if row:
-        yield row
+
+
+def missing(header: list[str]) -> list[str]:
+    """Which of the three columns a header lacks."""
+    names = [name.strip().lower() for name in header]
+    return [column for column in COLUMNS if column not in names]
 
 
 def find_columns(header: list[str]) -> list[int]:
@@ -206,7 +240,7 @@ def find_columns(header: list[str]) -> list[int]:
     names = [name.strip().lower() for name in header]
     if any(names.count(column) > 1 for column in COLUMNS):
         raise UnreadableError("duplicate_columns")
-    if any(column not in names for column in COLUMNS):
+    if missing(header):
         raise UnreadableError("missing_columns")
     return [names.index(column) for column in COLUMNS]
 

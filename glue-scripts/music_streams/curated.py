@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -71,6 +72,32 @@ class Curated:
             self._write(rows, rows_by_day, row_bytes)
             self.clean()
         return touched
+
+    def count_written(self, days: Sequence[str]) -> Counter[str]:
+        """Rows of this batch by day, counted back from the footers of its files on these days."""
+        keys = store.in_parallel(lambda day: self._parquet(self._own(day)), days)
+        paths = [self._url(key) for of_day in keys for key in of_day]
+        if not paths:
+            return Counter()
+        rows = self.spark.read.schema("user_id STRING").parquet(*paths)
+        # No column is asked for, so none is read.
+        by_file = rows.groupBy(F.col("_metadata.file_path").alias("path")).agg(F.count("*").alias("rows")).collect()
+        counted: Counter[str] = Counter()
+        for row in by_file:
+            counted[row["path"].split("/listen_date=")[1][:10]] += row["rows"]
+        return counted
+
+    def count_rejected(self) -> Counter[tuple[str, str]]:
+        """Rows of this batch in quarantine/rows by key and reason, counted back from its files."""
+        prefix = layout.key("quarantinedRows", batchId=self.batch_id)
+        paths = [self._url(file.key) for file in store.objects(self.s3, self.bucket, prefix)]
+        if not paths:
+            return Counter()
+        # The texts of rows are passed over, however long they are; by default none over 20 MB may be there.
+        reader = self.spark.read.schema("key STRING, reason STRING").option("maxStringLen", 2**31 - 1)
+        rows = reader.json(paths)
+        counted = rows.groupBy("key", "reason").agg(F.count("*").alias("rows")).collect()
+        return Counter({(row["key"], row["reason"]): row["rows"] for row in counted})
 
     def replace_rejected(self, rows: DataFrame, count: int) -> None:
         """Makes `rows` (key, reason, raw) all that this batch has in quarantine/rows."""

@@ -18,9 +18,13 @@ from music_streams.store import ChangedError, raise_changed
 
 HEAD_BYTES = 64 * 1024
 # No header is longer than this: a quote that is never closed would have the driver read a whole file.
-LONGEST_HEADER = 32 * 1024**2
+LONGEST_HEADER = 4 * 1024**2
 # Up to this size a gzip is read to its end here, so that all bad ones are found at once; beyond, Spark finds them.
 CHECKED_GZIP_BYTES = 64 * 1024**2
+# A gzip that holds more than this must not have grown more than so many times. Rows of a CSV grow 3 to 20 times,
+# and no gzip more than 1,032 times: a small one could fill the disks of the job.
+UNSUSPECTED_BYTES = 64 * 1024**2
+MOST_GZIP_GROWTH = 100
 CHUNK_BYTES = 1024**2
 STREAM_ATTEMPTS = 4
 
@@ -94,7 +98,8 @@ def examine(s3: Any, bucket: str, file: ManifestFile, required: Sequence[str]) -
         head = Head(start, file.size <= size)
         if gzip:
             pieces = [start] if head.whole else chunks(s3, bucket, file)
-            head = head_of(inflate(pieces), size, to_the_end=file.size <= CHECKED_GZIP_BYTES)
+            # Beyond the size of those checked to the end, as far as shows how much it grows.
+            head = head_of(inflate(pieces), size, None if file.size <= CHECKED_GZIP_BYTES else UNSUSPECTED_BYTES)
         while True:
             refuse_binary(head)
             header = header_of(head)
@@ -104,7 +109,7 @@ def examine(s3: Any, bucket: str, file: ManifestFile, required: Sequence[str]) -
             if size > LONGEST_HEADER:
                 raise NoTableError("unreadable", f"the header is longer than {LONGEST_HEADER} bytes")
             pieces = chunks(s3, bucket, file)
-            head = head_of(inflate(pieces) if gzip else pieces, size, to_the_end=False)
+            head = head_of(inflate(pieces) if gzip else pieces, size, size)
         columns, line_end = header
         require_columns(columns, required, head)
         return Table(file, gzip, columns, line_end, before_header(head.content))
@@ -124,14 +129,14 @@ def is_sound_gzip(s3: Any, bucket: str, file: ManifestFile) -> bool:
     return True
 
 
-def head_of(pieces: Iterable[bytes], size: int, to_the_end: bool) -> Head:
-    """The first `size` bytes of a text; the rest is read, and dropped, only if it must be `to_the_end`."""
+def head_of(pieces: Iterable[bytes], size: int, most: int | None) -> Head:
+    """The first `size` bytes of a text; what follows is dropped, and read until `most` bytes (None: to the end)."""
     content, length = [], 0
     for piece in pieces:
         if length <= size:
             content.append(piece)
-            length += len(piece)
-        elif not to_the_end:
+        length += len(piece)
+        if most is not None and length > max(size, most):
             break
     return Head(b"".join(content)[:size], length <= size)
 
@@ -177,27 +182,45 @@ def chunks(s3: Any, bucket: str, file: ManifestFile) -> Iterator[bytes]:
 
 
 def inflate(compressed: Iterable[bytes]) -> Iterator[bytes]:
-    """The content of a gzip of any number of members, in pieces of 1 MB or less. Raises NoTableError for a bad one."""
+    """The content of a gzip of any number of members, in pieces of 1 MB or less.
+
+    Raises NoTableError for a corrupt or cut one, and for one that grows beyond what a CSV's may.
+    """
     member = zlib.decompressobj(wbits=31)
     fresh = True
+    taken = given = 0
     try:
         for chunk in compressed:
+            taken += len(chunk)
             rest = chunk
             while rest:
                 if member.eof:
                     member, fresh = zlib.decompressobj(wbits=31), True
                 piece = member.decompress(rest, CHUNK_BYTES)
                 fresh = False
-                if piece:
-                    yield piece
                 rest = member.unused_data if member.eof else member.unconsumed_tail
+                if piece:
+                    given += len(piece)
+                    _refuse_bomb(taken - len(rest), given)
+                    yield piece
             # What the output limit held back comes without further input.
             while not member.eof and (piece := member.decompress(b"", CHUNK_BYTES)):
+                given += len(piece)
+                _refuse_bomb(taken, given)
                 yield piece
     except zlib.error as error:
         raise NoTableError("unreadable", f"corrupt gzip: {error}") from error
     if fresh or not member.eof:
         raise NoTableError("unreadable", "the gzip is cut: it ends before its content does")
+
+
+def _refuse_bomb(taken: int, given: int) -> None:
+    if given > UNSUSPECTED_BYTES and given > taken * MOST_GZIP_GROWTH:
+        raise NoTableError(
+            "unreadable",
+            f"the gzip grows too much: its first {taken} bytes hold over {given} bytes; the limit beyond "
+            f"{UNSUSPECTED_BYTES} bytes is {MOST_GZIP_GROWTH} times its size",
+        )
 
 
 def refuse_binary(head: Head) -> None:

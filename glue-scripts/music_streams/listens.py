@@ -88,17 +88,33 @@ def _iso_instant(text: Column) -> Column:
 
 
 def distinct_listens(rows: DataFrame, known: DataFrame | None) -> DataFrame:
-    """Listens not seen before, with the first file that brought each; `known`: other batches' rows of the same days."""
+    """Each listen once, with the first file that brought it, its number of copies, and whether another batch has it.
+
+    `known`: other batches' rows of the same days. Columns: the key, listen_date, file, copies, elsewhere.
+    """
     # Producers resend a file when an upload times out, so the same listen comes twice, often in another batch.
-    once = rows.groupBy(*LISTEN_KEY, "listen_date").agg(F.min("file").alias("file"))
-    return once if known is None else once.join(known.select(*LISTEN_KEY), on=LISTEN_KEY, how="left_anti")
+    once = rows.groupBy(*LISTEN_KEY, "listen_date").agg(F.min("file").alias("file"), F.count("*").alias("copies"))
+    if known is None:
+        return once.withColumn("elsewhere", F.lit(False))
+    # As cheap as an anti-join, but what it would drop without a trace is there to be counted.
+    same = " AND ".join(f"known.{name} = once.{name}" for name in LISTEN_KEY)
+    return once.sparkSession.sql(
+        f"SELECT *, EXISTS (SELECT 1 FROM {{known}} AS known WHERE {same}) AS elsewhere FROM {{once}} AS once",  # noqa: S608
+        known=known.select(*LISTEN_KEY),
+        once=once,
+    )
 
 
 def enriched(listens: DataFrame, tracks: DataFrame, users: DataFrame) -> DataFrame:
-    """Curated rows with `known_track` and `known_user`. `tracks` has one row a track, `users` one a user."""
+    """Curated rows with `copies`, `elsewhere`, `known_track` and `known_user`.
+
+    `tracks` has one row a track, `users` one a user.
+    """
     joined = listens.join(tracks, on="track_id", how="left").join(users, on="user_id", how="left")
     return joined.select(
         "file",
+        "copies",
+        "elsewhere",
         "listen_date",
         "user_id",
         "track_id",

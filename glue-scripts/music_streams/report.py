@@ -1,4 +1,4 @@
-"""The counts of transform.json: read = kept + duplicate + quarantined, for the batch and for each file."""
+"""The counts of transform.json, and the check that they agree with each other and with what was written."""
 
 from __future__ import annotations
 
@@ -15,10 +15,15 @@ from music_streams.inputs import NoTable
 from music_streams.rows import Staged
 
 
+class ReconciliationError(Exception):
+    """Rows were lost or doubled on the way: the message says which numbers disagree."""
+
+
 @dataclass
 class Reading:
     """What a batch's rows are, before duplicates are dropped. Counters are by file number."""
 
+    records: Counter[int] = field(default_factory=Counter)
     valid: Counter[int] = field(default_factory=Counter)
     rejected: dict[int, Counter[str]] = field(default_factory=dict)
     problems: dict[int, str] = field(default_factory=dict)
@@ -33,10 +38,12 @@ class Reading:
 
 @dataclass
 class Keeping:
-    """What was kept of them."""
+    """What became of the valid ones: kept, or a duplicate of one in this batch (`repeats`) or in another one."""
 
     by_file: Counter[int] = field(default_factory=Counter)
     by_day: Counter[str] = field(default_factory=Counter)
+    repeats: int = 0
+    elsewhere: int = 0
     unknown_tracks: int = 0
     unknown_users: int = 0
     id_bytes: int = 0
@@ -53,6 +60,7 @@ def count_rows(rows: DataFrame) -> Reading:
     days: dict[int, set[str]] = {}
     groups = rows.groupBy("file", "problem", "reason", F.col("listen_date").cast("string").alias("day"))
     for row in groups.agg(F.count("*").alias("rows"), F.max("inexact").alias("inexact")).collect():
+        reading.records[row["file"]] += row["rows"]
         if row["problem"] is not None:
             # Both at once: it isn't even text.
             reading.problems[row["file"]] = min(row["problem"], reading.problems.get(row["file"], "~"))
@@ -63,6 +71,7 @@ def count_rows(rows: DataFrame) -> Reading:
             reading.valid[row["file"]] += row["rows"]
             days.setdefault(row["file"], set()).add(row["day"])
     for number in reading.problems:
+        reading.records.pop(number, None)
         reading.valid.pop(number, None)
         reading.rejected.pop(number, None)
         days.pop(number, None)
@@ -71,21 +80,67 @@ def count_rows(rows: DataFrame) -> Reading:
 
 
 def count_kept(rows: DataFrame) -> Keeping:
-    """All counts of curated rows by one aggregation."""
+    """All counts of enriched listens, kept or not, by one aggregation."""
     keeping = Keeping()
-    groups = rows.groupBy("file", F.col("listen_date").cast("string").alias("day")).agg(
+    groups = rows.groupBy("file", F.col("listen_date").cast("string").alias("day"), "elsewhere").agg(
         F.count("*").alias("rows"),
+        F.sum("copies").alias("copies"),
         F.count_if(~F.col("known_track")).alias("unknown_tracks"),
         F.count_if(~F.col("known_user")).alias("unknown_users"),
         F.sum(F.octet_length("user_id") + F.octet_length("track_id")).alias("id_bytes"),
     )
     for row in groups.collect():
+        if row["elsewhere"]:
+            keeping.elsewhere += row["copies"]
+            continue
         keeping.by_file[row["file"]] += row["rows"]
         keeping.by_day[row["day"]] += row["rows"]
+        keeping.repeats += row["copies"] - row["rows"]
         keeping.unknown_tracks += row["unknown_tracks"]
         keeping.unknown_users += row["unknown_users"]
         keeping.id_bytes += row["id_bytes"]
     return keeping
+
+
+def require_reconciled(
+    names: Sequence[str],
+    reading: Reading,
+    keeping: Keeping,
+    curated: Counter[str],
+    rejected: Counter[tuple[str, str]],
+) -> None:
+    """Raises ReconciliationError unless what was read is what was written, dropped as a duplicate, or rejected.
+
+    `names` are the files' by number. `curated` (rows by day) and `rejected` (rows by file name and reason) are counted
+    back from the files written.
+    """
+    disagree = []
+
+    def require(what: str, counted: int, against: str, expected: int) -> None:
+        if counted != expected:
+            disagree.append(f"{counted} {what}, but {expected} {against}")
+
+    expected: Counter[tuple[str, str]] = Counter()
+    for number, records in sorted(reading.records.items()):
+        of_file = reading.rejected.get(number, Counter())
+        judged = reading.valid[number] + sum(of_file.values())
+        require(f"rows of {names[number]} judged", judged, "read", records)
+        expected.update({(names[number], reason): rows for reason, rows in of_file.items()})
+    for number, kept in sorted(keeping.by_file.items()):
+        if kept > reading.valid[number]:
+            disagree.append(f"{kept} listens of {names[number]} kept, but {reading.valid[number]} valid rows")
+    kept, repeats, elsewhere = sum(keeping.by_day.values()), keeping.repeats, keeping.elsewhere
+    accounted = f"rows accounted for ({kept} kept, {repeats} repeats of these, {elsewhere} of other batches' listens)"
+    require(accounted, kept + repeats + elsewhere, "valid", sum(reading.valid.values()))
+    for day in sorted({*keeping.by_day, *curated}):
+        require(f"rows in curated of {day}", curated[day], "kept", keeping.by_day[day])
+    for name, reason in sorted({*expected, *rejected}):
+        require(
+            f"rows of {name} in quarantine for {reason}", rejected[name, reason], "rejected", expected[name, reason]
+        )
+    if disagree:
+        more = f"; and {len(disagree) - 5} more" if len(disagree) > 5 else ""
+        raise ReconciliationError(f"the batch does not add up: {'; '.join(disagree[:5])}{more}")
 
 
 def counts(tables: Sequence[Staged], reading: Reading, keeping: Keeping) -> dict[str, Any]:
@@ -106,8 +161,9 @@ def counts(tables: Sequence[Staged], reading: Reading, keeping: Keeping) -> dict
     reasons: Counter[str] = sum(reading.rejected.values(), Counter())
     return {
         "rowsRead": sum(file["rowsRead"] for file in files),
-        "rowsKept": sum(file["rowsKept"] for file in files),
-        "rowsDuplicate": sum(file["rowsDuplicate"] for file in files),
+        "rowsKept": sum(keeping.by_day.values()),
+        "rowsDuplicate": keeping.repeats + keeping.elsewhere,
+        "rowsDuplicateElsewhere": keeping.elsewhere,
         "rowsQuarantined": dict(sorted(reasons.items())),
         "unknownTracks": keeping.unknown_tracks,
         "unknownUsers": keeping.unknown_users,
@@ -116,7 +172,15 @@ def counts(tables: Sequence[Staged], reading: Reading, keeping: Keeping) -> dict
 
 
 def put_aside(no_tables: Sequence[NoTable], manifest: Sequence[ManifestFile]) -> list[dict[str, str]]:
-    """The files without a readable table, in the manifest's order."""
+    """The files without a readable table, in the manifest's order; details are fit for a terminal."""
     place = {file.key: number for number, file in enumerate(manifest)}
     ordered = sorted(no_tables, key=lambda bad: place.get(bad.file.key, 0))
-    return [{"name": bad.file.name, "key": bad.file.key, "reason": bad.reason, "detail": bad.detail} for bad in ordered]
+    return [
+        {"name": bad.file.name, "key": bad.file.key, "reason": bad.reason, "detail": _printable(bad.detail)}
+        for bad in ordered
+    ]
+
+
+def _printable(text: str) -> str:
+    # A detail may quote the file, and a file may hold what makes a terminal act.
+    return "".join(mark if mark.isprintable() else mark.encode("unicode_escape").decode() for mark in text)

@@ -20,8 +20,11 @@ from music_streams.inputs import Table
 QUOTED = r'"[^"]*+(?:""[^"]*+)*+"'
 FIELD = rf'(?:{QUOTED}[^,\r\n]*+|(?!")[^,\r\n]*+)'
 RECORD = rf"{FIELD}(?:,{FIELD})*+"
-# Spark's own default is 20,480; a longer row makes the file unreadable. Each file takes the room for so many anew.
+# Limits by which a file is unreadable, and no file can use up the memory of the job: a quote that is never closed makes
+# all that follows one field, a line without end one row. The reader takes the room for both anew for each file.
 MOST_COLUMNS = 100_000
+# In UTF-16 units, quotes left out.
+LONGEST_FIELD = 1024**2
 NO_VALUE = "\u0001\u0001"
 # A copy's name begins with its file's number.
 NUMBER_DIGITS = 6
@@ -84,7 +87,7 @@ def _records(spark: SparkSession, folder: str, line_end: str, multi_line: bool, 
         "mode": "PERMISSIVE",
         "columnNameOfCorruptRecord": "record",
         "maxColumns": MOST_COLUMNS,
-        "maxCharsPerColumn": -1,
+        "maxCharsPerColumn": LONGEST_FIELD,
         "lineSep": line_end,
         "nullValue": NO_VALUE,
         "emptyValue": "",

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import re
-import tempfile
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
+from boto3.s3.transfer import TransferConfig
 from py4j.protocol import Py4JError  # type: ignore[import-untyped]
 from pyspark.errors import PySparkException
 
 from music_streams import layout, store
 from music_streams.batch import ManifestFile
-from music_streams.inputs import Changed, NoTable, Table, chunks, examine, inflate, is_sound_gzip
-from music_streams.rows import NUMBER_DIGITS, Staged
+from music_streams.inputs import Changed, NoTable, NoTableError, Table, chunks, examine, inflate, is_sound_gzip
+from music_streams.rows import LONGEST_FIELD, MOST_COLUMNS, NUMBER_DIGITS, Staged
 
 FOLDERS = {"\n": "newline", "\r": "return"}
+# What Spark's reader says of a field that is too long, or a row of too many.
+TOO_LARGE = re.compile(
+    r"^Caused by: com\.univocity\.parsers\.common\.TextParsingException: "
+    r"(?:(Length of parsed input)|java\.lang\.ArrayIndexOutOfBoundsException)",
+    re.MULTILINE,
+)
 
 Result = TypeVar("Result")
 
@@ -74,19 +81,37 @@ def _stage_one(
         store.copy(s3, bucket, file, staged.folder + staged.name)
     except store.ChangedError:
         return Changed(file)
+    except NoTableError as error:
+        return NoTable(file, error.args[0], error.args[1])
     return staged
 
 
 def _rewrite(s3: Any, bucket: str, staged: Staged) -> str:
-    """Copies a table as plain text from its header on; the copy's name."""
+    """Copies a table as plain text from its header on; the copy's name. Raises ChangedError and NoTableError."""
     name = staged.name.removesuffix(".gz")
     pieces = chunks(s3, bucket, staged.table.file)
-    with tempfile.TemporaryFile() as text:
-        for piece in inflate(pieces) if staged.table.gzip else pieces:
-            text.write(piece)
-        text.seek(staged.table.skip)
-        s3.upload_fileobj(text, bucket, staged.folder + name)
+    text = _Stream(inflate(pieces) if staged.table.gzip else pieces)
+    text.read(staged.table.skip)
+    # One part at a time is in memory, and none on the disk.
+    s3.upload_fileobj(text, bucket, staged.folder + name, Config=TransferConfig(use_threads=False))
     return name
+
+
+class _Stream:
+    """Pieces of bytes as a file that can be read once."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self.pieces, self.rest = pieces, b""
+
+    def read(self, size: int = sys.maxsize) -> bytes:
+        """The next `size` bytes, fewer at the end."""
+        parts, length = [self.rest], len(self.rest)
+        while length < size and (piece := next(self.pieces, None)) is not None:
+            parts.append(piece)
+            length += len(piece)
+        content = b"".join(parts)
+        self.rest = content[size:]
+        return content[:size]
 
 
 def read_well(staging: Staging, read: Callable[[list[Staged]], Result]) -> Result:
@@ -98,7 +123,8 @@ def read_well(staging: Staging, read: Callable[[list[Staged]], Result]) -> Resul
         try:
             return read(staging.tables)
         except (PySparkException, Py4JError) as error:
-            named = set(re.findall(rf"{re.escape(staging.folder)}\w+/(\d+\.csv(?:\.gz)?)", str(error)))
+            # What follows the file's name may be its content.
+            named = set(re.findall(rf"reading file \S*?{re.escape(staging.folder)}\w+/(\d+\.csv(?:\.gz)?)", str(error)))
             culprits = [
                 staged
                 for staged in staging.tables
@@ -112,7 +138,7 @@ def read_well(staging: Staging, read: Callable[[list[Staged]], Result]) -> Resul
 
 def _is_at_fault(staging: Staging, staged: Staged, error: str) -> bool:
     """Whether the file, and not S3 or the network, is why Spark failed."""
-    if "univocity" in error:
+    if TOO_LARGE.search(error):
         return True
     copy = replace(staged.table.file, key=staged.folder + staged.name)
     if not staged.table.gzip:
@@ -122,6 +148,12 @@ def _is_at_fault(staging: Staging, staged: Staged, error: str) -> bool:
 
 
 def _cause(error: str) -> str:
+    if too_large := TOO_LARGE.search(error):
+        what = (
+            f"a field of more than {LONGEST_FIELD} characters" if too_large[1] else f"more than {MOST_COLUMNS} columns"
+        )
+        row = re.search(r"Internal state when error was thrown: [^\n]*?record=(\d+)", error)
+        return f"{what}, the limit, in row {row[1] if row else '?'}; is a quote not closed, or a line not ended?"
     causes = re.findall(r"^(?:Caused by: )(.+)$", error, re.MULTILINE)
     return (causes[-1] if causes else error.strip().splitlines()[0])[:300]
 

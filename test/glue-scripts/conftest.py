@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -102,14 +103,12 @@ def spark_jars() -> list[str]:
     return jars
 
 
-@pytest.fixture(scope="session")
-def spark(endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
-    """The transform's own session, with the emulator as s3://."""
-    import transform
-
-    folder = tmp_path_factory.mktemp("spark")
+def spark_settings(endpoint: str, folder: Path) -> dict[str, str]:
+    """Spark's settings on this machine, as the local cloud has them: the emulator is s3://, all else is in `folder`."""
     s3a = "org.apache.hadoop.fs.s3a.S3AFileSystem"
-    settings = {
+    return {
+        # Short jobs: what the better compiler costs doesn't come back.
+        "spark.driver.extraJavaOptions": "-XX:+UseSerialGC -XX:TieredStopAtLevel=1",
         "spark.hadoop.fs.s3.impl": s3a,
         "spark.hadoop.fs.s3a.endpoint": endpoint,
         "spark.hadoop.fs.s3a.endpoint.region": "us-east-1",
@@ -126,15 +125,27 @@ def spark(endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
         "spark.ui.showConsoleProgress": "false",
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.driver.host": "127.0.0.1",
-        "spark.driver.memory": "2g",
     }
-    os.environ["SPARK_DIST_CLASSPATH"] = ":".join(spark_jars())
-    os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
-    os.environ["PYSPARK_PYTHON"] = sys.executable
-    confs = " ".join(f"--conf {name}={value}" for name, value in settings.items())
-    # Short jobs: what the better compiler costs doesn't come back.
-    java = "--driver-java-options '-XX:+UseSerialGC -XX:TieredStopAtLevel=1'"
-    os.environ["PYSPARK_SUBMIT_ARGS"] = f"--master local[2] {java} {confs} pyspark-shell"
+
+
+def spark_environment() -> dict[str, str]:
+    """What a process needs to be Spark."""
+    return {
+        "SPARK_DIST_CLASSPATH": ":".join(spark_jars()),
+        "SPARK_LOCAL_IP": "127.0.0.1",
+        "PYSPARK_PYTHON": sys.executable,
+    }
+
+
+@pytest.fixture(scope="session")
+def spark(endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
+    """The transform's own session, with the emulator as s3://."""
+    import transform
+
+    settings = spark_settings(endpoint, tmp_path_factory.mktemp("spark"))
+    os.environ.update(spark_environment())
+    confs = shlex.join(part for name, value in settings.items() for part in ("--conf", f"{name}={value}"))
+    os.environ["PYSPARK_SUBMIT_ARGS"] = f"--master local[2] --driver-memory 2g {confs} pyspark-shell"
     session = transform.open_spark()
     session.sparkContext.setLogLevel("FATAL")
     yield session

@@ -15,6 +15,7 @@ from typing import Any
 
 import duckdb
 import pytest
+from tables import create_table
 
 import oracle
 import publish
@@ -52,15 +53,7 @@ class Lake:
     def __post_init__(self) -> None:
         self.table = self.bucket = f"metrics-{uuid.uuid4().hex[:12]}"
         self.s3.create_bucket(Bucket=self.bucket)
-        self.dynamodb.create_table(
-            TableName=self.table,
-            BillingMode="PAY_PER_REQUEST",
-            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
-            AttributeDefinitions=[
-                {"AttributeName": "pk", "AttributeType": "S"},
-                {"AttributeName": "sk", "AttributeType": "S"},
-            ],
-        )
+        create_table(self.dynamodb, self.table)
 
     def curate(self, batch_id: str, rows: Iterable[Row]) -> list[str]:
         """Writes a batch's curated rows as transform does, in place of any that it wrote before; its days."""

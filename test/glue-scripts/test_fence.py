@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from tables import create_ledger, put_batch
 
 from music_streams.batch import BatchError
 from music_streams.fence import batch_in_turn
@@ -28,22 +28,11 @@ class Glue:
 @pytest.fixture
 def ask(dynamodb: Any) -> Callable[..., str]:
     """Asks for run wr_2 of attempt 2, with a ledger item of the given attributes."""
-    table = f"ledger-{uuid.uuid4().hex[:12]}"
-    dynamodb.create_table(
-        TableName=table,
-        BillingMode="PAY_PER_REQUEST",
-        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
-        AttributeDefinitions=[
-            {"AttributeName": "pk", "AttributeType": "S"},
-            {"AttributeName": "sk", "AttributeType": "S"},
-        ],
-    )
+    table = create_ledger(dynamodb)
 
     def ask(properties: dict[str, str] | None = None, **item: str) -> str:
         if item:
-            attempt = {"attempt": {"N": item.pop("attempt", "2")}}
-            stored = {"pk": {"S": "BATCH"}, "sk": {"S": BATCH}, **attempt, **{k: {"S": v} for k, v in item.items()}}
-            dynamodb.put_item(TableName=table, Item=stored)
+            put_batch(dynamodb, table, BATCH, item.pop("attempt", "2"), **item)
         given = {"batch_id": BATCH, "attempt": "2"} if properties is None else properties
         return batch_in_turn(Glue(given), dynamodb, table, "w", "wr_2")
 

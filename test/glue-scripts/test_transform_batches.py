@@ -9,6 +9,8 @@ import random
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ import duckdb
 import pytest
 import transform_support as support
 from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
 from transform_support import Lake, csv, listen_keys, zipped
 
 import transform
@@ -24,6 +27,7 @@ from music_streams import curated as curated_module
 from music_streams import layout
 from music_streams.batch import BatchError
 from music_streams.curated import Curated
+from music_streams.report import ReconciliationError
 
 REAL_DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 
@@ -122,10 +126,16 @@ def test_a_listen_counts_once_whatever_file_batch_or_writing_brings_it_again(lak
         }
     )
     assert [(file["rowsKept"], file["rowsDuplicate"]) for file in first["files"]] == [(2, 1), (1, 2), (1, 0)]
+    assert (first["rowsDuplicate"], first["rowsDuplicateElsewhere"]) == (3, 0)
     again = lake.run(
-        {"again.csv": csv("u0,t0,2024-06-25 10:00:00", "u3,t0,2024-06-25 10:00:00", "u0,t0,2024-06-24 10:00:00")}
+        {
+            "again.csv": csv(
+                *["u0,t0,2024-06-25 10:00:00"] * 2, *["u3,t0,2024-06-25 10:00:00"] * 3, "u0,t0,2024-06-24 10:00:00"
+            )
+        }
     )
-    assert (again["rowsKept"], again["rowsDuplicate"], again["days"]) == (2, 1, ["2024-06-24", "2024-06-25"])
+    assert (again["rowsKept"], again["rowsDuplicate"], again["days"]) == (2, 4, ["2024-06-24", "2024-06-25"])
+    assert again["rowsDuplicateElsewhere"] == 2
     nothing = lake.run({"again.csv": csv("u0,t0,2024-06-25 10:00:00")})
     assert (nothing["rowsKept"], nothing["rowsDuplicate"], nothing["days"], nothing["unknownTracks"]) == (0, 1, [], 0)
     keys = listen_keys(lake.curated())
@@ -204,6 +214,98 @@ def test_a_run_again_leaves_the_same_rows_wherever_earlier_ones_ended(
         assert len(lake.keys(own)) == 1
 
 
+Lose = Callable[[Lake, str, pytest.MonkeyPatch], None]
+
+
+def after(owner: Any, name: str, more: Callable[[Any], Any]) -> Lose:
+    """What `name` gives goes through `more`."""
+
+    def plant(_: Lake, __: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        real = getattr(owner, name)
+        monkeypatch.setattr(owner, name, lambda *arguments: more(real(*arguments)))
+
+    return plant
+
+
+def with_files(prefix: str, change: Callable[[Lake, str], Any]) -> Lose:
+    """When all is written, a file of the batch below a prefix is changed."""
+
+    def plant(lake: Lake, batch: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        real = Curated.replace_rejected
+
+        def change_one(*arguments: Any) -> None:
+            real(*arguments)
+            change(lake, next(key for key in lake.keys(prefix) if f"batch_id={batch}/" in key))
+
+        monkeypatch.setattr(Curated, "replace_rejected", change_one)
+
+    return plant
+
+
+def delete(lake: Lake, key: str) -> None:
+    lake.s3.delete_object(Bucket=lake.bucket, Key=key)
+
+
+def double(lake: Lake, key: str) -> None:
+    folder, name = key.rsplit("/", 1)
+    lake.s3.copy_object(Bucket=lake.bucket, Key=f"{folder}/part-again-{name}", CopySource=f"{lake.bucket}/{key}")
+
+
+LOSSES: dict[str, tuple[Lose, str]] = {
+    "a curated file is gone": (
+        with_files("curated/", delete),
+        r"0 rows in curated of 2024-06-25, but 2 kept$",
+    ),
+    "a curated file is there twice": (
+        with_files("curated/listens/listen_date=2024-06-26", double),
+        r"2 rows in curated of 2024-06-26, but 1 kept$",
+    ),
+    "a listen is dropped with the duplicates": (
+        after(transform, "distinct_listens", lambda listens: listens.where("user_id != 'u1'")),
+        r"3 rows accounted for \(2 kept, 1 repeats of these, 0 of other batches' listens\), but 4 valid$",
+    ),
+    "a listen is doubled by the reference data": (
+        after(transform, "users_of", lambda users: users.unionAll(users.where("user_id = 'u1'"))),
+        r"5 rows accounted for \(4 kept, 1 repeats of these, 0 of other batches' listens\), but 4 valid$",
+    ),
+    "a kept listen is not written": (
+        after(transform, "enriched", lambda rows: rows.withColumn("elsewhere", F.expr("nullif(elsewhere, false)"))),
+        r"0 rows in curated of 2024-06-25, but 2 kept; 0 rows in curated of 2024-06-26, but 1 kept$",
+    ),
+    "a rejected row is not written": (
+        after(transform.Job, "_rejected", lambda rows: rows.where("reason != 'bad_id'")),
+        r"0 rows of a\.csv in quarantine for bad_id, but 1 rejected$",
+    ),
+    "a file of rejected rows is there twice": (
+        with_files("quarantine/rows/", double),
+        r"2 rows of a\.csv in quarantine for bad_id, but 1 rejected; 4 rows .* malformed_row, but 2 rejected$",
+    ),
+    "a row is read and not judged": (
+        after(transform, "count_rows", lambda reading: replace(reading, rejected={})),
+        r"4 rows of a\.csv judged, but 7 read$",
+    ),
+}
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_a_batch_that_does_not_add_up_fails_and_has_no_report(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch, loss: str
+) -> None:
+    rows = ["u0,t0,2024-06-25 10:00:00", "u0,t0,2024-06-25 10:00:00", "u1,t0,2024-06-25 10:00:00"]
+    rows += ["u2,t1,2024-06-26 10:00:00", "bad", "worse", "u 1,t1,2024-06-25 10:00:00"]
+    batch = lake.claim({"a.csv": csv(*rows)})
+    plant, message = LOSSES[loss]
+    with monkeypatch.context() as patched:
+        plant(lake, batch, patched)
+        with pytest.raises(ReconciliationError, match=f"^the batch does not add up: {message}"):
+            lake.transform(batch)
+    assert lake.json("readingMarker", batch) == {"workflowRunId": "wr_1"}
+    assert lake.json("transformReport", batch) is None
+    report = lake.transform(batch)
+    assert (report["rowsKept"], report["rowsDuplicate"], len(lake.rejected(batch))) == (3, 1, 3)
+    assert len(lake.curated(batch)) == 3
+
+
 def test_rows_that_a_run_again_no_longer_has_are_named_for_publish(lake: Lake) -> None:
     batch = lake.claim(
         {"a.csv": csv("u0,t0,2024-06-25 10:00:00", "u0,t1,2024-06-26 10:00:00", "u1,t1,2024-06-26 10:00:00", "bad,row")}
@@ -249,7 +351,9 @@ def test_the_days_of_other_batches_history_are_not_listed(lake: Lake) -> None:
 
     lake.transform(lake.claim({"a.csv": csv("u0,t0,2024-06-25 10:00:00")}), s3=Watched())
     below = {prefix for prefix in listed if prefix.startswith("curated/")}
-    assert below == {layout.key("listensDay", date="2024-06-25"), "curated/listens/_temporary/"}
+    of_day = layout.key("listensDay", date="2024-06-25")
+    own = layout.key("listensBatch", date="2024-06-25", batchId=lake.batches[-1])
+    assert below == {of_day, own, "curated/listens/_temporary/"}
 
 
 def test_real_or_generated_days_reconcile_row_by_row(lake: Lake) -> None:

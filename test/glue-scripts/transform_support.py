@@ -127,7 +127,8 @@ class Lake:
         for key in self.keys("quarantine/rows/"):
             if batch_id is None or f"batch_id={batch_id}/" in key:
                 body = self.s3.get_object(Bucket=self.bucket, Key=key)["Body"].read().decode()
-                rows = [json.loads(line) for line in body.splitlines()]
+                # Lines end by "\n" only: a row's text may hold what Unicode calls a line end.
+                rows = [json.loads(line) for line in body.removesuffix("\n").split("\n")]
                 assert all(list(row) == ["key", "reason", "raw"] for row in rows)
                 found += [(row["key"].removeprefix("incoming/"), row["reason"], row["raw"]) for row in rows]
         return sorted(found)
