@@ -280,7 +280,7 @@ def test_quoted_newlines_hold_across_the_reader_s_buffers(lake: Lake) -> None:
 
 def test_without_multi_line_a_newline_ends_a_row_even_in_quotes(lake: Lake) -> None:
     content = support.csv(
-        "u1,t1,2024-06-25 10:00:00", '"u2\nx",t1,2024-06-25 10:00:00', "", "u3,t1,2024-06-25 10:00:00"
+        "u1,t1,2024-06-25 10:00:00", '"u2\nx",t1,2024-06-25 10:00:00', "", " \t ", "u3,t1,2024-06-25 10:00:00"
     ).replace("\n", "\r\n")
     report = lake.run(
         {"a.csv": content}, "--multi-line", "false", "--JOB_NAME", "transform", "--enable-metrics", "true"
