@@ -64,6 +64,7 @@ export function createPipelineFunction(
           TRANSFORM_JOB: workflow.transform.name,
           PUBLISH_JOB: workflow.publish.name,
           LIMITS: JSON.stringify(settings.limits),
+          METRICS_NAMESPACE: settings.metricsNamespace,
         },
       },
       loggingConfig: { logFormat: "JSON", applicationLogLevel: "INFO", systemLogLevel: "INFO", logGroup: logs.name },

@@ -20,6 +20,8 @@ export interface Settings {
   logRetentionDays: number;
   protect: boolean;
   tags: Record<string, string>;
+  /** Under which CloudWatch keeps the stack's metrics. */
+  metricsNamespace: string;
 }
 
 /** A stack's configuration is wrong. Pulumi prints the message alone, without a stack trace. */
@@ -87,6 +89,7 @@ export function readSettings(): Settings {
     ),
     protect: yesNo("protect"),
     tags: { project, stack },
+    metricsNamespace: `${project}/${stack}`,
   };
   const { retryPauseSeconds, maxRetryPauseSeconds } = settings.limits;
   if (maxRetryPauseSeconds < retryPauseSeconds) {

@@ -129,6 +129,7 @@ describe("the program", function () {
         WORKFLOW: "music-streams",
         TRANSFORM_JOB: "music-streams-transform",
         PUBLISH_JOB: "music-streams-publish",
+        METRICS_NAMESPACE: "music-streams/dev",
       });
       assert.deepEqual(JSON.parse(LIMITS!), {
         maxBatchFiles: 5000,

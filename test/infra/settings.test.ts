@@ -38,6 +38,7 @@ describe("settings", () => {
       logRetentionDays: 14,
       protect: false,
       tags: { project: "music-streams", stack: "dev" },
+      metricsNamespace: "music-streams/dev",
     });
   });
 
