@@ -1,3 +1,4 @@
+import { Alarms } from "./infra/alarms";
 import { Archive } from "./infra/archive";
 import { Lake } from "./infra/lake";
 import { Ledger } from "./infra/ledger";
@@ -17,6 +18,10 @@ const metrics = new Metrics("music-streams-metrics", settings);
 const workflow = new Workflow("music-streams", { lake, scripts, ledger, metrics, settings });
 const sense = new Sense("music-streams-sense", { lake, ledger, workflow, settings });
 const archive = new Archive("music-streams-archive", { lake, ledger, workflow, settings });
+const alarms = new Alarms("music-streams-alarms", {
+  functions: { sense: sense.function, archive: archive.function },
+  settings,
+});
 
 export const bucketName = lake.bucket.bucket;
 export const ledgerTableName = ledger.table.name;
@@ -26,3 +31,4 @@ export const transformJobName = workflow.transform.name;
 export const publishJobName = workflow.publish.name;
 export const senseFunctionName = sense.function.name;
 export const archiveFunctionName = archive.function.name;
+export const alarmTopicArn = alarms.topic.arn;

@@ -19,6 +19,15 @@ export interface Settings {
   multiLine: boolean;
   logRetentionDays: number;
   protect: boolean;
+  /** From which values on an alarm is raised, and who is told; an empty address: nobody by mail. */
+  alarms: {
+    email: string;
+    failuresInARow: number;
+    batchMinutes: number;
+    waitingMinutes: number;
+    quarantinedPercent: number;
+    silentHours: number;
+  };
   tags: Record<string, string>;
   /** Under which CloudWatch keeps the stack's metrics. */
   metricsNamespace: string;
@@ -88,6 +97,17 @@ export function readSettings(): Settings {
       RETENTION_DAYS.find((days) => String(days) === raw),
     ),
     protect: yesNo("protect"),
+    alarms: {
+      email: read("alarmEmail", "an e-mail address, or empty", (raw) =>
+        raw === "" || /^[^\s@]+@[^\s@]+\.[^\s@]+$/.test(raw) ? raw : undefined,
+      ),
+      failuresInARow: whole("alarmFailuresInARow", 1, 1000),
+      batchMinutes: whole("alarmBatchMinutes", 1, 10_080),
+      waitingMinutes: whole("alarmWaitingMinutes", 1, 10_080),
+      quarantinedPercent: whole("alarmQuarantinedPercent", 1, 100),
+      // An alarm of hours looks back over a week at most (Amazon CloudWatch API reference, PutMetricAlarm).
+      silentHours: whole("alarmSilentHours", 1, 168),
+    },
     tags: { project, stack },
     metricsNamespace: `${project}/${stack}`,
   };

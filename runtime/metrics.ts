@@ -26,6 +26,8 @@ const UNITS: Record<string, string> = {
   BatchAgeSeconds: "Seconds",
 };
 
+export const METRICS = Object.keys(UNITS);
+
 /** Told for each job (dimension `Job`: transform, publish or workflow), and for all of them together. */
 const OF_A_JOB = ["RunsFailed", "FailuresInARow"];
 

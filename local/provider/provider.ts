@@ -11,6 +11,7 @@ import type {
   UpdateResult,
 } from "@pulumi/pulumi/provider";
 import { closeClients, createClients, readAccount } from "./clients";
+import { cloudwatchKinds } from "./cloudwatch";
 import { dynamodbKinds } from "./dynamodb";
 import { eventKinds } from "./events";
 import { glueKinds } from "./glue";
@@ -19,8 +20,10 @@ import { type Kind, type Properties, type Surroundings, unknownInputs } from "./
 import { lambdaKinds } from "./lambda";
 import { logsKinds } from "./logs";
 import { s3Kinds } from "./s3";
+import { snsKinds } from "./sns";
 
 const KINDS: Record<string, Kind> = {
+  ...cloudwatchKinds,
   ...dynamodbKinds,
   ...eventKinds,
   ...glueKinds,
@@ -28,6 +31,7 @@ const KINDS: Record<string, Kind> = {
   ...lambdaKinds,
   ...logsKinds,
   ...s3Kinds,
+  ...snsKinds,
 };
 
 export interface ProviderOptions {

@@ -294,6 +294,7 @@ describe("the program", function () {
       publishJobName: "music-streams-publish",
       senseFunctionName: "music-streams-sense",
       archiveFunctionName: "music-streams-archive",
+      alarmTopicArn: "arn:aws:sns:eu-central-1:111122223333:music-streams-alarms-topic",
     });
   });
 

@@ -37,6 +37,14 @@ describe("settings", () => {
       multiLine: true,
       logRetentionDays: 14,
       protect: false,
+      alarms: {
+        email: "",
+        failuresInARow: 3,
+        batchMinutes: 240,
+        waitingMinutes: 360,
+        quarantinedPercent: 5,
+        silentHours: 3,
+      },
       tags: { project: "music-streams", stack: "dev" },
       metricsNamespace: "music-streams/dev",
     });
@@ -75,6 +83,12 @@ describe("settings", () => {
     ["multiLine", "yes", /multiLine is "yes", but must be true or false/],
     ["logRetentionDays", "8", /logRetentionDays is "8", but must be one of 1, 3, 5/],
     ["protect", "1", /protect is "1"/],
+    ["alarmEmail", "nobody", /alarmEmail is "nobody", but must be an e-mail address, or empty/],
+    ["alarmFailuresInARow", "0", /alarmFailuresInARow is "0"/],
+    ["alarmBatchMinutes", "x", /alarmBatchMinutes is "x"/],
+    ["alarmWaitingMinutes", "0", /alarmWaitingMinutes is "0"/],
+    ["alarmQuarantinedPercent", "101", /alarmQuarantinedPercent is "101", but must be a whole number from 1 to 100/],
+    ["alarmSilentHours", "169", /alarmSilentHours is "169"/],
     [
       "maxBatchFile",
       "10",

@@ -1,12 +1,14 @@
 import assert from "node:assert/strict";
 import { mkdir, symlink, writeFile } from "node:fs/promises";
 import path from "node:path";
+import { DescribeAlarmsCommand, PutMetricDataCommand } from "@aws-sdk/client-cloudwatch";
 import { DescribeContinuousBackupsCommand, DescribeTableCommand } from "@aws-sdk/client-dynamodb";
 import { ListRulesCommand, ListTargetsByRuleCommand } from "@aws-sdk/client-eventbridge";
 import { GetJobCommand, GetTriggerCommand } from "@aws-sdk/client-glue";
 import { GetFunctionCommand, InvokeCommand } from "@aws-sdk/client-lambda";
 import { GetBucketVersioningCommand, HeadObjectCommand, ListBucketsCommand } from "@aws-sdk/client-s3";
 import { GetScheduleCommand, ListSchedulesCommand } from "@aws-sdk/client-scheduler";
+import { CreateTopicCommand, ListTopicsCommand } from "@aws-sdk/client-sns";
 import { asset } from "@pulumi/pulumi";
 import { unzipSync } from "fflate";
 import { deploy } from "../../local/deploy";
@@ -24,6 +26,8 @@ describe("the local provider", function () {
   let glue: Awaited<ReturnType<typeof startScriptedGlue>>;
   let clients: Clients;
   let provider: LocalProvider;
+  /** How many resources the whole program has. */
+  let deployed = 0;
 
   before(async () => {
     cloud = await startCloud();
@@ -50,6 +54,7 @@ describe("the local provider", function () {
     const began = Date.now();
     const { outputs, resources } = await deployTo(ROOT);
     console.log(`      ${resources} resources in ${Date.now() - began} ms`);
+    deployed = resources;
     const out = outputs as Record<string, string>;
     const TableName = out.metricsTableName;
     const { Table } = await clients.dynamodb.send(new DescribeTableCommand({ TableName }));
@@ -87,6 +92,35 @@ describe("the local provider", function () {
     const schedule = await clients.scheduler.send(new GetScheduleCommand({ Name: Schedules[0]!.Name }));
     assert.equal(schedule.ScheduleExpression, "rate(1 minute)");
     assert.match(schedule.Target!.Arn!, /:function:music-streams-sense-/);
+  });
+
+  it("raises an alarm when the pipeline's metric says so", async () => {
+    await deployTo(ROOT);
+    const failed = async () => {
+      const AlarmNamePrefix = "music-streams-alarms-batch-failed-";
+      return (await clients.cloudwatch.send(new DescribeAlarmsCommand({ AlarmNamePrefix }))).MetricAlarms?.[0];
+    };
+    assert.notEqual((await failed())?.StateValue, "ALARM");
+    const MetricData = [{ MetricName: "BatchesFailed", Value: 1 }];
+    await clients.cloudwatch.send(new PutMetricDataCommand({ Namespace: "music-streams/local", MetricData }));
+    const alarm = await failed();
+    assert.equal(alarm?.StateValue, "ALARM");
+    assert.match(alarm?.AlarmDescription ?? "", /What to do: docs\/operations\.md#batch-failed$/);
+    const { Topics } = await clients.sns.send(new ListTopicsCommand({}));
+    assert.deepEqual(
+      alarm?.AlarmActions,
+      Topics?.map(({ TopicArn }) => TopicArn),
+    );
+  });
+
+  it("subscribes an address to a topic", async () => {
+    const { TopicArn: topic } = await clients.sns.send(new CreateTopicCommand({ Name: "subscribed" }));
+    const urn = "urn:pulumi:local::music-streams::aws:sns/topicSubscription:TopicSubscription::s";
+    const inputs = { topic, protocol: "email", endpoint: "ops@example.org" };
+    const { id } = await provider.create(urn, inputs);
+    assert.equal((await provider.read(id, urn, inputs)).id, id);
+    await provider.delete(id, urn, inputs);
+    assert.equal((await provider.read(id, urn, inputs)).id, undefined);
   });
 
   it("deploys again onto the same resources", async () => {
@@ -227,7 +261,7 @@ describe("the local provider", function () {
     });
 
     it("and deploys well afterwards, in the same process", async () => {
-      assert.equal((await deployTo(ROOT)).resources, 40);
+      assert.equal((await deployTo(ROOT)).resources, deployed);
     });
   });
 
