@@ -1,5 +1,6 @@
 import { Alarms } from "./infra/alarms";
 import { Archive } from "./infra/archive";
+import { DeadLetters } from "./infra/dead-letters";
 import { Lake } from "./infra/lake";
 import { Ledger } from "./infra/ledger";
 import { Metrics } from "./infra/metrics";
@@ -16,10 +17,12 @@ const ledger = new Ledger("music-streams-ledger", settings);
 const metrics = new Metrics("music-streams-metrics", settings);
 
 const workflow = new Workflow("music-streams", { lake, scripts, ledger, metrics, settings });
-const sense = new Sense("music-streams-sense", { lake, ledger, workflow, settings });
-const archive = new Archive("music-streams-archive", { lake, ledger, workflow, settings });
+const deadLetters = new DeadLetters("music-streams-dead-letters", settings);
+const sense = new Sense("music-streams-sense", { lake, ledger, workflow, deadLetters, settings });
+const archive = new Archive("music-streams-archive", { lake, ledger, workflow, deadLetters, settings });
 const alarms = new Alarms("music-streams-alarms", {
   functions: { sense: sense.function, archive: archive.function },
+  deadLetters,
   settings,
 });
 
@@ -31,4 +34,5 @@ export const transformJobName = workflow.transform.name;
 export const publishJobName = workflow.publish.name;
 export const senseFunctionName = sense.function.name;
 export const archiveFunctionName = archive.function.name;
+export const deadLettersUrl = deadLetters.queue.url;
 export const alarmTopicArn = alarms.topic.arn;

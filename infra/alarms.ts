@@ -1,10 +1,12 @@
 import * as aws from "@pulumi/aws";
 import * as pulumi from "@pulumi/pulumi";
+import type { DeadLetters } from "./dead-letters";
 import type { Settings } from "./settings";
 
 interface AlarmsArgs {
   /** The Lambdas by what they are called in texts. `sense` is the one that the schedule calls. */
   functions: { sense: aws.lambda.Function; archive: aws.lambda.Function };
+  deadLetters: DeadLetters;
   settings: Settings;
 }
 
@@ -39,7 +41,7 @@ export class Alarms extends pulumi.ComponentResource {
     opts?: pulumi.ComponentResourceOptions,
   ) {
     super("music-streams:operations:Alarms", name, {}, opts);
-    const { functions, settings } = args;
+    const { functions, deadLetters, settings } = args;
     const { alarms, metricsNamespace: namespace } = settings;
     this.tags = settings.tags;
     this.topic = this.createTopic(alarms.email);
@@ -98,6 +100,15 @@ export class Alarms extends pulumi.ComponentResource {
         because: `The function ${what} ended with an error, or ran out of time.`,
       });
     }
+    this.onState("dead-letters", {
+      metric: "ApproximateNumberOfMessagesVisible",
+      namespace: "AWS/SQS",
+      dimensions: { QueueName: deadLetters.queue.name },
+      statistic: "Maximum",
+      from: 1,
+      section: "dead-letters",
+      because: "A call of sense or archive failed to the last try, or never arrived.",
+    });
     this.onSilence(functions.sense.name, alarms.silentHours);
     this.registerOutputs({ topicArn: this.topic.arn });
   }

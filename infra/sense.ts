@@ -42,7 +42,10 @@ export class Sense extends pulumi.ComponentResource {
       `${name}-schedule-role`,
       {
         service: "scheduler.amazonaws.com",
-        grants: [{ actions: ["lambda:InvokeFunction"], resources: [this.function.arn] }],
+        grants: [
+          { actions: ["lambda:InvokeFunction"], resources: [this.function.arn] },
+          { actions: ["sqs:SendMessage"], resources: [args.deadLetters.queue.arn] },
+        ],
         tags,
       },
       this,
@@ -59,6 +62,7 @@ export class Sense extends pulumi.ComponentResource {
           arn: this.function.arn,
           roleArn: role.arn,
           retryPolicy: { maximumRetryAttempts: 1, maximumEventAgeInSeconds: 300 },
+          deadLetterConfig: { arn: args.deadLetters.queue.arn },
         },
       },
       { parent: this, dependsOn: ready },

@@ -8,6 +8,7 @@ import { LambdaClient } from "@aws-sdk/client-lambda";
 import { S3Client } from "@aws-sdk/client-s3";
 import { SchedulerClient } from "@aws-sdk/client-scheduler";
 import { SNSClient } from "@aws-sdk/client-sns";
+import { SQSClient } from "@aws-sdk/client-sqs";
 
 /** One client for each service that a stack uses. */
 export type Clients = ReturnType<typeof createClients>;
@@ -26,6 +27,7 @@ export function createClients(endpoint: string, glueEndpoint: string, region: st
     s3: new S3Client({ ...common, forcePathStyle: true }),
     scheduler: new SchedulerClient(common),
     sns: new SNSClient(common),
+    sqs: new SQSClient(common),
   };
 }
 

@@ -21,6 +21,7 @@ import { lambdaKinds } from "./lambda";
 import { logsKinds } from "./logs";
 import { s3Kinds } from "./s3";
 import { snsKinds } from "./sns";
+import { sqsKinds } from "./sqs";
 
 const KINDS: Record<string, Kind> = {
   ...cloudwatchKinds,
@@ -32,6 +33,7 @@ const KINDS: Record<string, Kind> = {
   ...logsKinds,
   ...s3Kinds,
   ...snsKinds,
+  ...sqsKinds,
 };
 
 export interface ProviderOptions {
@@ -168,6 +170,8 @@ function isMissing(error: unknown): boolean {
   const { name, $metadata } = error as { name?: string; $metadata?: { httpStatusCode?: number } };
   return (
     $metadata?.httpStatusCode === 404 ||
-    /^(NoSuch\w+|NotFound|EntityNotFoundException|ResourceNotFoundException|\w+NotFoundError)$/.test(name ?? "")
+    /^(NoSuch\w+|NotFound|EntityNotFoundException|ResourceNotFoundException|\w+NotFoundError|QueueDoesNotExist)$/.test(
+      name ?? "",
+    )
   );
 }

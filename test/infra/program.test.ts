@@ -168,6 +168,56 @@ describe("the program", function () {
     assert.match(String(permission.sourceArn), /music-streams-archive-rule$/);
   });
 
+  it("keeps what fails to the last try, or never arrives, as a dead letter", () => {
+    const queue = program.inputsOf("sqs/queue:Queue", "music-streams-dead-letters");
+    assert.deepEqual([queue.messageRetentionSeconds, queue.sqsManagedSseEnabled], [1_209_600, true]);
+    const arn = "arn:aws:sqs:eu-central-1:111122223333:music-streams-dead-letters";
+    const retries = (name: string) => {
+      const { functionName, ...rest } = program.inputsOf(
+        "lambda/functionEventInvokeConfig:FunctionEventInvokeConfig",
+        `${name}-retries`,
+      );
+      assert.equal(functionName, name);
+      return rest;
+    };
+    const destinationConfig = { onFailure: { destination: arn } };
+    assert.deepEqual(retries("music-streams-sense"), {
+      maximumRetryAttempts: 0,
+      maximumEventAgeInSeconds: 300,
+      destinationConfig,
+    });
+    assert.deepEqual(retries("music-streams-archive"), {
+      maximumRetryAttempts: 2,
+      maximumEventAgeInSeconds: 3600,
+      destinationConfig,
+    });
+    const { target } = program.inputsOf("scheduler/schedule:Schedule", "music-streams-sense-schedule");
+    const { retryPolicy, deadLetterConfig } = target as Record<string, unknown>;
+    assert.deepEqual(retryPolicy, { maximumRetryAttempts: 1, maximumEventAgeInSeconds: 300 });
+    assert.deepEqual(deadLetterConfig, { arn });
+    const rule = program.inputsOf("cloudwatch/eventTarget:EventTarget", "music-streams-archive-target");
+    assert.deepEqual(rule.deadLetterConfig, { arn });
+    for (const role of ["sense", "archive", "sense-schedule"]) {
+      const sending = statementsOf(program, `music-streams-${role}-role`).filter(({ Action }) =>
+        Action.includes("sqs:SendMessage"),
+      );
+      assert.deepEqual(
+        sending.map(({ Resource }) => Resource),
+        [[arn]],
+        role,
+      );
+    }
+  });
+
+  it("lets EventBridge write dead letters for this account's rules alone, and nobody by plain HTTP", () => {
+    const { policy } = program.inputsOf("sqs/queuePolicy:QueuePolicy", "music-streams-dead-letters-policy");
+    const [allow, deny] = JSON.parse(String(policy)).Statement;
+    assert.deepEqual([allow.Effect, allow.Principal], ["Allow", { Service: "events.amazonaws.com" }]);
+    const rules = "arn:aws:events:eu-central-1:111122223333:rule/*";
+    assert.deepEqual([allow.Action, allow.Condition], ["sqs:SendMessage", { ArnLike: { "aws:SourceArn": rules } }]);
+    assert.deepEqual([deny.Effect, deny.Condition], ["Deny", { Bool: { "aws:SecureTransport": "false" } }]);
+  });
+
   it("gives each function, job and schedule one role, which one service alone can assume", () => {
     const services: Record<string, string> = {};
     for (const name of program.namesOf("iam/role:Role")) {
@@ -294,6 +344,7 @@ describe("the program", function () {
       publishJobName: "music-streams-publish",
       senseFunctionName: "music-streams-sense",
       archiveFunctionName: "music-streams-archive",
+      deadLettersUrl: "https://music-streams-dead-letters",
       alarmTopicArn: "arn:aws:sns:eu-central-1:111122223333:music-streams-alarms-topic",
     });
   });

@@ -9,6 +9,7 @@ import { GetFunctionCommand, InvokeCommand } from "@aws-sdk/client-lambda";
 import { GetBucketVersioningCommand, HeadObjectCommand, ListBucketsCommand } from "@aws-sdk/client-s3";
 import { GetScheduleCommand, ListSchedulesCommand } from "@aws-sdk/client-scheduler";
 import { CreateTopicCommand, ListTopicsCommand } from "@aws-sdk/client-sns";
+import { ReceiveMessageCommand } from "@aws-sdk/client-sqs";
 import { asset } from "@pulumi/pulumi";
 import { unzipSync } from "fflate";
 import { deploy } from "../../local/deploy";
@@ -123,6 +124,30 @@ describe("the local provider", function () {
     assert.equal((await provider.read(id, urn, inputs)).id, undefined);
   });
 
+  it("puts the call of a function that fails to the last try into the queue that it names", async () => {
+    const create = async (type: string, inputs: Properties) =>
+      (await provider.create(`urn:pulumi:local::music-streams::aws:${type}::x`, inputs)).outs as Properties;
+    const { arn, url } = await create("sqs/queue:Queue", { name: "letters", messageRetentionSeconds: 60 });
+    const source = "exports.handler = async () => { throw new Error('no use'); };";
+    const code = new asset.AssetArchive({ "index.js": new asset.StringAsset(source) });
+    const role = "arn:aws:iam::000000000000:role/r";
+    await create("lambda/function:Function", {
+      name: "fails",
+      code,
+      role,
+      handler: "index.handler",
+      runtime: "nodejs24.x",
+    });
+    await create("lambda/functionEventInvokeConfig:FunctionEventInvokeConfig", {
+      functionName: "fails",
+      maximumRetryAttempts: 0,
+      destinationConfig: { onFailure: { destination: arn } },
+    });
+    await clients.lambda.send(new InvokeCommand({ FunctionName: "fails", InvocationType: "Event" }));
+    const letters = await clients.sqs.send(new ReceiveMessageCommand({ QueueUrl: String(url), WaitTimeSeconds: 20 }));
+    assert.match(letters.Messages?.[0]?.Body ?? "", /no use/);
+  });
+
   it("deploys again onto the same resources", async () => {
     const buckets = async () => (await clients.s3.send(new ListBucketsCommand({}))).Buckets?.map(({ Name }) => Name);
     const before = await buckets();
@@ -188,8 +213,11 @@ describe("the local provider", function () {
   });
 
   it("refuses a resource type, an input or a function that it does not know, by name", async () => {
-    const queue = "urn:pulumi:local::music-streams::aws:sqs/queue:Queue::q";
-    await assert.rejects(provider.check(queue, undefined, {}), /does not know the resource type aws:sqs\/queue:Queue/);
+    const stream = "urn:pulumi:local::music-streams::aws:kinesis/stream:Stream::s";
+    await assert.rejects(
+      provider.check(stream, undefined, {}),
+      /does not know the resource type aws:kinesis\/stream:Stream/,
+    );
     const job = "urn:pulumi:local::music-streams::aws:glue/job:Job::j";
     const { failures } = await provider.check(job, undefined, {
       roleArn: "r",
@@ -231,8 +259,9 @@ describe("the local provider", function () {
     }
 
     it("a resource that the local cloud does not know", async () => {
-      const root = await project("queue", `import * as aws from "@pulumi/aws";\nnew aws.sqs.Queue("q");`);
-      await assert.rejects(deployTo(root), /aws:sqs\/queue:Queue "q" could not be created: .* resource type aws:sqs/);
+      const root = await project("stream", `import * as aws from "@pulumi/aws";\nnew aws.kinesis.Stream("s");`);
+      const problem = /aws:kinesis\/stream:Stream "s" could not be created: .* resource type aws:kinesis/;
+      await assert.rejects(deployTo(root), problem);
     });
 
     it("an input that it would have to ignore", async () => {
