@@ -1,7 +1,7 @@
 import * as aws from "@pulumi/aws";
 import * as pulumi from "@pulumi/pulumi";
 import type { Context } from "aws-lambda";
-import { createRole, type Grant, listing, objectsIn } from "./access";
+import { createRole, type Grant, listing, objectsIn, usingKey } from "./access";
 import type { DeadLetters } from "./dead-letters";
 import type { Lake } from "./lake";
 import type { Ledger } from "./ledger";
@@ -44,6 +44,7 @@ export function createPipelineFunction(
   const grants = [
     ...settlingGrants(args),
     ...args.grants,
+    ...usingKey(settings),
     { actions: ["logs:CreateLogStream", "logs:PutLogEvents"], resources: [pulumi.interpolate`${logs.arn}:*`] },
     { actions: ["sqs:SendMessage"], resources: [deadLetters.queue.arn] },
   ];

@@ -313,6 +313,119 @@ describe("the program", function () {
     assert.deepEqual(policy.Statement[0].Condition, { Bool: { "aws:SecureTransport": "false" } });
   });
 
+  it("lets no other account write what the jobs run", () => {
+    const { policy } = program.inputsOf("s3/bucketPolicy:BucketPolicy", "music-streams-lake-policy");
+    const scripts = JSON.parse(String(policy)).Statement[1];
+    assert.deepEqual([scripts.Effect, scripts.Principal], ["Deny", "*"]);
+    assert.deepEqual(scripts.Condition, { StringNotEquals: { "aws:PrincipalAccount": "111122223333" } });
+    assert.match(scripts.Resource, /:music-streams-lake-bucket\/scripts\/\*$/);
+    for (const action of ["s3:PutObject", "s3:DeleteObject", "s3:DeleteObjectVersion"]) {
+      assert.ok(scripts.Action.includes(action), action);
+    }
+  });
+
+  it("lets services assume its roles for this account alone", () => {
+    for (const name of program.namesOf("iam/role:Role")) {
+      const trust = JSON.parse(String(program.inputsOf("iam/role:Role", name).assumeRolePolicy));
+      assert.equal(trust.Statement.length, 1, name);
+      const bound = { StringEqualsIfExists: { "aws:SourceAccount": "111122223333" } };
+      assert.deepEqual(trust.Statement[0].Condition, bound, name);
+    }
+  });
+
+  it("encrypts bucket and tables by the services' keys, or by the stack's own, which its roles may then use", async () => {
+    const key = "arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab";
+    const own = await recordProgram("dev", { "music-streams:kmsKeyArn": key });
+    const rules = (from: Recorded) =>
+      from.inputsOf(
+        "s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration",
+        "music-streams-lake-encryption",
+      ).rules;
+    assert.deepEqual(rules(program), [{ applyServerSideEncryptionByDefault: { sseAlgorithm: "AES256" } }]);
+    assert.deepEqual(rules(own), [
+      {
+        applyServerSideEncryptionByDefault: { sseAlgorithm: "aws:kms", kmsMasterKeyId: key },
+        bucketKeyEnabled: true,
+      },
+    ]);
+    for (const name of ["music-streams-ledger-table", "music-streams-metrics-table"]) {
+      assert.equal(program.inputsOf("dynamodb/table:Table", name).serverSideEncryption, undefined);
+      const { serverSideEncryption } = own.inputsOf("dynamodb/table:Table", name);
+      assert.deepEqual(serverSideEncryption, { enabled: true, kmsKeyArn: key });
+    }
+    const users = (from: Recorded) =>
+      from.namesOf("iam/role:Role").filter((role) =>
+        statementsOf(from, role).some(({ Action, Resource }) => {
+          if (!Action.some((action) => action.startsWith("kms:"))) return false;
+          assert.deepEqual([Action, Resource], [["kms:Decrypt", "kms:GenerateDataKey"], [key]]);
+          return true;
+        }),
+      );
+    assert.deepEqual(users(program), []);
+    assert.deepEqual(users(own).sort(), [
+      "music-streams-archive-role",
+      "music-streams-publish-role",
+      "music-streams-sense-role",
+      "music-streams-transform-role",
+    ]);
+  });
+
+  it("cleans up after itself, and lets settled files age as the stack says", async () => {
+    const rules = (from: Recorded) =>
+      from.inputsOf("s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration", "music-streams-lake-lifecycle")
+        .rules as Record<string, unknown>[];
+    const [versions, temporary, ...none] = rules(program);
+    assert.deepEqual(versions, {
+      id: "old-versions",
+      status: "Enabled",
+      filter: { prefix: "" },
+      abortIncompleteMultipartUpload: { daysAfterInitiation: 7 },
+      noncurrentVersionExpiration: { noncurrentDays: 30 },
+      expiration: { expiredObjectDeleteMarker: true },
+    });
+    assert.deepEqual(temporary, {
+      id: "temporary",
+      status: "Enabled",
+      filter: { prefix: "temporary/" },
+      expiration: { days: 7 },
+    });
+    assert.deepEqual(none, []);
+    const ageing = await recordProgram("dev", {
+      "music-streams:archiveColdAfterDays": "30",
+      "music-streams:archiveRetentionDays": "400",
+      "music-streams:quarantineRetentionDays": "90",
+    });
+    const status = "Enabled";
+    assert.deepEqual(rules(ageing).slice(2), [
+      {
+        id: "archive",
+        status,
+        filter: { prefix: "archive/" },
+        transitions: [{ days: 30, storageClass: "GLACIER_IR" }],
+        expiration: { days: 400 },
+      },
+      { id: "quarantined-files", status, filter: { prefix: "quarantine/files/" }, expiration: { days: 90 } },
+      { id: "quarantined-rows", status, filter: { prefix: "quarantine/rows/batch_id=" }, expiration: { days: 90 } },
+    ]);
+  });
+
+  it("names the bucket as the stack says, or leaves the name to Pulumi", async () => {
+    assert.equal(program.inputsOf("s3/bucket:Bucket", "music-streams-lake-bucket").bucket, undefined);
+    const named = await recordProgram("dev", { "music-streams:bucketName": "our-music" });
+    assert.equal(named.outputs.bucketName, "our-music");
+  });
+
+  it("tags all that can be tagged, with the stack's own tags too", async () => {
+    const tagged = await recordProgram("dev", { "music-streams:tags": '["team=music"]' });
+    const tags = { team: "music", project: "music-streams", stack: "dev" };
+    // Parts of another resource, and what AWS gives no tags to.
+    const without =
+      /:(Bucket(Lifecycle|Ownership|Policy|Public|Server|Versioning|Objectv2)\w*|RolePolicy|Permission|EventTarget|Schedule|FunctionEventInvokeConfig|TopicPolicy|QueuePolicy)$/;
+    for (const { type, name, inputs } of tagged.resources) {
+      if (!without.test(type)) assert.deepEqual(inputs.tags, tags, `${type} ${name}`);
+    }
+  });
+
   it("deletes data with the stack only where the stack is not protected", async () => {
     const prod = await recordProgram("prod");
     assert.equal(program.inputsOf("s3/bucket:Bucket", "music-streams-lake-bucket").forceDestroy, true);

@@ -168,16 +168,31 @@ describe("the local provider", function () {
 
   it("reads, compares, updates and deletes each resource of the program", async () => {
     const made: (Registration & { id: string; props: Properties; full: Properties })[] = [];
-    await runProgram(ROOT, "local", readConfig(ROOT, "local"), {
-      async create(resource) {
-        const { inputs, failures } = await provider.check(resource.urn, undefined, resource.inputs);
-        assert.deepEqual(failures, []);
-        const { id, outs } = await provider.create(resource.urn, inputs as Properties);
-        made.push({ ...resource, id, props: outs as Properties, full: inputs as Properties });
-        return { id, outs: outs as Properties };
+    // With everything that a stack may choose, so that no input stays untried.
+    const all = {
+      "music-streams:bucketName": "all-there-is",
+      "music-streams:kmsKeyArn": `arn:aws:kms:${REGION}:000000000000:key/1234abcd-12ab-34cd-56ef-1234567890ab`,
+      "music-streams:archiveColdAfterDays": "30",
+      "music-streams:archiveRetentionDays": "400",
+      "music-streams:quarantineRetentionDays": "90",
+      "music-streams:alarmEmail": "ops@example.org",
+      "music-streams:tags": '["team=music"]',
+    };
+    await runProgram(
+      ROOT,
+      "local",
+      { ...readConfig(ROOT, "local"), ...all },
+      {
+        async create(resource) {
+          const { inputs, failures } = await provider.check(resource.urn, undefined, resource.inputs);
+          assert.deepEqual(failures, []);
+          const { id, outs } = await provider.create(resource.urn, inputs as Properties);
+          made.push({ ...resource, id, props: outs as Properties, full: inputs as Properties });
+          return { id, outs: outs as Properties };
+        },
+        invoke: async (token, inputs) => (await provider.invoke(token, inputs)).outputs as Properties,
       },
-      invoke: async (token, inputs) => (await provider.invoke(token, inputs)).outputs as Properties,
-    });
+    );
     assert.ok(made.length >= 40);
     for (const { id, urn, props, full } of made) {
       assert.equal((await provider.read(id, urn, props)).id, id, `${urn} is there`);
