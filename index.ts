@@ -1,5 +1,9 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { Alarms } from "./infra/alarms";
 import { Archive } from "./infra/archive";
+import { consoleLinks as linksTo } from "./infra/console";
+import { Dashboard } from "./infra/dashboard";
 import { DeadLetters } from "./infra/dead-letters";
 import { Lake } from "./infra/lake";
 import { Ledger } from "./infra/ledger";
@@ -20,11 +24,10 @@ const workflow = new Workflow("music-streams", { lake, scripts, ledger, metrics,
 const deadLetters = new DeadLetters("music-streams-dead-letters", settings);
 const sense = new Sense("music-streams-sense", { lake, ledger, workflow, deadLetters, settings });
 const archive = new Archive("music-streams-archive", { lake, ledger, workflow, deadLetters, settings });
-const alarms = new Alarms("music-streams-alarms", {
-  functions: { sense: sense.function, archive: archive.function },
-  deadLetters,
-  settings,
-});
+
+const functions = { sense: sense.function, archive: archive.function };
+const alarms = new Alarms("music-streams-alarms", { functions, deadLetters, settings });
+const { dashboard } = new Dashboard("music-streams-dashboard", { functions, alarms, settings });
 
 export const bucketName = lake.bucket.bucket;
 export const ledgerTableName = ledger.table.name;
@@ -36,3 +39,5 @@ export const senseFunctionName = sense.function.name;
 export const archiveFunctionName = archive.function.name;
 export const deadLettersUrl = deadLetters.queue.url;
 export const alarmTopicArn = alarms.topic.arn;
+export const consoleLinks = linksTo({ bucket: lake.bucket, metricsTable: metrics.table, dashboard });
+export const readme = readFileSync(join(__dirname, "Pulumi.README.md"), "utf8");

@@ -33,6 +33,7 @@ const HOUR = 3600;
  */
 export class Alarms extends pulumi.ComponentResource {
   readonly topic: aws.sns.Topic;
+  readonly alarms: aws.cloudwatch.MetricAlarm[] = [];
   private readonly tags: Record<string, string>;
 
   constructor(
@@ -169,7 +170,7 @@ export class Alarms extends pulumi.ComponentResource {
   }
 
   private createAlarm(part: string, watch: Watch, more: Partial<aws.cloudwatch.MetricAlarmArgs>): void {
-    new aws.cloudwatch.MetricAlarm(
+    const alarm = new aws.cloudwatch.MetricAlarm(
       `${this.name}-${part}`,
       {
         alarmDescription: describe(watch),
@@ -189,6 +190,7 @@ export class Alarms extends pulumi.ComponentResource {
       },
       { parent: this },
     );
+    this.alarms.push(alarm);
   }
 
   /** Raised when the schedule's function is not called: then no other alarm can tell of anything. */

@@ -1,7 +1,10 @@
 import {
   type ComparisonOperator,
   DeleteAlarmsCommand,
+  DeleteDashboardsCommand,
   DescribeAlarmsCommand,
+  GetDashboardCommand,
+  PutDashboardCommand,
   PutMetricAlarmCommand,
   type Statistic,
 } from "@aws-sdk/client-cloudwatch";
@@ -59,4 +62,24 @@ const metricAlarm = kind<aws.cloudwatch.MetricAlarmArgs>({
     cloudwatch.send(new DeleteAlarmsCommand({ AlarmNames: [AlarmName] })),
 });
 
-export const cloudwatchKinds: Record<string, Kind> = { "aws:cloudwatch/metricAlarm:MetricAlarm": metricAlarm };
+const dashboard = kind<aws.cloudwatch.DashboardArgs>({
+  inputs: ["dashboardName", "dashboardBody"],
+  name: "dashboardName",
+  async put({ dashboardName: DashboardName, dashboardBody }, { clients: { cloudwatch }, account }) {
+    const DashboardBody = String(dashboardBody);
+    const answer = await cloudwatch.send(new PutDashboardCommand({ DashboardName, DashboardBody }));
+    // PutDashboard reports what it does not understand in an answer that says OK.
+    const [problem] = answer.DashboardValidationMessages ?? [];
+    if (problem) throw new Error(`the dashboard was refused: ${problem.DataPath} ${problem.Message}`);
+    return { id: DashboardName, outs: { dashboardArn: `arn:aws:cloudwatch::${account}:dashboard/${DashboardName}` } };
+  },
+  exists: (DashboardName, _, { clients: { cloudwatch } }) =>
+    cloudwatch.send(new GetDashboardCommand({ DashboardName })),
+  remove: (DashboardName, _, { clients: { cloudwatch } }) =>
+    cloudwatch.send(new DeleteDashboardsCommand({ DashboardNames: [DashboardName] })),
+});
+
+export const cloudwatchKinds: Record<string, Kind> = {
+  "aws:cloudwatch/dashboard:Dashboard": dashboard,
+  "aws:cloudwatch/metricAlarm:MetricAlarm": metricAlarm,
+};

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { METRICS } from "../../runtime/metrics";
 import { type Recorded, recordProgram } from "../support/program-record";
 
 interface Statement {
@@ -420,7 +421,7 @@ describe("the program", function () {
     const tags = { team: "music", project: "music-streams", stack: "dev" };
     // Parts of another resource, and what AWS gives no tags to.
     const without =
-      /:(Bucket(Lifecycle|Ownership|Policy|Public|Server|Versioning|Objectv2)\w*|RolePolicy|Permission|EventTarget|Schedule|FunctionEventInvokeConfig|TopicPolicy|QueuePolicy)$/;
+      /:(Bucket(Lifecycle|Ownership|Policy|Public|Server|Versioning|Objectv2)\w*|RolePolicy|Permission|EventTarget|Schedule|FunctionEventInvokeConfig|TopicPolicy|QueuePolicy|Dashboard)$/;
     for (const { type, name, inputs } of tagged.resources) {
       if (!without.test(type)) assert.deepEqual(inputs.tags, tags, `${type} ${name}`);
     }
@@ -439,6 +440,40 @@ describe("the program", function () {
     }
   });
 
+  it("has a dashboard of all alarms, of metrics that are sent, and of the functions' last errors", () => {
+    const { dashboardName, dashboardBody } = program.inputsOf(
+      "cloudwatch/dashboard:Dashboard",
+      "music-streams-dashboard",
+    );
+    assert.equal(dashboardName, "music-streams-dev");
+    const { widgets } = JSON.parse(String(dashboardBody)) as {
+      widgets: { type: string; x: number; y: number; width: number; properties: Record<string, unknown> }[];
+    };
+    const of = (type: string) => widgets.filter((widget) => widget.type === type).map(({ properties }) => properties);
+    const [alarms] = of("alarm");
+    const existing = program.namesOf("cloudwatch/metricAlarm:MetricAlarm");
+    const named = (alarms!.alarms as string[]).map((arn) => arn.split(":").at(-1));
+    assert.deepEqual(named.sort(), existing.sort());
+    const shown = of("metric").flatMap(({ metrics }) => metrics as string[][]);
+    for (const [namespace, metric] of shown) {
+      if (namespace === "music-streams/dev") assert.ok(METRICS.includes(metric!), metric);
+      else assert.deepEqual([namespace, /^(Errors|Duration)$/.test(metric!)], ["AWS/Lambda", true]);
+    }
+    for (const metric of ["WaitingFiles", "BatchesFailed", "RowsKept", "RunsFailed"]) {
+      assert.ok(
+        shown.some((one) => one[1] === metric),
+        metric,
+      );
+    }
+    assert.match(
+      String(of("log")[0]?.query),
+      /^SOURCE 'music-streams-sense-logs' \| SOURCE 'music-streams-archive-logs' \| fields/,
+    );
+    // No two on one place, none beyond the page's 24 columns.
+    assert.equal(new Set(widgets.map(({ x, y }) => `${x} ${y}`)).size, widgets.length);
+    for (const { x, width } of widgets) assert.ok(x + width <= 24);
+  });
+
   it("keeps logs as long as the stack says", () => {
     const groups = program.namesOf("cloudwatch/logGroup:LogGroup");
     assert.equal(groups.length, 4);
@@ -448,7 +483,8 @@ describe("the program", function () {
   });
 
   it("tells the stack's user what it made", () => {
-    assert.deepEqual(program.outputs, {
+    const { readme, consoleLinks, ...outputs } = program.outputs;
+    assert.deepEqual(outputs, {
       bucketName: "music-streams-lake-bucket",
       ledgerTableName: "music-streams-ledger-table",
       metricsTableName: "music-streams-metrics-table",
@@ -460,6 +496,23 @@ describe("the program", function () {
       deadLettersUrl: "https://music-streams-dead-letters",
       alarmTopicArn: "arn:aws:sns:eu-central-1:111122223333:music-streams-alarms-topic",
     });
+    const console = "https://eu-central-1.console.aws.amazon.com";
+    const region = "region=eu-central-1";
+    assert.deepEqual(consoleLinks, {
+      dashboard: `${console}/cloudwatch/home?${region}#dashboards/dashboard/music-streams-dev`,
+      workflows: `${console}/glue/home?${region}#/v2/etl-configuration/workflows`,
+      metrics: `${console}/dynamodbv2/home?${region}#item-explorer?table=music-streams-metrics-table`,
+      bucket: `${console}/s3/buckets/music-streams-lake-bucket`,
+    });
+    // Pulumi Cloud shows it, with the outputs filled in.
+    const named = [...String(readme).matchAll(/\$\{outputs\.([\w.]+)\}/g)].map(([, output]) => output!);
+    assert.ok(named.length >= 5);
+    for (const output of named) {
+      const value = output
+        .split(".")
+        .reduce<unknown>((at, key) => (at as Record<string, unknown>)?.[key], program.outputs);
+      assert.equal(typeof value, "string", output);
+    }
   });
 
   it("says what is wrong with a stack's settings before it creates anything", async () => {
