@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Alarms } from "./infra/alarms";
 import { Archive } from "./infra/archive";
+import { Catalog } from "./infra/catalog";
 import { consoleLinks as linksTo } from "./infra/console";
 import { Dashboard } from "./infra/dashboard";
 import { DeadLetters } from "./infra/dead-letters";
@@ -19,6 +20,7 @@ const lake = new Lake("music-streams-lake", settings);
 const scripts = new Scripts("music-streams-scripts", { bucket: lake.bucket, root: __dirname });
 const ledger = new Ledger("music-streams-ledger", settings);
 const metrics = new Metrics("music-streams-metrics", settings);
+const catalog = new Catalog("music-streams-catalog", { bucket: lake.bucket, tags: settings.tags });
 
 const workflow = new Workflow("music-streams", { lake, scripts, ledger, metrics, settings });
 const deadLetters = new DeadLetters("music-streams-dead-letters", settings);
@@ -32,6 +34,7 @@ const { dashboard } = new Dashboard("music-streams-dashboard", { functions, alar
 export const bucketName = lake.bucket.bucket;
 export const ledgerTableName = ledger.table.name;
 export const metricsTableName = metrics.table.name;
+export const catalogDatabaseName = catalog.database.name;
 export const workflowName = workflow.workflow.name;
 export const transformJobName = workflow.transform.name;
 export const publishJobName = workflow.publish.name;

@@ -10,6 +10,7 @@ import type {
   ReadResult,
   UpdateResult,
 } from "@pulumi/pulumi/provider";
+import { catalogKinds } from "./catalog";
 import { closeClients, createClients, readAccount } from "./clients";
 import { cloudwatchKinds } from "./cloudwatch";
 import { dynamodbKinds } from "./dynamodb";
@@ -24,6 +25,7 @@ import { snsKinds } from "./sns";
 import { sqsKinds } from "./sqs";
 
 const KINDS: Record<string, Kind> = {
+  ...catalogKinds,
   ...cloudwatchKinds,
   ...dynamodbKinds,
   ...eventKinds,

@@ -421,7 +421,7 @@ describe("the program", function () {
     const tags = { team: "music", project: "music-streams", stack: "dev" };
     // Parts of another resource, and what AWS gives no tags to.
     const without =
-      /:(Bucket(Lifecycle|Ownership|Policy|Public|Server|Versioning|Objectv2)\w*|RolePolicy|Permission|EventTarget|Schedule|FunctionEventInvokeConfig|TopicPolicy|QueuePolicy|Dashboard)$/;
+      /:(Bucket(Lifecycle|Ownership|Policy|Public|Server|Versioning|Objectv2)\w*|RolePolicy|Permission|EventTarget|Schedule|FunctionEventInvokeConfig|TopicPolicy|QueuePolicy|Dashboard|CatalogTable)$/;
     for (const { type, name, inputs } of tagged.resources) {
       if (!without.test(type)) assert.deepEqual(inputs.tags, tags, `${type} ${name}`);
     }
@@ -488,6 +488,7 @@ describe("the program", function () {
       bucketName: "music-streams-lake-bucket",
       ledgerTableName: "music-streams-ledger-table",
       metricsTableName: "music-streams-metrics-table",
+      catalogDatabaseName: "music_streams_dev",
       workflowName: "music-streams",
       transformJobName: "music-streams-transform",
       publishJobName: "music-streams-publish",
