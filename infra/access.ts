@@ -1,5 +1,6 @@
 import * as aws from "@pulumi/aws";
 import * as pulumi from "@pulumi/pulumi";
+import type { Settings } from "./settings";
 
 /** One permission: what may be done, to what, and under which condition. */
 export interface Grant {
@@ -23,12 +24,22 @@ export interface OwnRole {
 
 /** Creates a role that `service` alone can assume and that may do what `grants` says, nothing else. */
 export function createRole(name: string, args: RoleArgs, parent: pulumi.Resource): OwnRole {
+  const { accountId } = aws.getCallerIdentityOutput({}, { parent });
   const role = new aws.iam.Role(
     name,
     {
-      assumeRolePolicy: JSON.stringify({
+      assumeRolePolicy: pulumi.jsonStringify({
         Version: "2012-10-17",
-        Statement: [{ Effect: "Allow", Principal: { Service: args.service }, Action: "sts:AssumeRole" }],
+        Statement: [
+          {
+            Effect: "Allow",
+            Principal: { Service: args.service },
+            Action: "sts:AssumeRole",
+            // The service works for many accounts, but may use this role for this one alone. "IfExists", because not
+            // every service documents that it says for whom it works; without that, it could not assume the role at all.
+            Condition: { StringEqualsIfExists: { "aws:SourceAccount": accountId } },
+          },
+        ],
       }),
       tags: args.tags,
     },
@@ -52,6 +63,11 @@ function document(grants: Grant[]): pulumi.Output<string> {
       ...(grant.condition ? { Condition: grant.condition } : {}),
     })),
   });
+}
+
+/** Reading and writing what the stack's key encrypts; nothing where the services' own keys do. */
+export function usingKey({ kmsKeyArn }: Pick<Settings, "kmsKeyArn">): Grant[] {
+  return kmsKeyArn === "" ? [] : [{ actions: ["kms:Decrypt", "kms:GenerateDataKey"], resources: [kmsKeyArn] }];
 }
 
 /** The objects below the given folders of a bucket. */

@@ -14,7 +14,7 @@ export class Archive extends pulumi.ComponentResource {
 
   constructor(name: string, args: PipelineArgs, opts?: pulumi.ComponentResourceOptions) {
     super("music-streams:flow:Archive", name, {}, opts);
-    const { workflow, settings } = args;
+    const { workflow, deadLetters, settings } = args;
     this.function = createPipelineFunction(
       name,
       {
@@ -70,6 +70,7 @@ export class Archive extends pulumi.ComponentResource {
         rule: rule.name,
         arn: this.function.arn,
         retryPolicy: { maximumRetryAttempts: 3, maximumEventAgeInSeconds: 3600 },
+        deadLetterConfig: { arn: deadLetters.queue.arn },
       },
       { parent: this, dependsOn: [permission] },
     );

@@ -1,7 +1,8 @@
 import * as aws from "@pulumi/aws";
 import * as pulumi from "@pulumi/pulumi";
 import type { Context } from "aws-lambda";
-import { createRole, type Grant, listing, objectsIn } from "./access";
+import { createRole, type Grant, listing, objectsIn, usingKey } from "./access";
+import type { DeadLetters } from "./dead-letters";
 import type { Lake } from "./lake";
 import type { Ledger } from "./ledger";
 import { onlyWhatNodeLoads } from "./package";
@@ -13,6 +14,7 @@ export interface PipelineArgs {
   lake: Lake;
   ledger: Ledger;
   workflow: Workflow;
+  deadLetters: DeadLetters;
   settings: Settings;
 }
 
@@ -26,13 +28,13 @@ interface FunctionArgs extends PipelineArgs {
   maxEventAgeSeconds: number;
 }
 
-/** A Lambda that settles batches, with a role and a log group of its own. */
+/** A Lambda that settles batches, with a role and a log group of its own. A call that fails to the last try is a dead letter. */
 export function createPipelineFunction(
   name: string,
   args: FunctionArgs,
   parent: pulumi.Resource,
 ): aws.lambda.CallbackFunction<unknown, unknown> {
-  const { lake, ledger, workflow, settings } = args;
+  const { lake, ledger, workflow, deadLetters, settings } = args;
   const { tags } = settings;
   const logs = new aws.cloudwatch.LogGroup(
     `${name}-logs`,
@@ -42,7 +44,9 @@ export function createPipelineFunction(
   const grants = [
     ...settlingGrants(args),
     ...args.grants,
+    ...usingKey(settings),
     { actions: ["logs:CreateLogStream", "logs:PutLogEvents"], resources: [pulumi.interpolate`${logs.arn}:*`] },
+    { actions: ["sqs:SendMessage"], resources: [deadLetters.queue.arn] },
   ];
   const { role, ready } = createRole(`${name}-role`, { service: "lambda.amazonaws.com", grants, tags }, parent);
   const fn = new aws.lambda.CallbackFunction<unknown, unknown>(
@@ -64,6 +68,7 @@ export function createPipelineFunction(
           TRANSFORM_JOB: workflow.transform.name,
           PUBLISH_JOB: workflow.publish.name,
           LIMITS: JSON.stringify(settings.limits),
+          METRICS_NAMESPACE: settings.metricsNamespace,
         },
       },
       loggingConfig: { logFormat: "JSON", applicationLogLevel: "INFO", systemLogLevel: "INFO", logGroup: logs.name },
@@ -77,6 +82,7 @@ export function createPipelineFunction(
       functionName: fn.name,
       maximumRetryAttempts: args.retries,
       maximumEventAgeInSeconds: args.maxEventAgeSeconds,
+      destinationConfig: { onFailure: { destination: deadLetters.queue.arn } },
     },
     { parent },
   );

@@ -1,6 +1,6 @@
 import * as aws from "@pulumi/aws";
 import * as pulumi from "@pulumi/pulumi";
-import { createRole, type Grant } from "./access";
+import { createRole, type Grant, usingKey } from "./access";
 import type { Settings } from "./settings";
 
 export interface JobArgs {
@@ -122,7 +122,8 @@ export function createPythonShellJob(
 }
 
 function common(args: JobArgs): Grant[] {
-  return [{ actions: ["s3:GetObject"], resources: [pulumi.interpolate`${args.bucket.arn}/scripts/*`] }, ...args.grants];
+  const code: Grant = { actions: ["s3:GetObject"], resources: [pulumi.interpolate`${args.bucket.arn}/scripts/*`] };
+  return [code, ...usingKey(args.settings), ...args.grants];
 }
 
 function temporary(args: JobArgs, as: "arn" | "url"): pulumi.Output<string> {

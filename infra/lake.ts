@@ -1,10 +1,9 @@
 import * as aws from "@pulumi/aws";
 import * as pulumi from "@pulumi/pulumi";
+import layout from "../layout.json";
+import type { Settings } from "./settings";
 
-interface LakeArgs {
-  protect: boolean;
-  tags: Record<string, string>;
-}
+type LakeArgs = Pick<Settings, "protect" | "bucketName" | "kmsKeyArn" | "lifecycle" | "tags">;
 
 /** Holds every file of the pipeline: private, encrypted, versioned, and reached by TLS only. */
 export class Lake extends pulumi.ComponentResource {
@@ -15,7 +14,11 @@ export class Lake extends pulumi.ComponentResource {
     const own = { parent: this };
     this.bucket = new aws.s3.Bucket(
       `${name}-bucket`,
-      { forceDestroy: !args.protect, tags: args.tags },
+      {
+        ...(args.bucketName === "" ? {} : { bucket: args.bucketName }),
+        forceDestroy: !args.protect,
+        tags: args.tags,
+      },
       { ...own, protect: args.protect },
     );
     const bucket = this.bucket.bucket;
@@ -31,7 +34,7 @@ export class Lake extends pulumi.ComponentResource {
     );
     new aws.s3.BucketServerSideEncryptionConfiguration(
       `${name}-encryption`,
-      { bucket, rules: [{ applyServerSideEncryptionByDefault: { sseAlgorithm: "AES256" } }] },
+      { bucket, rules: [encryption(args.kmsKeyArn)] },
       own,
     );
     const versioning = new aws.s3.BucketVersioning(
@@ -54,11 +57,13 @@ export class Lake extends pulumi.ComponentResource {
             expiration: { expiredObjectDeleteMarker: true },
           },
           { id: "temporary", status: "Enabled", filter: { prefix: "temporary/" }, expiration: { days: 7 } },
+          ...ageing(args.lifecycle),
         ],
       },
       // Rules about versions need the versions: S3 refuses them in the other order for some minutes.
       { ...own, dependsOn: [versioning] },
     );
+    const { accountId } = aws.getCallerIdentityOutput({}, own);
     new aws.s3.BucketPolicy(
       `${name}-policy`,
       {
@@ -74,6 +79,15 @@ export class Lake extends pulumi.ComponentResource {
               Resource: [this.bucket.arn, pulumi.interpolate`${this.bucket.arn}/*`],
               Condition: { Bool: { "aws:SecureTransport": "false" } },
             },
+            {
+              // Whoever writes here has the jobs run it, with the jobs' rights. No other account may, even if it is let in.
+              Sid: "ScriptsOfThisAccountOnly",
+              Effect: "Deny",
+              Principal: "*",
+              Action: ["s3:PutObject", "s3:PutObjectAcl", "s3:DeleteObject", "s3:DeleteObjectVersion"],
+              Resource: pulumi.interpolate`${this.bucket.arn}/scripts/*`,
+              Condition: { StringNotEquals: { "aws:PrincipalAccount": accountId } },
+            },
           ],
         }),
       },
@@ -82,4 +96,32 @@ export class Lake extends pulumi.ComponentResource {
     );
     this.registerOutputs({ bucketName: bucket });
   }
+}
+
+type EncryptionRule = aws.types.input.s3.BucketServerSideEncryptionConfigurationRule;
+
+function encryption(kmsKeyArn: string): EncryptionRule {
+  if (kmsKeyArn === "") return { applyServerSideEncryptionByDefault: { sseAlgorithm: "AES256" } };
+  return {
+    applyServerSideEncryptionByDefault: { sseAlgorithm: "aws:kms", kmsMasterKeyId: kmsKeyArn },
+    // One request to KMS serves many objects.
+    bucketKeyEnabled: true,
+  };
+}
+
+/** What becomes of settled files in time. Those in failed/ stay: their listens are in no metric yet. */
+function ageing(lifecycle: Settings["lifecycle"]): aws.types.input.s3.BucketLifecycleConfigurationRule[] {
+  const { archiveColdAfterDays, archiveRetentionDays, quarantineRetentionDays } = lifecycle;
+  const rule = (id: string, place: string, coldAfterDays: number, days: number) => ({
+    id,
+    status: "Enabled",
+    filter: { prefix: place.slice(0, place.indexOf("{")) },
+    ...(coldAfterDays > 0 ? { transitions: [{ days: coldAfterDays, storageClass: "GLACIER_IR" }] } : {}),
+    ...(days > 0 ? { expiration: { days } } : {}),
+  });
+  return [
+    rule("archive", layout.archived, archiveColdAfterDays, archiveRetentionDays),
+    rule("quarantined-files", layout.quarantinedFile, 0, quarantineRetentionDays),
+    rule("quarantined-rows", layout.quarantinedRows, 0, quarantineRetentionDays),
+  ].filter((one) => "transitions" in one || "expiration" in one);
 }

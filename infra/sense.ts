@@ -4,7 +4,7 @@ import { S3Client } from "@aws-sdk/client-s3";
 import { DynamoDBDocumentClient } from "@aws-sdk/lib-dynamodb";
 import * as aws from "@pulumi/aws";
 import * as pulumi from "@pulumi/pulumi";
-import { tick } from "../runtime/tick";
+import { observedTick } from "../runtime/observe";
 import { connect } from "../runtime/world";
 import { createRole } from "./access";
 import { createPipelineFunction, type PipelineArgs } from "./function";
@@ -33,7 +33,7 @@ export class Sense extends pulumi.ComponentResource {
           const s3 = new S3Client({});
           const documents = DynamoDBDocumentClient.from(new DynamoDBClient({}));
           const world = connect({ s3, glue: new GlueClient({}), documents }, process.env);
-          return (_event, context) => tick(world, context.getRemainingTimeInMillis());
+          return (_event, context) => observedTick(world, context.getRemainingTimeInMillis());
         },
       },
       this,
@@ -42,7 +42,10 @@ export class Sense extends pulumi.ComponentResource {
       `${name}-schedule-role`,
       {
         service: "scheduler.amazonaws.com",
-        grants: [{ actions: ["lambda:InvokeFunction"], resources: [this.function.arn] }],
+        grants: [
+          { actions: ["lambda:InvokeFunction"], resources: [this.function.arn] },
+          { actions: ["sqs:SendMessage"], resources: [args.deadLetters.queue.arn] },
+        ],
         tags,
       },
       this,
@@ -59,6 +62,7 @@ export class Sense extends pulumi.ComponentResource {
           arn: this.function.arn,
           roleArn: role.arn,
           retryPolicy: { maximumRetryAttempts: 1, maximumEventAgeInSeconds: 300 },
+          deadLetterConfig: { arn: args.deadLetters.queue.arn },
         },
       },
       { parent: this, dependsOn: ready },

@@ -19,7 +19,24 @@ export interface Settings {
   multiLine: boolean;
   logRetentionDays: number;
   protect: boolean;
+  /** Empty: Pulumi makes one up. */
+  bucketName: string;
+  /** What encrypts bucket and tables; empty: the services' own keys. */
+  kmsKeyArn: string;
+  /** Days until files go; 0: never. */
+  lifecycle: { archiveColdAfterDays: number; archiveRetentionDays: number; quarantineRetentionDays: number };
+  /** From which values on an alarm is raised, and who is told; an empty address: nobody by mail. */
+  alarms: {
+    email: string;
+    failuresInARow: number;
+    batchMinutes: number;
+    waitingMinutes: number;
+    quarantinedPercent: number;
+    silentHours: number;
+  };
   tags: Record<string, string>;
+  /** Under which CloudWatch keeps the stack's metrics. */
+  metricsNamespace: string;
 }
 
 /** A stack's configuration is wrong. Pulumi prints the message alone, without a stack trace. */
@@ -86,12 +103,46 @@ export function readSettings(): Settings {
       RETENTION_DAYS.find((days) => String(days) === raw),
     ),
     protect: yesNo("protect"),
-    tags: { project, stack },
+    bucketName: read("bucketName", "3 to 63 of a-z, 0-9 and -, or empty", (raw) =>
+      // Without dots: S3's certificates don't cover them.
+      raw === "" || /^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$/.test(raw) ? raw : undefined,
+    ),
+    kmsKeyArn: read("kmsKeyArn", "the ARN of a KMS key, or empty", (raw) =>
+      raw === "" || /^arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key\/[\w-]+$/.test(raw) ? raw : undefined,
+    ),
+    lifecycle: {
+      archiveColdAfterDays: whole("archiveColdAfterDays", 0, 36_500),
+      archiveRetentionDays: whole("archiveRetentionDays", 0, 36_500),
+      quarantineRetentionDays: whole("quarantineRetentionDays", 0, 36_500),
+    },
+    alarms: {
+      email: read("alarmEmail", "an e-mail address, or empty", (raw) =>
+        raw === "" || /^[^\s@]+@[^\s@]+\.[^\s@]+$/.test(raw) ? raw : undefined,
+      ),
+      failuresInARow: whole("alarmFailuresInARow", 1, 1000),
+      batchMinutes: whole("alarmBatchMinutes", 1, 10_080),
+      waitingMinutes: whole("alarmWaitingMinutes", 1, 10_080),
+      quarantinedPercent: whole("alarmQuarantinedPercent", 1, 100),
+      // An alarm of hours looks back over a week at most (Amazon CloudWatch API reference, PutMetricAlarm).
+      silentHours: whole("alarmSilentHours", 1, 168),
+    },
+    tags: {
+      ...read("tags", 'a list of texts such as ["team=music"], without project and stack', tagsOf),
+      project,
+      stack,
+    },
+    metricsNamespace: `${project}/${stack}`,
   };
   const { retryPauseSeconds, maxRetryPauseSeconds } = settings.limits;
   if (maxRetryPauseSeconds < retryPauseSeconds) {
     problems.push(
       `maxRetryPauseSeconds is "${maxRetryPauseSeconds}", but must not be below retryPauseSeconds (${retryPauseSeconds}). Set one of them anew.`,
+    );
+  }
+  const { archiveColdAfterDays, archiveRetentionDays } = settings.lifecycle;
+  if (archiveRetentionDays > 0 && archiveRetentionDays <= archiveColdAfterDays) {
+    problems.push(
+      `archiveRetentionDays is "${archiveRetentionDays}", but must be above archiveColdAfterDays (${archiveColdAfterDays}), or 0. Set one of them anew.`,
     );
   }
   // A misspelt key would otherwise leave its default in force without a word.
@@ -107,6 +158,25 @@ export function readSettings(): Settings {
     throw new ConfigError(`The configuration of stack ${stack} is wrong:\n${problems.map((p) => `- ${p}`).join("\n")}`);
   }
   return settings;
+}
+
+/** Tags as `key=value`, since Pulumi.yaml knows lists, but no maps. */
+function tagsOf(raw: string): Record<string, string> | undefined {
+  let list: unknown;
+  try {
+    list = JSON.parse(raw);
+  } catch {
+    return undefined;
+  }
+  if (!Array.isArray(list)) return undefined;
+  const tags: Record<string, string> = {};
+  for (const item of list) {
+    const [, key, value] = /^([\w .:/+@-]{1,128})=([\w .:/=+@-]{0,256})$/.exec(String(item)) ?? [];
+    const isTaken = key === "project" || key === "stack" || key?.toLowerCase().startsWith("aws:");
+    if (key === undefined || value === undefined || isTaken) return undefined;
+    tags[key] = value;
+  }
+  return tags;
 }
 
 // EventBridge Scheduler User Guide, "Schedule types": the unit is singular for 1 and plural above.

@@ -1,10 +1,8 @@
 import * as aws from "@pulumi/aws";
 import type * as pulumi from "@pulumi/pulumi";
+import type { Settings } from "./settings";
 
-export interface TableArgs {
-  protect: boolean;
-  tags: Record<string, string>;
-}
+export type TableArgs = Pick<Settings, "protect" | "kmsKeyArn" | "tags">;
 
 /** A table keyed by the strings `pk` and `sk`, paid by the request, restorable to any second of the last 35 days. */
 export function createTable(name: string, args: TableArgs, parent: pulumi.Resource): aws.dynamodb.Table {
@@ -19,6 +17,7 @@ export function createTable(name: string, args: TableArgs, parent: pulumi.Resour
       rangeKey: "sk",
       billingMode: "PAY_PER_REQUEST",
       pointInTimeRecovery: { enabled: true },
+      ...(args.kmsKeyArn === "" ? {} : { serverSideEncryption: { enabled: true, kmsKeyArn: args.kmsKeyArn } }),
       deletionProtectionEnabled: args.protect,
       tags: args.tags,
     },

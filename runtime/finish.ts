@@ -25,7 +25,7 @@ export async function archive(world: World, batch: Batch, timeIsUp: () => boolea
   const unread = new Set(filesChanged.map(({ name }) => name));
   const moves: Moves = { moved: 0, quarantined: 0, left: 0, missing: 0 };
 
-  const outcomes = await moveFiles(world, manifest.files, timeIsUp, async (file) => {
+  const outcomes = await moveFiles(world, manifest, timeIsUp, async (file) => {
     if (!file.key.startsWith(incoming())) return undefined;
     if (unread.has(file.name)) return "left";
     const kind = unreadable.has(file.name) ? "quarantinedFile" : "archived";
@@ -55,7 +55,7 @@ export async function isolate(world: World, batch: Batch, timeIsUp: () => boolea
   await removeOutput(world, batch);
   const moves: Moves = { moved: 0, quarantined: 0, left: 0, missing: 0 };
   let held: ManifestFile | undefined;
-  const outcomes = await moveFiles(world, manifest.files, timeIsUp, async (file) => {
+  const outcomes = await moveFiles(world, manifest, timeIsUp, async (file) => {
     const target = place("failed", { date: batch.day!, batchId: batch.batchId, name: file.name });
     try {
       return await move(world, file, target);
@@ -163,7 +163,7 @@ async function removeOutput(world: World, { batchId }: Batch): Promise<void> {
 /** The outcomes in the files' order; undefined when the time was up before the last of them. */
 async function moveFiles(
   world: World,
-  files: ManifestFile[],
+  { batchId, files }: Manifest,
   timeIsUp: () => boolean,
   act: (file: ManifestFile) => Promise<Moved | undefined>,
 ): Promise<(Moved | undefined)[] | undefined> {
@@ -175,7 +175,7 @@ async function moveFiles(
     }
     const outcome = await act(file);
     if (outcome === "left" || outcome === "missing")
-      world.log({ level: "WARN", event: "fileNotMoved", key: file.key, outcome });
+      world.log({ level: "WARN", event: "fileNotMoved", batch_id: batchId, key: file.key, outcome });
     return outcome;
   });
   return cut ? undefined : outcomes;

@@ -7,6 +7,7 @@ export interface Pipeline {
   /** How many batches were ever taken up; a claim holds only if no other came between its listing and its writing. */
   claims: number;
   inFlight?: string;
+  inFlightSince?: string;
   pausedSince?: string;
   /** The first batch that waits for its turn: a half of a split batch, or a replay. */
   queued?: string;
@@ -31,7 +32,10 @@ export async function readPipeline(world: Store): Promise<Pipeline> {
   const pipeline: Pipeline = { claims: 0 };
   for (const item of Items ?? []) {
     if (item.sk === "CLAIMS") pipeline.claims = item.claims;
-    if (item.sk === "IN_FLIGHT") pipeline.inFlight = item.batchId;
+    if (item.sk === "IN_FLIGHT") {
+      pipeline.inFlight = item.batchId;
+      if (item.since !== undefined) pipeline.inFlightSince = item.since;
+    }
     if (item.sk === "PAUSED") pipeline.pausedSince = item.since;
     if (String(item.sk).startsWith("QUEUE#")) pipeline.queued ??= item.batchId;
   }
@@ -185,7 +189,7 @@ function putNew(world: Store, Item: Record<string, unknown>): Write {
 
 function takeTurn(world: Store, batchId: string, claims: number): Write[] {
   return [
-    putNew(world, { pk: "PIPELINE", sk: "IN_FLIGHT", batchId }),
+    putNew(world, { pk: "PIPELINE", sk: "IN_FLIGHT", batchId, since: iso(world.clock.now()) }),
     {
       Put: {
         TableName: world.settings.ledgerTable,

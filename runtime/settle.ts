@@ -124,8 +124,8 @@ async function carryOut(
       return "again";
     case "retry":
       return retry(world, batch, action);
-    case "giveUp":
-      await advance(world, batch, {
+    case "giveUp": {
+      const written = await advance(world, batch, {
         state: action.state,
         day: batch.day ?? today(world),
         failures: action.failures,
@@ -133,7 +133,9 @@ async function carryOut(
         error: action.error,
         errorJob: action.job,
       });
+      if (written) logFailure(world, batch, action);
       return "again";
+    }
     case "archive":
       return archive(world, batch, () => allowed.timeIsUp());
     case "isolate":
@@ -163,18 +165,21 @@ async function retry(world: World, batch: Batch, action: Action & { do: "retry" 
     error: action.error,
     errorJob: action.job,
   });
-  if (written)
-    world.log({
-      level: "ERROR",
-      event: "runFailed",
-      batch_id: batch.batchId,
-      attempt: batch.attempt,
-      workflow_run_id: batch.workflowRunId,
-      job: action.job,
-      error: action.error,
-      next_attempt_at: iso(action.nextMs),
-    });
+  if (written) logFailure(world, batch, action, { next_attempt_at: iso(action.nextMs) });
   return "again";
+}
+
+function logFailure(world: World, batch: Batch, failure: { job: string; error: string }, more: object = {}): void {
+  world.log({
+    level: "ERROR",
+    event: "runFailed",
+    batch_id: batch.batchId,
+    attempt: batch.attempt,
+    workflow_run_id: batch.workflowRunId,
+    job: failure.job,
+    error: failure.error,
+    ...more,
+  });
 }
 
 /** All that decides what a run came to: Glue's word, and the documents that its jobs left. */

@@ -3,6 +3,7 @@ import type { GlueClient } from "@aws-sdk/client-glue";
 import type { S3Client } from "@aws-sdk/client-s3";
 import type { DynamoDBDocumentClient } from "@aws-sdk/lib-dynamodb";
 import type { Limits } from "./batch";
+import { withMetrics } from "./metrics";
 
 export interface Clients {
   s3: Pick<S3Client, "send">;
@@ -23,6 +24,8 @@ export interface LambdaSettings {
   TRANSFORM_JOB: string;
   PUBLISH_JOB: string;
   LIMITS: string;
+  /** Under which CloudWatch keeps the metrics; without it, lines carry none. */
+  METRICS_NAMESPACE?: string;
 }
 
 export interface Settings {
@@ -58,6 +61,7 @@ type Environment = { [name: string]: string | undefined };
 /** The world of a Lambda. Throws an error that names the variable when the environment lacks one or holds a bad one. */
 export function connect(clients: Clients, env: LambdaSettings | Environment): World {
   const variables = env as Environment;
+  const namespace = variables.METRICS_NAMESPACE;
   return {
     clients,
     clock: {
@@ -65,7 +69,12 @@ export function connect(clients: Clients, env: LambdaSettings | Environment): Wo
       sleep: (ms: number) => new Promise((resolve) => setTimeout(resolve, ms)),
     },
     random: (bytes: number) => randomBytes(bytes),
-    log: (line: Record<string, unknown>) => console.log(JSON.stringify(line)),
+    log: (line: Record<string, unknown>) => {
+      const nowMs = Date.now();
+      const full = { timestamp: new Date(nowMs).toISOString(), level: "INFO", ...line };
+      // Not by console.log: with JSON logs, Lambda makes a text of what goes there, and finds no metrics in it.
+      process.stdout.write(`${JSON.stringify(namespace ? withMetrics(full, namespace, nowMs) : full)}\n`);
+    },
     settings: {
       bucket: variable(variables, "BUCKET"),
       ledgerTable: variable(variables, "LEDGER_TABLE"),

@@ -1,3 +1,4 @@
+import { CloudWatchClient } from "@aws-sdk/client-cloudwatch";
 import { CloudWatchLogsClient } from "@aws-sdk/client-cloudwatch-logs";
 import { DynamoDBClient } from "@aws-sdk/client-dynamodb";
 import { EventBridgeClient } from "@aws-sdk/client-eventbridge";
@@ -6,6 +7,8 @@ import { IAMClient } from "@aws-sdk/client-iam";
 import { LambdaClient } from "@aws-sdk/client-lambda";
 import { S3Client } from "@aws-sdk/client-s3";
 import { SchedulerClient } from "@aws-sdk/client-scheduler";
+import { SNSClient } from "@aws-sdk/client-sns";
+import { SQSClient } from "@aws-sdk/client-sqs";
 
 /** One client for each service that a stack uses. */
 export type Clients = ReturnType<typeof createClients>;
@@ -14,6 +17,7 @@ export type Clients = ReturnType<typeof createClients>;
 export function createClients(endpoint: string, glueEndpoint: string, region: string) {
   const common = { endpoint, region, credentials: { accessKeyId: "test", secretAccessKey: "test" } };
   return {
+    cloudwatch: new CloudWatchClient(common),
     dynamodb: new DynamoDBClient(common),
     events: new EventBridgeClient(common),
     glue: new GlueClient({ ...common, endpoint: glueEndpoint }),
@@ -22,6 +26,8 @@ export function createClients(endpoint: string, glueEndpoint: string, region: st
     logs: new CloudWatchLogsClient(common),
     s3: new S3Client({ ...common, forcePathStyle: true }),
     scheduler: new SchedulerClient(common),
+    sns: new SNSClient(common),
+    sqs: new SQSClient(common),
   };
 }
 

@@ -19,6 +19,8 @@ const table = kind<aws.dynamodb.TableArgs>({
     "rangeKey",
     "billingMode",
     "pointInTimeRecovery.enabled",
+    "serverSideEncryption.enabled",
+    "serverSideEncryption.kmsKeyArn",
     "deletionProtectionEnabled",
     "tags",
   ],
@@ -26,6 +28,9 @@ const table = kind<aws.dynamodb.TableArgs>({
   fixed: ["hashKey", "rangeKey", "attributes"],
   async put(args, { clients: { dynamodb } }) {
     const TableName = args.name ?? "";
+    const SSESpecification = args.serverSideEncryption?.enabled
+      ? { Enabled: true, SSEType: "KMS" as const, KMSMasterKeyId: args.serverSideEncryption.kmsKeyArn }
+      : undefined;
     const DeletionProtectionEnabled = args.deletionProtectionEnabled ?? false;
     await unless(
       ["ResourceInUseException"],
@@ -43,10 +48,11 @@ const table = kind<aws.dynamodb.TableArgs>({
             ],
             BillingMode: args.billingMode as "PAY_PER_REQUEST" | "PROVISIONED",
             DeletionProtectionEnabled,
+            SSESpecification,
             Tags: tagList(args.tags),
           }),
         ),
-      () => dynamodb.send(new UpdateTableCommand({ TableName, DeletionProtectionEnabled })),
+      () => dynamodb.send(new UpdateTableCommand({ TableName, DeletionProtectionEnabled, SSESpecification })),
     );
     await waitUntilTableExists({ client: dynamodb, maxWaitTime: 60, minDelay: 1, maxDelay: 1 }, { TableName });
     await dynamodb.send(

@@ -38,13 +38,14 @@ const rule = kind<aws.cloudwatch.EventRuleArgs>({
 });
 
 const target = kind<aws.cloudwatch.EventTargetArgs>({
-  inputs: ["rule", "targetId", "arn", "input"],
+  inputs: ["rule", "targetId", "arn", "input", "deadLetterConfig.arn"],
   // The emulator tries once; on a laptop there is nobody to keep trying for.
   unused: ["retryPolicy.maximumRetryAttempts", "retryPolicy.maximumEventAgeInSeconds"],
   name: "targetId",
   fixed: ["rule"],
-  async put({ rule, targetId: Id = "", arn, input }, { clients: { events } }) {
-    const Targets = [{ Id, Arn: String(arn), Input: input }];
+  async put({ rule, targetId: Id = "", arn, input, deadLetterConfig }, { clients: { events } }) {
+    const DeadLetterConfig = deadLetterConfig && { Arn: deadLetterConfig.arn };
+    const Targets = [{ Id, Arn: String(arn), Input: input, DeadLetterConfig }];
     const answer = await events.send(new PutTargetsCommand({ Rule: String(rule), Targets }));
     // PutTargets reports a target that it refuses in an answer that says OK.
     const [failed] = answer.FailedEntries ?? [];
@@ -70,13 +71,14 @@ const schedule = kind<aws.scheduler.ScheduleArgs>({
     "target.arn",
     "target.roleArn",
     "target.input",
+    "target.deadLetterConfig.arn",
     "target.retryPolicy.maximumRetryAttempts",
     "target.retryPolicy.maximumEventAgeInSeconds",
   ],
   name: "name",
   async put(args, { clients: { scheduler }, region, account }) {
     const Name = args.name ?? "";
-    const { arn, roleArn, input, retryPolicy } = args.target;
+    const { arn, roleArn, input, retryPolicy, deadLetterConfig } = args.target;
     const definition = {
       Name,
       Description: args.description,
@@ -88,6 +90,7 @@ const schedule = kind<aws.scheduler.ScheduleArgs>({
         Arn: arn,
         RoleArn: roleArn,
         Input: input,
+        DeadLetterConfig: deadLetterConfig && { Arn: deadLetterConfig.arn },
         RetryPolicy: retryPolicy && {
           MaximumRetryAttempts: retryPolicy.maximumRetryAttempts,
           MaximumEventAgeInSeconds: retryPolicy.maximumEventAgeInSeconds,

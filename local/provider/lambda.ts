@@ -121,7 +121,12 @@ const permission = kind<aws.lambda.PermissionArgs>({
 });
 
 const eventInvokeConfig = kind<aws.lambda.FunctionEventInvokeConfigArgs>({
-  inputs: ["functionName", "maximumRetryAttempts", "maximumEventAgeInSeconds"],
+  inputs: [
+    "functionName",
+    "maximumRetryAttempts",
+    "maximumEventAgeInSeconds",
+    "destinationConfig.onFailure.destination",
+  ],
   fixed: ["functionName"],
   async put(args, { clients: { lambda } }) {
     await lambda.send(
@@ -129,6 +134,9 @@ const eventInvokeConfig = kind<aws.lambda.FunctionEventInvokeConfigArgs>({
         FunctionName: args.functionName,
         MaximumRetryAttempts: args.maximumRetryAttempts,
         MaximumEventAgeInSeconds: args.maximumEventAgeInSeconds,
+        DestinationConfig: args.destinationConfig && {
+          OnFailure: { Destination: args.destinationConfig.onFailure?.destination },
+        },
       }),
     );
     return { id: args.functionName };

@@ -10,7 +10,9 @@ import type {
   ReadResult,
   UpdateResult,
 } from "@pulumi/pulumi/provider";
+import { catalogKinds } from "./catalog";
 import { closeClients, createClients, readAccount } from "./clients";
+import { cloudwatchKinds } from "./cloudwatch";
 import { dynamodbKinds } from "./dynamodb";
 import { eventKinds } from "./events";
 import { glueKinds } from "./glue";
@@ -19,8 +21,12 @@ import { type Kind, type Properties, type Surroundings, unknownInputs } from "./
 import { lambdaKinds } from "./lambda";
 import { logsKinds } from "./logs";
 import { s3Kinds } from "./s3";
+import { snsKinds } from "./sns";
+import { sqsKinds } from "./sqs";
 
 const KINDS: Record<string, Kind> = {
+  ...catalogKinds,
+  ...cloudwatchKinds,
   ...dynamodbKinds,
   ...eventKinds,
   ...glueKinds,
@@ -28,6 +34,8 @@ const KINDS: Record<string, Kind> = {
   ...lambdaKinds,
   ...logsKinds,
   ...s3Kinds,
+  ...snsKinds,
+  ...sqsKinds,
 };
 
 export interface ProviderOptions {
@@ -164,6 +172,8 @@ function isMissing(error: unknown): boolean {
   const { name, $metadata } = error as { name?: string; $metadata?: { httpStatusCode?: number } };
   return (
     $metadata?.httpStatusCode === 404 ||
-    /^(NoSuch\w+|NotFound|EntityNotFoundException|ResourceNotFoundException|\w+NotFoundError)$/.test(name ?? "")
+    /^(NoSuch\w+|NotFound|EntityNotFoundException|ResourceNotFoundException|\w+NotFoundError|QueueDoesNotExist)$/.test(
+      name ?? "",
+    )
   );
 }

@@ -29,6 +29,7 @@ import {
   PutPublicAccessBlockCommand,
   type S3Client,
   type ServerSideEncryption,
+  type TransitionStorageClass,
 } from "@aws-sdk/client-s3";
 import type * as aws from "@pulumi/aws";
 import { bytesOf } from "./archive";
@@ -135,13 +136,20 @@ const publicAccessBlock = kind<aws.s3.BucketPublicAccessBlockArgs>({
 });
 
 const encryption = kind<aws.s3.BucketServerSideEncryptionConfigurationArgs>({
-  inputs: ["bucket", "rules.applyServerSideEncryptionByDefault.sseAlgorithm"],
+  inputs: [
+    "bucket",
+    "rules.applyServerSideEncryptionByDefault.sseAlgorithm",
+    "rules.applyServerSideEncryptionByDefault.kmsMasterKeyId",
+    "rules.bucketKeyEnabled",
+  ],
   fixed: ["bucket"],
   async put({ bucket, rules }, { clients: { s3 } }) {
     const Rules = rules.map((rule) => ({
       ApplyServerSideEncryptionByDefault: {
         SSEAlgorithm: rule.applyServerSideEncryptionByDefault?.sseAlgorithm as ServerSideEncryption,
+        KMSMasterKeyID: rule.applyServerSideEncryptionByDefault?.kmsMasterKeyId,
       },
+      BucketKeyEnabled: rule.bucketKeyEnabled,
     }));
     await s3.send(new PutBucketEncryptionCommand({ Bucket: bucket, ServerSideEncryptionConfiguration: { Rules } }));
     return { id: bucket };
@@ -158,6 +166,8 @@ const lifecycle = kind<aws.s3.BucketLifecycleConfigurationArgs>({
     "rules.filter.prefix",
     "rules.abortIncompleteMultipartUpload.daysAfterInitiation",
     "rules.noncurrentVersionExpiration.noncurrentDays",
+    "rules.transitions.days",
+    "rules.transitions.storageClass",
     "rules.expiration.days",
     "rules.expiration.expiredObjectDeleteMarker",
   ],
@@ -175,6 +185,12 @@ const lifecycle = kind<aws.s3.BucketLifecycleConfigurationArgs>({
         }),
         ...(rule.noncurrentVersionExpiration && {
           NoncurrentVersionExpiration: { NoncurrentDays: rule.noncurrentVersionExpiration.noncurrentDays },
+        }),
+        ...(rule.transitions && {
+          Transitions: rule.transitions.map(({ days, storageClass }) => ({
+            Days: days,
+            StorageClass: storageClass as TransitionStorageClass,
+          })),
         }),
         ...(rule.expiration && {
           Expiration: {

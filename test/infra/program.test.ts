@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { METRICS } from "../../runtime/metrics";
 import { type Recorded, recordProgram } from "../support/program-record";
 
 interface Statement {
@@ -129,6 +130,7 @@ describe("the program", function () {
         WORKFLOW: "music-streams",
         TRANSFORM_JOB: "music-streams-transform",
         PUBLISH_JOB: "music-streams-publish",
+        METRICS_NAMESPACE: "music-streams/dev",
       });
       assert.deepEqual(JSON.parse(LIMITS!), {
         maxBatchFiles: 5000,
@@ -165,6 +167,56 @@ describe("the program", function () {
     const permission = program.inputsOf("lambda/permission:Permission", "music-streams-archive-permission");
     assert.equal(permission.principal, "events.amazonaws.com");
     assert.match(String(permission.sourceArn), /music-streams-archive-rule$/);
+  });
+
+  it("keeps what fails to the last try, or never arrives, as a dead letter", () => {
+    const queue = program.inputsOf("sqs/queue:Queue", "music-streams-dead-letters");
+    assert.deepEqual([queue.messageRetentionSeconds, queue.sqsManagedSseEnabled], [1_209_600, true]);
+    const arn = "arn:aws:sqs:eu-central-1:111122223333:music-streams-dead-letters";
+    const retries = (name: string) => {
+      const { functionName, ...rest } = program.inputsOf(
+        "lambda/functionEventInvokeConfig:FunctionEventInvokeConfig",
+        `${name}-retries`,
+      );
+      assert.equal(functionName, name);
+      return rest;
+    };
+    const destinationConfig = { onFailure: { destination: arn } };
+    assert.deepEqual(retries("music-streams-sense"), {
+      maximumRetryAttempts: 0,
+      maximumEventAgeInSeconds: 300,
+      destinationConfig,
+    });
+    assert.deepEqual(retries("music-streams-archive"), {
+      maximumRetryAttempts: 2,
+      maximumEventAgeInSeconds: 3600,
+      destinationConfig,
+    });
+    const { target } = program.inputsOf("scheduler/schedule:Schedule", "music-streams-sense-schedule");
+    const { retryPolicy, deadLetterConfig } = target as Record<string, unknown>;
+    assert.deepEqual(retryPolicy, { maximumRetryAttempts: 1, maximumEventAgeInSeconds: 300 });
+    assert.deepEqual(deadLetterConfig, { arn });
+    const rule = program.inputsOf("cloudwatch/eventTarget:EventTarget", "music-streams-archive-target");
+    assert.deepEqual(rule.deadLetterConfig, { arn });
+    for (const role of ["sense", "archive", "sense-schedule"]) {
+      const sending = statementsOf(program, `music-streams-${role}-role`).filter(({ Action }) =>
+        Action.includes("sqs:SendMessage"),
+      );
+      assert.deepEqual(
+        sending.map(({ Resource }) => Resource),
+        [[arn]],
+        role,
+      );
+    }
+  });
+
+  it("lets EventBridge write dead letters for this account's rules alone, and nobody by plain HTTP", () => {
+    const { policy } = program.inputsOf("sqs/queuePolicy:QueuePolicy", "music-streams-dead-letters-policy");
+    const [allow, deny] = JSON.parse(String(policy)).Statement;
+    assert.deepEqual([allow.Effect, allow.Principal], ["Allow", { Service: "events.amazonaws.com" }]);
+    const rules = "arn:aws:events:eu-central-1:111122223333:rule/*";
+    assert.deepEqual([allow.Action, allow.Condition], ["sqs:SendMessage", { ArnLike: { "aws:SourceArn": rules } }]);
+    assert.deepEqual([deny.Effect, deny.Condition], ["Deny", { Bool: { "aws:SecureTransport": "false" } }]);
   });
 
   it("gives each function, job and schedule one role, which one service alone can assume", () => {
@@ -262,6 +314,119 @@ describe("the program", function () {
     assert.deepEqual(policy.Statement[0].Condition, { Bool: { "aws:SecureTransport": "false" } });
   });
 
+  it("lets no other account write what the jobs run", () => {
+    const { policy } = program.inputsOf("s3/bucketPolicy:BucketPolicy", "music-streams-lake-policy");
+    const scripts = JSON.parse(String(policy)).Statement[1];
+    assert.deepEqual([scripts.Effect, scripts.Principal], ["Deny", "*"]);
+    assert.deepEqual(scripts.Condition, { StringNotEquals: { "aws:PrincipalAccount": "111122223333" } });
+    assert.match(scripts.Resource, /:music-streams-lake-bucket\/scripts\/\*$/);
+    for (const action of ["s3:PutObject", "s3:DeleteObject", "s3:DeleteObjectVersion"]) {
+      assert.ok(scripts.Action.includes(action), action);
+    }
+  });
+
+  it("lets services assume its roles for this account alone", () => {
+    for (const name of program.namesOf("iam/role:Role")) {
+      const trust = JSON.parse(String(program.inputsOf("iam/role:Role", name).assumeRolePolicy));
+      assert.equal(trust.Statement.length, 1, name);
+      const bound = { StringEqualsIfExists: { "aws:SourceAccount": "111122223333" } };
+      assert.deepEqual(trust.Statement[0].Condition, bound, name);
+    }
+  });
+
+  it("encrypts bucket and tables by the services' keys, or by the stack's own, which its roles may then use", async () => {
+    const key = "arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab";
+    const own = await recordProgram("dev", { "music-streams:kmsKeyArn": key });
+    const rules = (from: Recorded) =>
+      from.inputsOf(
+        "s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration",
+        "music-streams-lake-encryption",
+      ).rules;
+    assert.deepEqual(rules(program), [{ applyServerSideEncryptionByDefault: { sseAlgorithm: "AES256" } }]);
+    assert.deepEqual(rules(own), [
+      {
+        applyServerSideEncryptionByDefault: { sseAlgorithm: "aws:kms", kmsMasterKeyId: key },
+        bucketKeyEnabled: true,
+      },
+    ]);
+    for (const name of ["music-streams-ledger-table", "music-streams-metrics-table"]) {
+      assert.equal(program.inputsOf("dynamodb/table:Table", name).serverSideEncryption, undefined);
+      const { serverSideEncryption } = own.inputsOf("dynamodb/table:Table", name);
+      assert.deepEqual(serverSideEncryption, { enabled: true, kmsKeyArn: key });
+    }
+    const users = (from: Recorded) =>
+      from.namesOf("iam/role:Role").filter((role) =>
+        statementsOf(from, role).some(({ Action, Resource }) => {
+          if (!Action.some((action) => action.startsWith("kms:"))) return false;
+          assert.deepEqual([Action, Resource], [["kms:Decrypt", "kms:GenerateDataKey"], [key]]);
+          return true;
+        }),
+      );
+    assert.deepEqual(users(program), []);
+    assert.deepEqual(users(own).sort(), [
+      "music-streams-archive-role",
+      "music-streams-publish-role",
+      "music-streams-sense-role",
+      "music-streams-transform-role",
+    ]);
+  });
+
+  it("cleans up after itself, and lets settled files age as the stack says", async () => {
+    const rules = (from: Recorded) =>
+      from.inputsOf("s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration", "music-streams-lake-lifecycle")
+        .rules as Record<string, unknown>[];
+    const [versions, temporary, ...none] = rules(program);
+    assert.deepEqual(versions, {
+      id: "old-versions",
+      status: "Enabled",
+      filter: { prefix: "" },
+      abortIncompleteMultipartUpload: { daysAfterInitiation: 7 },
+      noncurrentVersionExpiration: { noncurrentDays: 30 },
+      expiration: { expiredObjectDeleteMarker: true },
+    });
+    assert.deepEqual(temporary, {
+      id: "temporary",
+      status: "Enabled",
+      filter: { prefix: "temporary/" },
+      expiration: { days: 7 },
+    });
+    assert.deepEqual(none, []);
+    const ageing = await recordProgram("dev", {
+      "music-streams:archiveColdAfterDays": "30",
+      "music-streams:archiveRetentionDays": "400",
+      "music-streams:quarantineRetentionDays": "90",
+    });
+    const status = "Enabled";
+    assert.deepEqual(rules(ageing).slice(2), [
+      {
+        id: "archive",
+        status,
+        filter: { prefix: "archive/" },
+        transitions: [{ days: 30, storageClass: "GLACIER_IR" }],
+        expiration: { days: 400 },
+      },
+      { id: "quarantined-files", status, filter: { prefix: "quarantine/files/" }, expiration: { days: 90 } },
+      { id: "quarantined-rows", status, filter: { prefix: "quarantine/rows/batch_id=" }, expiration: { days: 90 } },
+    ]);
+  });
+
+  it("names the bucket as the stack says, or leaves the name to Pulumi", async () => {
+    assert.equal(program.inputsOf("s3/bucket:Bucket", "music-streams-lake-bucket").bucket, undefined);
+    const named = await recordProgram("dev", { "music-streams:bucketName": "our-music" });
+    assert.equal(named.outputs.bucketName, "our-music");
+  });
+
+  it("tags all that can be tagged, with the stack's own tags too", async () => {
+    const tagged = await recordProgram("dev", { "music-streams:tags": '["team=music"]' });
+    const tags = { team: "music", project: "music-streams", stack: "dev" };
+    // Parts of another resource, and what AWS gives no tags to.
+    const without =
+      /:(Bucket(Lifecycle|Ownership|Policy|Public|Server|Versioning|Objectv2)\w*|RolePolicy|Permission|EventTarget|Schedule|FunctionEventInvokeConfig|TopicPolicy|QueuePolicy|Dashboard|CatalogTable)$/;
+    for (const { type, name, inputs } of tagged.resources) {
+      if (!without.test(type)) assert.deepEqual(inputs.tags, tags, `${type} ${name}`);
+    }
+  });
+
   it("deletes data with the stack only where the stack is not protected", async () => {
     const prod = await recordProgram("prod");
     assert.equal(program.inputsOf("s3/bucket:Bucket", "music-streams-lake-bucket").forceDestroy, true);
@@ -275,6 +440,40 @@ describe("the program", function () {
     }
   });
 
+  it("has a dashboard of all alarms, of metrics that are sent, and of the functions' last errors", () => {
+    const { dashboardName, dashboardBody } = program.inputsOf(
+      "cloudwatch/dashboard:Dashboard",
+      "music-streams-dashboard",
+    );
+    assert.equal(dashboardName, "music-streams-dev");
+    const { widgets } = JSON.parse(String(dashboardBody)) as {
+      widgets: { type: string; x: number; y: number; width: number; properties: Record<string, unknown> }[];
+    };
+    const of = (type: string) => widgets.filter((widget) => widget.type === type).map(({ properties }) => properties);
+    const [alarms] = of("alarm");
+    const existing = program.namesOf("cloudwatch/metricAlarm:MetricAlarm");
+    const named = (alarms!.alarms as string[]).map((arn) => arn.split(":").at(-1));
+    assert.deepEqual(named.sort(), existing.sort());
+    const shown = of("metric").flatMap(({ metrics }) => metrics as string[][]);
+    for (const [namespace, metric] of shown) {
+      if (namespace === "music-streams/dev") assert.ok(METRICS.includes(metric!), metric);
+      else assert.deepEqual([namespace, /^(Errors|Duration)$/.test(metric!)], ["AWS/Lambda", true]);
+    }
+    for (const metric of ["WaitingFiles", "BatchesFailed", "RowsKept", "RunsFailed"]) {
+      assert.ok(
+        shown.some((one) => one[1] === metric),
+        metric,
+      );
+    }
+    assert.match(
+      String(of("log")[0]?.query),
+      /^SOURCE 'music-streams-sense-logs' \| SOURCE 'music-streams-archive-logs' \| fields/,
+    );
+    // No two on one place, none beyond the page's 24 columns.
+    assert.equal(new Set(widgets.map(({ x, y }) => `${x} ${y}`)).size, widgets.length);
+    for (const { x, width } of widgets) assert.ok(x + width <= 24);
+  });
+
   it("keeps logs as long as the stack says", () => {
     const groups = program.namesOf("cloudwatch/logGroup:LogGroup");
     assert.equal(groups.length, 4);
@@ -284,16 +483,37 @@ describe("the program", function () {
   });
 
   it("tells the stack's user what it made", () => {
-    assert.deepEqual(program.outputs, {
+    const { readme, consoleLinks, ...outputs } = program.outputs;
+    assert.deepEqual(outputs, {
       bucketName: "music-streams-lake-bucket",
       ledgerTableName: "music-streams-ledger-table",
       metricsTableName: "music-streams-metrics-table",
+      catalogDatabaseName: "music_streams_dev",
       workflowName: "music-streams",
       transformJobName: "music-streams-transform",
       publishJobName: "music-streams-publish",
       senseFunctionName: "music-streams-sense",
       archiveFunctionName: "music-streams-archive",
+      deadLettersUrl: "https://music-streams-dead-letters",
+      alarmTopicArn: "arn:aws:sns:eu-central-1:111122223333:music-streams-alarms-topic",
     });
+    const console = "https://eu-central-1.console.aws.amazon.com";
+    const region = "region=eu-central-1";
+    assert.deepEqual(consoleLinks, {
+      dashboard: `${console}/cloudwatch/home?${region}#dashboards/dashboard/music-streams-dev`,
+      workflows: `${console}/glue/home?${region}#/v2/etl-configuration/workflows`,
+      metrics: `${console}/dynamodbv2/home?${region}#item-explorer?table=music-streams-metrics-table`,
+      bucket: `${console}/s3/buckets/music-streams-lake-bucket`,
+    });
+    // Pulumi Cloud shows it, with the outputs filled in.
+    const named = [...String(readme).matchAll(/\$\{outputs\.([\w.]+)\}/g)].map(([, output]) => output!);
+    assert.ok(named.length >= 5);
+    for (const output of named) {
+      const value = output
+        .split(".")
+        .reduce<unknown>((at, key) => (at as Record<string, unknown>)?.[key], program.outputs);
+      assert.equal(typeof value, "string", output);
+    }
   });
 
   it("says what is wrong with a stack's settings before it creates anything", async () => {

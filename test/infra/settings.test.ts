@@ -37,7 +37,19 @@ describe("settings", () => {
       multiLine: true,
       logRetentionDays: 14,
       protect: false,
+      bucketName: "",
+      kmsKeyArn: "",
+      lifecycle: { archiveColdAfterDays: 0, archiveRetentionDays: 0, quarantineRetentionDays: 0 },
+      alarms: {
+        email: "",
+        failuresInARow: 3,
+        batchMinutes: 240,
+        waitingMinutes: 360,
+        quarantinedPercent: 5,
+        silentHours: 3,
+      },
       tags: { project: "music-streams", stack: "dev" },
+      metricsNamespace: "music-streams/dev",
     });
   });
 
@@ -74,6 +86,21 @@ describe("settings", () => {
     ["multiLine", "yes", /multiLine is "yes", but must be true or false/],
     ["logRetentionDays", "8", /logRetentionDays is "8", but must be one of 1, 3, 5/],
     ["protect", "1", /protect is "1"/],
+    ["bucketName", "My.Bucket", /bucketName is "My\.Bucket", but must be 3 to 63 of a-z, 0-9 and -, or empty/],
+    ["kmsKeyArn", "alias/mine", /kmsKeyArn is "alias\/mine", but must be the ARN of a KMS key, or empty/],
+    ["archiveColdAfterDays", "-1", /archiveColdAfterDays is "-1"/],
+    ["archiveRetentionDays", "x", /archiveRetentionDays is "x"/],
+    ["quarantineRetentionDays", "1.5", /quarantineRetentionDays is "1\.5"/],
+    ["tags", "team=music", /tags is "team=music", but must be a list of texts such as \["team=music"\]/],
+    ["tags", '["stack=other"]', /tags is .* without project and stack/],
+    ["tags", '["aws:x=1"]', /tags is/],
+    ["tags", '["team"]', /tags is/],
+    ["alarmEmail", "nobody", /alarmEmail is "nobody", but must be an e-mail address, or empty/],
+    ["alarmFailuresInARow", "0", /alarmFailuresInARow is "0"/],
+    ["alarmBatchMinutes", "x", /alarmBatchMinutes is "x"/],
+    ["alarmWaitingMinutes", "0", /alarmWaitingMinutes is "0"/],
+    ["alarmQuarantinedPercent", "101", /alarmQuarantinedPercent is "101", but must be a whole number from 1 to 100/],
+    ["alarmSilentHours", "169", /alarmSilentHours is "169"/],
     [
       "maxBatchFile",
       "10",
@@ -89,6 +116,20 @@ describe("settings", () => {
       });
     });
   }
+
+  it("refuse to delete archived files before they have become cold", async () => {
+    const changes = { archiveColdAfterDays: "90", archiveRetentionDays: "90" };
+    await assert.rejects(settingsOf("dev", changes), /archiveRetentionDays is "90", but must be above .* \(90\), or 0/);
+    assert.equal(
+      (await settingsOf("dev", { ...changes, archiveRetentionDays: "0" })).lifecycle.archiveRetentionDays,
+      0,
+    );
+  });
+
+  it("add the stack's own tags to those of every stack", async () => {
+    const { tags } = await settingsOf("dev", { tags: '["team=music","cost center=a=b/1"]' });
+    assert.deepEqual(tags, { team: "music", "cost center": "a=b/1", project: "music-streams", stack: "dev" });
+  });
 
   it("name every wrong key at once", async () => {
     await assert.rejects(

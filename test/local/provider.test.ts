@@ -1,12 +1,15 @@
 import assert from "node:assert/strict";
 import { mkdir, symlink, writeFile } from "node:fs/promises";
 import path from "node:path";
+import { DescribeAlarmsCommand, PutMetricDataCommand } from "@aws-sdk/client-cloudwatch";
 import { DescribeContinuousBackupsCommand, DescribeTableCommand } from "@aws-sdk/client-dynamodb";
 import { ListRulesCommand, ListTargetsByRuleCommand } from "@aws-sdk/client-eventbridge";
 import { GetJobCommand, GetTriggerCommand } from "@aws-sdk/client-glue";
 import { GetFunctionCommand, InvokeCommand } from "@aws-sdk/client-lambda";
 import { GetBucketVersioningCommand, HeadObjectCommand, ListBucketsCommand } from "@aws-sdk/client-s3";
 import { GetScheduleCommand, ListSchedulesCommand } from "@aws-sdk/client-scheduler";
+import { CreateTopicCommand, ListTopicsCommand } from "@aws-sdk/client-sns";
+import { ReceiveMessageCommand } from "@aws-sdk/client-sqs";
 import { asset } from "@pulumi/pulumi";
 import { unzipSync } from "fflate";
 import { deploy } from "../../local/deploy";
@@ -24,6 +27,8 @@ describe("the local provider", function () {
   let glue: Awaited<ReturnType<typeof startScriptedGlue>>;
   let clients: Clients;
   let provider: LocalProvider;
+  /** How many resources the whole program has. */
+  let deployed = 0;
 
   before(async () => {
     cloud = await startCloud();
@@ -50,6 +55,7 @@ describe("the local provider", function () {
     const began = Date.now();
     const { outputs, resources } = await deployTo(ROOT);
     console.log(`      ${resources} resources in ${Date.now() - began} ms`);
+    deployed = resources;
     const out = outputs as Record<string, string>;
     const TableName = out.metricsTableName;
     const { Table } = await clients.dynamodb.send(new DescribeTableCommand({ TableName }));
@@ -89,6 +95,59 @@ describe("the local provider", function () {
     assert.match(schedule.Target!.Arn!, /:function:music-streams-sense-/);
   });
 
+  it("raises an alarm when the pipeline's metric says so", async () => {
+    await deployTo(ROOT);
+    const failed = async () => {
+      const AlarmNamePrefix = "music-streams-alarms-batch-failed-";
+      return (await clients.cloudwatch.send(new DescribeAlarmsCommand({ AlarmNamePrefix }))).MetricAlarms?.[0];
+    };
+    assert.notEqual((await failed())?.StateValue, "ALARM");
+    const MetricData = [{ MetricName: "BatchesFailed", Value: 1 }];
+    await clients.cloudwatch.send(new PutMetricDataCommand({ Namespace: "music-streams/local", MetricData }));
+    const alarm = await failed();
+    assert.equal(alarm?.StateValue, "ALARM");
+    assert.match(alarm?.AlarmDescription ?? "", /What to do: docs\/operations\.md#batch-failed$/);
+    const { Topics } = await clients.sns.send(new ListTopicsCommand({}));
+    assert.deepEqual(
+      alarm?.AlarmActions,
+      Topics?.map(({ TopicArn }) => TopicArn),
+    );
+  });
+
+  it("subscribes an address to a topic", async () => {
+    const { TopicArn: topic } = await clients.sns.send(new CreateTopicCommand({ Name: "subscribed" }));
+    const urn = "urn:pulumi:local::music-streams::aws:sns/topicSubscription:TopicSubscription::s";
+    const inputs = { topic, protocol: "email", endpoint: "ops@example.org" };
+    const { id } = await provider.create(urn, inputs);
+    assert.equal((await provider.read(id, urn, inputs)).id, id);
+    await provider.delete(id, urn, inputs);
+    assert.equal((await provider.read(id, urn, inputs)).id, undefined);
+  });
+
+  it("puts the call of a function that fails to the last try into the queue that it names", async () => {
+    const create = async (type: string, inputs: Properties) =>
+      (await provider.create(`urn:pulumi:local::music-streams::aws:${type}::x`, inputs)).outs as Properties;
+    const { arn, url } = await create("sqs/queue:Queue", { name: "letters", messageRetentionSeconds: 60 });
+    const source = "exports.handler = async () => { throw new Error('no use'); };";
+    const code = new asset.AssetArchive({ "index.js": new asset.StringAsset(source) });
+    const role = "arn:aws:iam::000000000000:role/r";
+    await create("lambda/function:Function", {
+      name: "fails",
+      code,
+      role,
+      handler: "index.handler",
+      runtime: "nodejs24.x",
+    });
+    await create("lambda/functionEventInvokeConfig:FunctionEventInvokeConfig", {
+      functionName: "fails",
+      maximumRetryAttempts: 0,
+      destinationConfig: { onFailure: { destination: arn } },
+    });
+    await clients.lambda.send(new InvokeCommand({ FunctionName: "fails", InvocationType: "Event" }));
+    const letters = await clients.sqs.send(new ReceiveMessageCommand({ QueueUrl: String(url), WaitTimeSeconds: 20 }));
+    assert.match(letters.Messages?.[0]?.Body ?? "", /no use/);
+  });
+
   it("deploys again onto the same resources", async () => {
     const buckets = async () => (await clients.s3.send(new ListBucketsCommand({}))).Buckets?.map(({ Name }) => Name);
     const before = await buckets();
@@ -109,16 +168,31 @@ describe("the local provider", function () {
 
   it("reads, compares, updates and deletes each resource of the program", async () => {
     const made: (Registration & { id: string; props: Properties; full: Properties })[] = [];
-    await runProgram(ROOT, "local", readConfig(ROOT, "local"), {
-      async create(resource) {
-        const { inputs, failures } = await provider.check(resource.urn, undefined, resource.inputs);
-        assert.deepEqual(failures, []);
-        const { id, outs } = await provider.create(resource.urn, inputs as Properties);
-        made.push({ ...resource, id, props: outs as Properties, full: inputs as Properties });
-        return { id, outs: outs as Properties };
+    // With everything that a stack may choose, so that no input stays untried.
+    const all = {
+      "music-streams:bucketName": "all-there-is",
+      "music-streams:kmsKeyArn": `arn:aws:kms:${REGION}:000000000000:key/1234abcd-12ab-34cd-56ef-1234567890ab`,
+      "music-streams:archiveColdAfterDays": "30",
+      "music-streams:archiveRetentionDays": "400",
+      "music-streams:quarantineRetentionDays": "90",
+      "music-streams:alarmEmail": "ops@example.org",
+      "music-streams:tags": '["team=music"]',
+    };
+    await runProgram(
+      ROOT,
+      "local",
+      { ...readConfig(ROOT, "local"), ...all },
+      {
+        async create(resource) {
+          const { inputs, failures } = await provider.check(resource.urn, undefined, resource.inputs);
+          assert.deepEqual(failures, []);
+          const { id, outs } = await provider.create(resource.urn, inputs as Properties);
+          made.push({ ...resource, id, props: outs as Properties, full: inputs as Properties });
+          return { id, outs: outs as Properties };
+        },
+        invoke: async (token, inputs) => (await provider.invoke(token, inputs)).outputs as Properties,
       },
-      invoke: async (token, inputs) => (await provider.invoke(token, inputs)).outputs as Properties,
-    });
+    );
     assert.ok(made.length >= 40);
     for (const { id, urn, props, full } of made) {
       assert.equal((await provider.read(id, urn, props)).id, id, `${urn} is there`);
@@ -154,8 +228,11 @@ describe("the local provider", function () {
   });
 
   it("refuses a resource type, an input or a function that it does not know, by name", async () => {
-    const queue = "urn:pulumi:local::music-streams::aws:sqs/queue:Queue::q";
-    await assert.rejects(provider.check(queue, undefined, {}), /does not know the resource type aws:sqs\/queue:Queue/);
+    const stream = "urn:pulumi:local::music-streams::aws:kinesis/stream:Stream::s";
+    await assert.rejects(
+      provider.check(stream, undefined, {}),
+      /does not know the resource type aws:kinesis\/stream:Stream/,
+    );
     const job = "urn:pulumi:local::music-streams::aws:glue/job:Job::j";
     const { failures } = await provider.check(job, undefined, {
       roleArn: "r",
@@ -197,8 +274,9 @@ describe("the local provider", function () {
     }
 
     it("a resource that the local cloud does not know", async () => {
-      const root = await project("queue", `import * as aws from "@pulumi/aws";\nnew aws.sqs.Queue("q");`);
-      await assert.rejects(deployTo(root), /aws:sqs\/queue:Queue "q" could not be created: .* resource type aws:sqs/);
+      const root = await project("stream", `import * as aws from "@pulumi/aws";\nnew aws.kinesis.Stream("s");`);
+      const problem = /aws:kinesis\/stream:Stream "s" could not be created: .* resource type aws:kinesis/;
+      await assert.rejects(deployTo(root), problem);
     });
 
     it("an input that it would have to ignore", async () => {
@@ -227,7 +305,7 @@ describe("the local provider", function () {
     });
 
     it("and deploys well afterwards, in the same process", async () => {
-      assert.equal((await deployTo(ROOT)).resources, 40);
+      assert.equal((await deployTo(ROOT)).resources, deployed);
     });
   });
 

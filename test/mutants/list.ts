@@ -91,7 +91,7 @@ export const MUTANTS: Mutant[] = [
   {
     name: "a claim has no conditions",
     file: "runtime/ledger.ts",
-    find: '    putNew(world, { pk: "PIPELINE", sk: "IN_FLIGHT", batchId }),\n    {\n      Put: {\n        TableName: world.settings.ledgerTable,\n        Item: { pk: "PIPELINE", sk: "CLAIMS", claims: claims + 1 },\n        ...(claims === 0\n          ? { ConditionExpression: "attribute_not_exists(pk)" }\n          : { ConditionExpression: "claims = :seen", ExpressionAttributeValues: { ":seen": claims } }),\n      },\n    },\n',
+    find: '    putNew(world, { pk: "PIPELINE", sk: "IN_FLIGHT", batchId, since: iso(world.clock.now()) }),\n    {\n      Put: {\n        TableName: world.settings.ledgerTable,\n        Item: { pk: "PIPELINE", sk: "CLAIMS", claims: claims + 1 },\n        ...(claims === 0\n          ? { ConditionExpression: "attribute_not_exists(pk)" }\n          : { ConditionExpression: "claims = :seen", ExpressionAttributeValues: { ":seen": claims } }),\n      },\n    },\n',
     replace:
       '    { Put: { TableName: world.settings.ledgerTable, Item: { pk: "PIPELINE", sk: "IN_FLIGHT", batchId } } },\n    { Put: { TableName: world.settings.ledgerTable, Item: { pk: "PIPELINE", sk: "CLAIMS", claims: claims + 1 } } },\n',
     caughtBy: histories,

@@ -3,8 +3,8 @@ import { createRequire } from "node:module";
 import { runInThisContext } from "node:vm";
 import { runtime } from "@pulumi/pulumi";
 import { iso } from "../../runtime/batch";
+import { observedTick } from "../../runtime/observe";
 import { settle } from "../../runtime/settle";
-import { tick } from "../../runtime/tick";
 import { connect, type LambdaSettings } from "../../runtime/world";
 import { createSimulation } from "../support/simulated-pipeline";
 
@@ -32,11 +32,12 @@ describe("the serialised Lambdas", () => {
       TRANSFORM_JOB: "transform",
       PUBLISH_JOB: "publish",
       LIMITS: JSON.stringify(simulation.limits),
+      METRICS_NAMESPACE: "music-streams/test",
     };
     const sense = await executed(() => {
       const given = globalThis as unknown as { clients: Parameters<typeof connect>[0]; env: LambdaSettings };
       const world = connect(given.clients, given.env);
-      return async (remaining: number) => tick(world, remaining);
+      return async (remaining: number) => observedTick(world, remaining);
     });
     const archive = await executed(() => {
       const given = globalThis as unknown as { clients: Parameters<typeof connect>[0]; env: LambdaSettings };
@@ -44,8 +45,9 @@ describe("the serialised Lambdas", () => {
       return async (remaining: number) => settle(world, remaining);
     });
     simulation.clock.set(Date.now());
-    const log = console.log;
-    console.log = () => undefined;
+    const lines: string[] = [];
+    const write = process.stdout.write;
+    process.stdout.write = ((text: string) => lines.push(text)) as never;
     try {
       const report = (await sense(60_000)) as { claimed: { files: number }; state: string };
       assert.equal(report.claimed.files, 1);
@@ -53,8 +55,10 @@ describe("the serialised Lambdas", () => {
       simulation.glue.finish({ kind: "good" });
       assert.equal(((await archive(60_000)) as { action: string }).action, "archive");
     } finally {
-      console.log = log;
+      process.stdout.write = write;
     }
+    const claimed = lines.map((line) => JSON.parse(line)).find(({ event }) => event === "claimed");
+    assert.equal(claimed.FilesClaimed, 1);
     const [batch] = simulation.batches();
     assert.equal(batch?.state, "ARCHIVED");
     assert.ok(simulation.s3.objects.has(`archive/${iso(Date.now()).slice(0, 10)}/${batch?.batchId}/a b.csv`));

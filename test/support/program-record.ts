@@ -31,7 +31,8 @@ export async function recordProgram(stack: string, changes: Config = {}): Promis
       await setTimeout(1);
       course.push(`end ${type} ${name}`);
       const service = type.split(":")[1]?.split("/")[0];
-      const made = { name, bucket: name, arn: `arn:aws:${service}:eu-central-1:111122223333:${name}` };
+      const arn = `arn:aws:${service}:eu-central-1:111122223333:${name}`;
+      const made = { name, bucket: name, arn, url: `https://${name}` };
       return { id: `${name}-id`, outs: { ...made, ...inputs } };
     },
     async invoke() {

@@ -1,0 +1,48 @@
+/** A statement of an IAM policy, with lists where IAM also takes single texts. */
+export interface Statement {
+  effect: string;
+  actions: string[];
+  resources: string[];
+  services: string[];
+  isForAnyone: boolean;
+  /** The condition's operators with their keys and values, as IAM has them. */
+  condition: Record<string, Record<string, unknown>>;
+}
+
+/** The statements of a policy document, given as JSON or as an object. */
+export function statementsOf(document: unknown): Statement[] {
+  const parsed = typeof document === "string" ? JSON.parse(document) : document;
+  return list(parsed?.Statement).map((statement) => {
+    const { Effect, Action, Resource, Principal, Condition } = statement as Record<string, unknown>;
+    const services = (Principal as { Service?: unknown } | undefined)?.Service;
+    return {
+      effect: String(Effect),
+      actions: list(Action).map(String),
+      resources: list(Resource).map(String),
+      services: list(services).map(String),
+      isForAnyone: Principal === "*",
+      condition: (Condition ?? {}) as Statement["condition"],
+    };
+  });
+}
+
+/** Whether the document refuses everybody all of `action` over plain HTTP. */
+export function refusesPlainHttp(document: unknown, action: string): boolean {
+  return statementsOf(document).some(
+    ({ effect, actions, isForAnyone, condition }) =>
+      effect === "Deny" &&
+      isForAnyone &&
+      actions.includes(action) &&
+      String(condition.Bool?.["aws:SecureTransport"]) === "false",
+  );
+}
+
+/** Whether one of the condition's operators tests the key. */
+export function tests({ condition }: Statement, ...keys: string[]): boolean {
+  return Object.values(condition).some((operands) => keys.some((key) => key in operands));
+}
+
+function list(value: unknown): unknown[] {
+  if (value === undefined || value === null) return [];
+  return Array.isArray(value) ? value : [value];
+}

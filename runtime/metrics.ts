@@ -1,0 +1,98 @@
+/**
+ * The metrics that a log line carries. CloudWatch reads them out of the Lambdas' logs (Amazon CloudWatch User Guide,
+ * "Specification: Embedded metric format"), so an event is told once: as a line to read, and as numbers to watch.
+ */
+
+type Line = Record<string, unknown>;
+type Values = Record<string, number>;
+
+/** Every metric with its unit, as CloudWatch names it. docs/operations.md says what each means. */
+const UNITS: Record<string, string> = {
+  FilesClaimed: "Count",
+  BytesClaimed: "Bytes",
+  BatchesArchived: "Count",
+  BatchesSplit: "Count",
+  BatchesFailed: "Count",
+  RowsRead: "Count",
+  RowsKept: "Count",
+  RowsDuplicate: "Count",
+  RowsQuarantined: "Count",
+  RowsQuarantinedPercent: "Percent",
+  FilesQuarantined: "Count",
+  RunsFailed: "Count",
+  FailuresInARow: "Count",
+  WaitingFiles: "Count",
+  OldestFileAgeSeconds: "Seconds",
+  BatchAgeSeconds: "Seconds",
+};
+
+export const METRICS = Object.keys(UNITS);
+
+/** Told for each job (dimension `Job`: transform, publish or workflow), and for all of them together. */
+const OF_A_JOB = ["RunsFailed", "FailuresInARow"];
+
+/** The line with its metrics embedded for CloudWatch; a line that tells none stays as it is. */
+export function withMetrics(line: Line, namespace: string, nowMs: number): Line {
+  const values = metricsOf(line);
+  const directive = (names: string[], dimensions: string[][]) => ({
+    Namespace: namespace,
+    Dimensions: dimensions,
+    Metrics: names.map((name) => ({ Name: name, Unit: UNITS[name] })),
+  });
+  const names = Object.keys(values);
+  const ofAJob = names.filter((name) => OF_A_JOB.includes(name));
+  const others = names.filter((name) => !OF_A_JOB.includes(name));
+  const CloudWatchMetrics = [
+    ...(others.length > 0 ? [directive(others, [[]])] : []),
+    ...(ofAJob.length > 0 ? [directive(ofAJob, [[], ["Job"]])] : []),
+  ];
+  if (CloudWatchMetrics.length === 0) return line;
+  const job = ofAJob.length > 0 ? { Job: line.job ?? "workflow" } : {};
+  return { ...line, ...values, ...job, _aws: { Timestamp: nowMs, CloudWatchMetrics } };
+}
+
+/** What an event counts. */
+function metricsOf(line: Line): Values {
+  switch (line.event) {
+    case "claimed":
+      return { FilesClaimed: count(line.files), BytesClaimed: count(line.bytes) };
+    case "archived":
+      return { BatchesArchived: 1, ...rowsOf(line.report as Line | undefined) };
+    case "batchSplit":
+      return { BatchesSplit: 1 };
+    case "batchFailed":
+      return { BatchesFailed: 1 };
+    case "runFailed":
+      return { RunsFailed: 1 };
+    case "runNotStarted":
+      // A workflow that is still busy is no failure; the line's level tells the two apart.
+      return line.level === "ERROR" ? { RunsFailed: 1 } : {};
+    case "observed":
+      return {
+        WaitingFiles: count(line.waiting_files),
+        OldestFileAgeSeconds: count(line.oldest_file_age_seconds),
+        BatchAgeSeconds: count(line.batch_age_seconds),
+        ...(line.job === undefined ? {} : { FailuresInARow: count(line.failures) }),
+      };
+    default:
+      return {};
+  }
+}
+
+function rowsOf(report: Line | undefined): Values {
+  if (!report) return {};
+  const quarantined = Object.values((report.rowsQuarantined ?? {}) as Values).reduce((total, rows) => total + rows, 0);
+  const read = count(report.rowsRead);
+  return {
+    RowsRead: read,
+    RowsKept: count(report.rowsKept),
+    RowsDuplicate: count(report.rowsDuplicate),
+    RowsQuarantined: quarantined,
+    FilesQuarantined: count(report.filesQuarantined),
+    ...(read > 0 ? { RowsQuarantinedPercent: (100 * quarantined) / read } : {}),
+  };
+}
+
+function count(value: unknown): number {
+  return typeof value === "number" ? value : 0;
+}
