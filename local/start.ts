@@ -39,7 +39,7 @@ async function main(args: string[], terminal: Terminal): Promise<number> {
     const data = await dataOf(options, terminal);
     cloud = await startCloud({ root: terminal.root, port: options.port, log: terminal.note, stop });
     const pipeline = await connectPipeline(cloud);
-    await load(pipeline, data, terminal);
+    await load(pipeline, data, terminal, stop);
     return await follow(pipeline, options, terminal, stop);
   } catch (error) {
     if (!stop.aborted) throw error;
@@ -120,14 +120,19 @@ async function connectPipeline(cloud: LocalCloud): Promise<LocalPipeline> {
 }
 
 /** Paused meanwhile, so that the scheduler takes the files as one batch and not the first half of them. */
-async function load({ target, world }: LocalPipeline, data: DataFolder, terminal: Terminal): Promise<void> {
+async function load(
+  { target, world }: LocalPipeline,
+  data: DataFolder,
+  terminal: Terminal,
+  stop: AbortSignal,
+): Promise<void> {
   const bucket = target.outputs.bucketName;
   terminal.note(
     `Loading ${data.reference.length} reference files and ${count(data.streams.length)} stream files into ${bucket} ...`,
   );
   await pause(world);
-  await upload(target.s3, bucket, data.reference);
-  await upload(target.s3, bucket, data.streams);
+  await upload(target.s3, bucket, data.reference, stop);
+  await upload(target.s3, bucket, data.streams, stop);
   await resume(world);
 }
 
