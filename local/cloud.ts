@@ -6,6 +6,7 @@ import { deploy } from "./deploy";
 import { startEmulator } from "./emulator";
 import { type LocalGlue, startLocalGlue } from "./glue/server";
 import { installToolchain } from "./install";
+import { type Kept, openKept, putBack } from "./kept";
 import { readConfig } from "./provider/program";
 
 export interface CloudOptions {
@@ -13,6 +14,8 @@ export interface CloudOptions {
   /** The emulator's port; 0 takes any free one. */
   port: number;
   log: (line: string) => void;
+  /** A folder in which the cloud's data outlives it; without one, each start is an empty cloud. */
+  keepIn?: string;
   /** Breaks the start off; what had been started is stopped. */
   stop?: AbortSignal;
 }
@@ -24,12 +27,15 @@ export interface LocalCloud {
   region: string;
   outputs: Record<string, string>;
   glue: LocalGlue;
+  /** Its data, when that outlives it. */
+  kept: Kept | undefined;
   /** Ends every process that it started. Safe to call twice. */
   close(): Promise<void>;
 }
 
 /** Starts the emulator and the local Glue, and deploys index.ts onto them. What is started when something fails is stopped again. */
-export async function startCloud({ root, port, log, stop }: CloudOptions): Promise<LocalCloud> {
+export async function startCloud(options: CloudOptions): Promise<LocalCloud> {
+  const { root, port, log, stop } = options;
   await refuseSecondCloud(root);
   const closers: (() => Promise<unknown>)[] = [];
   const close = async () => {
@@ -41,14 +47,25 @@ export async function startCloud({ root, port, log, stop }: CloudOptions): Promi
     const workDir = path.join(root, ".local", "cloud");
     await rm(workDir, { recursive: true, force: true });
     await mkdir(workDir, { recursive: true });
+    const kept = options.keepIn === undefined ? undefined : await openKept(options.keepIn);
     log("Starting the emulator and the local Glue ...");
     const emulator = await startEmulator({
       workDir: path.join(workDir, "emulator"),
       python: toolchain.python,
       port,
       region,
+      ...(kept && { keep: kept }),
     });
     closers.push(() => emulator.close());
+    await kept?.opened();
+    if (kept?.wasCut) {
+      const files = await putBack(emulator.endpoint, region);
+      await kept.mended();
+      if (files > 0)
+        log(
+          `The last local cloud was cut off: its ledger and metrics are lost. Its ${files} files are worked through again.`,
+        );
+    }
     const runFile = path.join(root, ".local", "run.json");
     const run = {
       pid: process.pid,
@@ -85,6 +102,7 @@ export async function startCloud({ root, port, log, stop }: CloudOptions): Promi
       region,
       outputs: outputs as Record<string, string>,
       glue,
+      kept,
     };
     await writeJson(runFile, { ...run, glueEndpoint: glue.endpoint, outputs });
     return { ...cloud, close };
