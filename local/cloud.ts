@@ -18,6 +18,13 @@ export interface CloudOptions {
   keepIn?: string;
   /** Breaks the start off; what had been started is stopped. */
   stop?: AbortSignal;
+  /**
+   * Puts something between Lambdas and jobs and what they call: gets an address, gives the one that they are to use in its place. For
+   * tests whose proxy makes calls fail; without it they call directly.
+   */
+  between?: (service: "emulator" | "glue", endpoint: string) => Promise<string>;
+  /** Length of the minute in which the local Glue counts timeouts. */
+  minuteMs?: number;
 }
 
 /** The program, deployed on this machine. */
@@ -35,7 +42,7 @@ export interface LocalCloud {
 
 /** Starts the emulator and the local Glue, and deploys index.ts onto them. What is started when something fails is stopped again. */
 export async function startCloud(options: CloudOptions): Promise<LocalCloud> {
-  const { root, port, log, stop } = options;
+  const { root, port, log, stop, between = async (_, endpoint) => endpoint } = options;
   await refuseSecondCloud(root);
   const closers: (() => Promise<unknown>)[] = [];
   const close = async () => {
@@ -76,13 +83,16 @@ export async function startCloud(options: CloudOptions): Promise<LocalCloud> {
     };
     closers.push(() => rm(runFile, { force: true }));
     await writeJson(runFile, run);
+    const aws = await between("emulator", emulator.endpoint);
     const glue = await startLocalGlue({
       emulatorEndpoint: emulator.endpoint,
+      jobEndpoint: aws,
       region,
       workDir: path.join(workDir, "glue"),
       // Kept from one start to the next: what a job asks for is installed once.
       modulesDir: path.join(root, ".local", "modules"),
       classArchiveDir: path.join(root, ".local", "classes"),
+      ...(options.minuteMs === undefined ? {} : { minuteMs: options.minuteMs }),
       ...toolchain,
     });
     closers.push(() => glue.close());
@@ -93,6 +103,11 @@ export async function startCloud(options: CloudOptions): Promise<LocalCloud> {
       stack: "local",
       endpoint: emulator.endpoint,
       glueEndpoint: glue.endpoint,
+      functionVariables: {
+        AWS_ENDPOINT_URL_S3: aws,
+        AWS_ENDPOINT_URL_DYNAMODB: aws,
+        AWS_ENDPOINT_URL_GLUE: await between("glue", glue.endpoint),
+      },
     });
     log(`Deployed ${resources} resources.`);
     stop?.throwIfAborted();
