@@ -140,13 +140,13 @@ export const jobScenarios: Scenario[] = [
     about: "Glue ends transform at its timeout, while it waits for S3",
     async play(stage) {
       await stage.dropMany(3, 100);
-      // A minute of this cloud is five seconds.
+      // A minute of this cloud is ten seconds.
       await withJob(
         stage,
         "transform",
-        (update) => ({ ...update, Timeout: 2 }),
+        (update) => ({ ...update, Timeout: 3 }),
         async () => {
-          await stage.failing("read held", { ...by("python", "s3", "GetObject"), latency: 15_000 });
+          await stage.failing("read held", { ...by("python", "s3", "GetObject"), latency: 60_000 });
           await stage.tick();
           const batch = await stage.reach("RETRY");
           assert.match(batch.error ?? "", /TIMEOUT/);

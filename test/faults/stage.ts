@@ -110,7 +110,7 @@ export class Stage {
       root,
       port: 0,
       log,
-      minuteMs: 5_000,
+      minuteMs: 10_000,
       ...(this.keeps && { keepIn: path.join(this.folder, "kept") }),
       between: async (service, endpoint) => {
         const proxy = await startProxy(endpoint, this.folder);
