@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { setTimeout as sleep } from "node:timers/promises";
 import { until } from "../support/commands";
 import { by } from "./proxy";
 import type { Scenario } from "./scenario";
@@ -13,7 +14,6 @@ export const callScenarios: Scenario[] = [
   {
     name: "dynamodb-throttled",
     about: "DynamoDB throttles the ledger beyond the SDK's patience, and the metrics",
-    quick: true,
     async play(stage) {
       await stage.dropMany(3, 150);
       await stage.failing("ledger read throttled", { ...by("lambdas", "dynamodb", "Query"), times: 4, ...throttled });
@@ -44,7 +44,6 @@ export const callScenarios: Scenario[] = [
   {
     name: "s3-slow-down",
     about: "S3 answers SlowDown to every fourth call of Lambdas, Spark and publish",
-    quick: true,
     async play(stage) {
       await stage.dropMany(20, 20);
       const sequence = { fail: 1, pass: 3 };
@@ -92,7 +91,7 @@ export const callScenarios: Scenario[] = [
   },
   {
     name: "outage",
-    about: "S3 is away for the jobs, and the ledger for the Lambdas, from the middle of a transform on",
+    about: "S3 is away for the jobs, and the ledger for the Lambdas, for twenty seconds in the middle of a transform",
     async play(stage) {
       await stage.dropMany(5, 100);
       await stage.tick();
@@ -102,6 +101,7 @@ export const callScenarios: Scenario[] = [
       await stage.failing("ledger away", { ...by("lambdas", "dynamodb"), reset: true });
       await until("the job has met it", 240_000, () => stage.hasFired("S3 away"));
       assert.ok(await stage.tick(), "the tick failed");
+      await sleep(20_000);
       await stage.mend();
     },
   },

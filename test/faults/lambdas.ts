@@ -77,7 +77,6 @@ export const lambdaScenarios: Scenario[] = [
   {
     name: "events-lost",
     about: "no event reaches archive: sense alone settles",
-    quick: true,
     async play(stage) {
       await stage.deliverEvents(false);
       try {
