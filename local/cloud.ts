@@ -6,6 +6,7 @@ import { deploy } from "./deploy";
 import { startEmulator } from "./emulator";
 import { type LocalGlue, startLocalGlue } from "./glue/server";
 import { installToolchain } from "./install";
+import { type Kept, openKept, putBack } from "./kept";
 import { readConfig } from "./provider/program";
 
 export interface CloudOptions {
@@ -13,8 +14,17 @@ export interface CloudOptions {
   /** The emulator's port; 0 takes any free one. */
   port: number;
   log: (line: string) => void;
+  /** A folder in which the cloud's data outlives it; without one, each start is an empty cloud. */
+  keepIn?: string;
   /** Breaks the start off; what had been started is stopped. */
   stop?: AbortSignal;
+  /**
+   * Puts something between Lambdas and jobs and what they call: gets an address, gives the one that they are to use in its place. For
+   * tests whose proxy makes calls fail; without it they call directly.
+   */
+  between?: (service: "emulator" | "glue", endpoint: string) => Promise<string>;
+  /** Length of the minute in which the local Glue counts timeouts. */
+  minuteMs?: number;
 }
 
 /** The program, deployed on this machine. */
@@ -24,12 +34,15 @@ export interface LocalCloud {
   region: string;
   outputs: Record<string, string>;
   glue: LocalGlue;
+  /** Its data, when that outlives it. */
+  kept: Kept | undefined;
   /** Ends every process that it started. Safe to call twice. */
   close(): Promise<void>;
 }
 
 /** Starts the emulator and the local Glue, and deploys index.ts onto them. What is started when something fails is stopped again. */
-export async function startCloud({ root, port, log, stop }: CloudOptions): Promise<LocalCloud> {
+export async function startCloud(options: CloudOptions): Promise<LocalCloud> {
+  const { root, port, log, stop, between = async (_, endpoint) => endpoint } = options;
   await refuseSecondCloud(root);
   const closers: (() => Promise<unknown>)[] = [];
   const close = async () => {
@@ -41,14 +54,25 @@ export async function startCloud({ root, port, log, stop }: CloudOptions): Promi
     const workDir = path.join(root, ".local", "cloud");
     await rm(workDir, { recursive: true, force: true });
     await mkdir(workDir, { recursive: true });
+    const kept = options.keepIn === undefined ? undefined : await openKept(options.keepIn);
     log("Starting the emulator and the local Glue ...");
     const emulator = await startEmulator({
       workDir: path.join(workDir, "emulator"),
       python: toolchain.python,
       port,
       region,
+      ...(kept && { keep: kept }),
     });
     closers.push(() => emulator.close());
+    await kept?.opened();
+    if (kept?.wasCut) {
+      const files = await putBack(emulator.endpoint, region);
+      await kept.mended();
+      if (files > 0)
+        log(
+          `The last local cloud was cut off: its ledger and metrics are lost. Its ${files} files are worked through again.`,
+        );
+    }
     const runFile = path.join(root, ".local", "run.json");
     const run = {
       pid: process.pid,
@@ -59,13 +83,16 @@ export async function startCloud({ root, port, log, stop }: CloudOptions): Promi
     };
     closers.push(() => rm(runFile, { force: true }));
     await writeJson(runFile, run);
+    const aws = await between("emulator", emulator.endpoint);
     const glue = await startLocalGlue({
       emulatorEndpoint: emulator.endpoint,
+      jobEndpoint: aws,
       region,
       workDir: path.join(workDir, "glue"),
       // Kept from one start to the next: what a job asks for is installed once.
       modulesDir: path.join(root, ".local", "modules"),
       classArchiveDir: path.join(root, ".local", "classes"),
+      ...(options.minuteMs === undefined ? {} : { minuteMs: options.minuteMs }),
       ...toolchain,
     });
     closers.push(() => glue.close());
@@ -76,6 +103,11 @@ export async function startCloud({ root, port, log, stop }: CloudOptions): Promi
       stack: "local",
       endpoint: emulator.endpoint,
       glueEndpoint: glue.endpoint,
+      functionVariables: {
+        AWS_ENDPOINT_URL_S3: aws,
+        AWS_ENDPOINT_URL_DYNAMODB: aws,
+        AWS_ENDPOINT_URL_GLUE: await between("glue", glue.endpoint),
+      },
     });
     log(`Deployed ${resources} resources.`);
     stop?.throwIfAborted();
@@ -85,6 +117,7 @@ export async function startCloud({ root, port, log, stop }: CloudOptions): Promi
       region,
       outputs: outputs as Record<string, string>,
       glue,
+      kept,
     };
     await writeJson(runFile, { ...run, glueEndpoint: glue.endpoint, outputs });
     return { ...cloud, close };

@@ -10,6 +10,8 @@ export interface DeployOptions {
   endpoint: string;
   /** The local Glue. */
   glueEndpoint: string;
+  /** Where functions find a service, by the variable's name (`AWS_ENDPOINT_URL_S3`); otherwise they call the emulator and the local Glue. */
+  functionVariables?: Record<string, string>;
   /** Is told of each resource that exists now. */
   log?: (line: string) => void;
 }
@@ -27,11 +29,18 @@ export interface Deployment {
  * @throws Error of the first resource that can't be created, naming it, or of the program itself
  */
 export async function deploy(options: DeployOptions): Promise<Deployment> {
-  const { root, stack, endpoint, glueEndpoint, log = () => {} } = options;
+  const { root, stack, endpoint, glueEndpoint, functionVariables = {}, log = () => {} } = options;
   const config = readConfig(root, stack);
   const region = config["aws:region"];
   if (region === undefined) throw new Error(`Pulumi.${stack}.yaml must say the region: aws:region`);
-  const provider = await LocalProvider.connect({ endpoint, glueEndpoint, region, root, suffix: stableSuffix });
+  const provider = await LocalProvider.connect({
+    endpoint,
+    glueEndpoint,
+    region,
+    root,
+    functionVariables,
+    suffix: stableSuffix,
+  });
   let resources = 0;
   const create = async ({ urn, type, inputs }: Registration) => {
     const checked = await provider.check(urn, undefined, inputs);

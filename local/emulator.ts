@@ -3,6 +3,7 @@ import { createServer } from "node:net";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { UserError } from "../cli/errors";
+import type { Kept } from "./kept";
 import { type ServiceProcess, startService } from "./processes";
 
 export interface EmulatorOptions {
@@ -13,6 +14,8 @@ export interface EmulatorOptions {
   /** 0 takes any free port. */
   port: number;
   region: string;
+  /** Where its data outlives it; without this a new emulator is an empty cloud. */
+  keep?: Pick<Kept, "stateDir" | "objectsDir">;
 }
 
 export interface Emulator {
@@ -22,8 +25,10 @@ export interface Emulator {
 }
 
 const startTimeoutMs = 60_000;
+/** Time for it to write its data, when that is kept. */
+const saveMs = 60_000;
 
-/** Starts MiniStack on loopback and waits until it answers. State is kept in memory: a new emulator is an empty cloud. */
+/** Starts MiniStack on loopback and waits until it answers. Its data is kept in memory, unless `keep` says where else. */
 export async function startEmulator(options: EmulatorOptions): Promise<Emulator> {
   const port = await claimPort(options.port);
   const temporary = path.join(options.workDir, "tmp");
@@ -33,6 +38,7 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
     python: options.python,
     args: ["-m", "ministack"],
     logFile: path.join(options.workDir, "emulator.log"),
+    ...(options.keep && { graceMs: saveMs }),
     env: {
       // MiniStack listens on every address unless it is told otherwise.
       BIND_HOST: "127.0.0.1",
@@ -41,7 +47,8 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
       MINISTACK_REGION: options.region,
       // Its Lambdas run in the project's own Node, which is first on PATH, also where a Docker engine is at hand.
       LAMBDA_EXECUTOR: "local",
-      STATE_DIR: path.join(options.workDir, "state"),
+      STATE_DIR: options.keep?.stateDir ?? path.join(options.workDir, "state"),
+      ...(options.keep && { PERSIST_STATE: "1", S3_PERSIST: "1", S3_DATA_DIR: options.keep.objectsDir }),
       TMPDIR: temporary,
       AWS_ACCESS_KEY_ID: "test",
       AWS_SECRET_ACCESS_KEY: "test",

@@ -67,21 +67,21 @@ async function filesBelow(folder: string): Promise<string[]> {
   return files;
 }
 
-/** Uploads as they are, many at once; `onUploaded` hears how many are in. */
-export async function upload(
-  s3: S3Client,
-  bucket: string,
-  sources: Source[],
-  onUploaded?: (done: number) => void,
-): Promise<void> {
-  let done = 0;
+/** Uploads as they are, many at once. `stop` breaks it off: what is on its way then does not arrive. */
+export async function upload(s3: S3Client, bucket: string, sources: Source[], stop?: AbortSignal): Promise<void> {
   await pMap(
     sources,
     async ({ file, key }) => {
-      await new Upload({ client: s3, params: { Bucket: bucket, Key: key, Body: createReadStream(file) } }).done();
-      done += 1;
-      onUploaded?.(done);
+      const upload = new Upload({ client: s3, params: { Bucket: bucket, Key: key, Body: createReadStream(file) } });
+      const abort = () => void upload.abort();
+      stop?.addEventListener("abort", abort, { once: true });
+      try {
+        stop?.throwIfAborted();
+        await upload.done();
+      } finally {
+        stop?.removeEventListener("abort", abort);
+      }
     },
-    { concurrency: uploadsAtOnce },
+    { concurrency: uploadsAtOnce, ...(stop && { signal: stop }) },
   );
 }

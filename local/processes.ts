@@ -10,6 +10,8 @@ export interface ServiceOptions {
   args: string[];
   logFile: string;
   env: Record<string, string>;
+  /** How long it may take to end by itself; 5 seconds if not given. */
+  graceMs?: number;
 }
 
 export interface ServiceProcess {
@@ -22,16 +24,17 @@ export interface ServiceProcess {
   stop(): Promise<void>;
 }
 
-const stopGraceMs = 5_000;
+const usualGraceMs = 5_000;
 
-/** Kills the group when this process is gone without having cleaned up. */
+/** Ends the group when this process is gone without having cleaned up. */
 const guard = path.join(__dirname, "python", "guard.py");
 
 /** Starts a long-running Python program in a process group of its own, so that a Ctrl-C at the terminal reaches only the one that cleans up. */
 export async function startService(options: ServiceOptions): Promise<ServiceProcess> {
   await mkdir(path.dirname(options.logFile), { recursive: true });
   const output = openSync(options.logFile, "w");
-  const child = spawn(options.python, [guard, options.python, ...options.args], {
+  const graceMs = options.graceMs ?? usualGraceMs;
+  const child = spawn(options.python, [guard, String(graceMs / 1000), options.python, ...options.args], {
     detached: true,
     stdio: ["ignore", output, output],
     env: { ...withoutAws(process.env), ...options.env },
@@ -47,7 +50,7 @@ export async function startService(options: ServiceOptions): Promise<ServiceProc
     logFile: options.logFile,
     hasExited: () => child.exitCode !== null || child.signalCode !== null,
     logTail: async () => (await readFile(options.logFile, "utf8")).trim().split("\n").slice(-15).join("\n"),
-    stop: () => stopGroup(pid, child),
+    stop: () => stopGroup(pid, child, graceMs),
   };
 }
 
@@ -59,9 +62,9 @@ function withoutAws(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
 }
 
 /** SIGTERM to the whole group, SIGKILL to what is left of it after a while. */
-async function stopGroup(pid: number, child: ChildProcess): Promise<void> {
+async function stopGroup(pid: number, child: ChildProcess, graceMs: number): Promise<void> {
   signalGroup(pid, "SIGTERM");
-  const deadline = Date.now() + stopGraceMs;
+  const deadline = Date.now() + graceMs;
   while (groupLives(pid) && Date.now() < deadline) await sleep(50);
   signalGroup(pid, "SIGKILL");
   while (child.exitCode === null && child.signalCode === null) await sleep(20);

@@ -21,6 +21,8 @@ import { type Moment, type Watch, watchPipeline } from "./watch";
 
 interface StartOptions {
   once: boolean;
+  /** A folder, or true for the usual one. */
+  keep?: string | true;
   export?: string;
   data?: string;
   port: number;
@@ -37,9 +39,19 @@ async function main(args: string[], terminal: Terminal): Promise<number> {
   try {
     if (options.export !== undefined) await requireFolderOf(path.resolve(terminal.cwd, options.export));
     const data = await dataOf(options, terminal);
-    cloud = await startCloud({ root: terminal.root, port: options.port, log: terminal.note, stop });
+    const keepIn = folderToKeep(options, terminal);
+    cloud = await startCloud({
+      root: terminal.root,
+      port: options.port,
+      log: terminal.note,
+      stop,
+      ...(keepIn !== undefined && { keepIn }),
+    });
     const pipeline = await connectPipeline(cloud);
-    await load(pipeline, data, terminal);
+    if (cloud.kept?.isLoaded)
+      terminal.note(`Going on with the data in ${keepIn}: nothing is loaded. Remove that folder to begin anew.`);
+    else await load(pipeline, data, terminal, stop);
+    await cloud.kept?.loaded();
     return await follow(pipeline, options, terminal, stop);
   } catch (error) {
     if (!stop.aborted) throw error;
@@ -60,6 +72,10 @@ function parse(args: string[], terminal: Terminal): StartOptions {
     .option(
       "--data <dir>",
       "real files in place of the sample: DIR/reference/users*.csv, DIR/reference/songs*.csv, DIR/streams/**",
+    )
+    .option(
+      "--keep [dir]",
+      "keep the cloud's data in DIR (.local/kept/ if not given) and begin with it the next time; sample data or --data is loaded only when nothing is kept yet",
     )
     .option("--port <n>", "the emulator's port on 127.0.0.1", port, 4566)
     .parse(args, { from: "user" });
@@ -91,6 +107,10 @@ function stopOnSignals(): AbortSignal {
   return controller.signal;
 }
 
+function folderToKeep({ keep }: StartOptions, { root, cwd }: Terminal): string | undefined {
+  return typeof keep === "string" ? path.resolve(cwd, keep) : keep && path.join(root, ".local", "kept");
+}
+
 async function dataOf(options: StartOptions, terminal: Terminal): Promise<DataFolder> {
   if (options.data !== undefined) return readDataFolder(path.resolve(terminal.cwd, options.data));
   const sample = path.join(terminal.root, ".local", "sample");
@@ -120,14 +140,19 @@ async function connectPipeline(cloud: LocalCloud): Promise<LocalPipeline> {
 }
 
 /** Paused meanwhile, so that the scheduler takes the files as one batch and not the first half of them. */
-async function load({ target, world }: LocalPipeline, data: DataFolder, terminal: Terminal): Promise<void> {
+async function load(
+  { target, world }: LocalPipeline,
+  data: DataFolder,
+  terminal: Terminal,
+  stop: AbortSignal,
+): Promise<void> {
   const bucket = target.outputs.bucketName;
   terminal.note(
     `Loading ${data.reference.length} reference files and ${count(data.streams.length)} stream files into ${bucket} ...`,
   );
   await pause(world);
-  await upload(target.s3, bucket, data.reference);
-  await upload(target.s3, bucket, data.streams);
+  await upload(target.s3, bucket, data.reference, stop);
+  await upload(target.s3, bucket, data.streams, stop);
   await resume(world);
 }
 

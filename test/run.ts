@@ -73,6 +73,12 @@ const checks: Check[] = [
     command: () => mocha("test/end-to-end/**/*.test.ts"),
     count: mochaCounts,
   },
+  {
+    name: "faults",
+    about: "what goes wrong on the local cloud: the quick ones of npm run test:faults",
+    command: () => ["node", "--require", "ts-node/register/transpile-only", "test/faults/run.ts", "--quick"],
+    count: pytestCounts,
+  },
 ];
 
 function mochaCounts(output: string): Counts {

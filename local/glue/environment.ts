@@ -22,7 +22,7 @@ export function jobEnvironment(options: LocalGlueOptions, glueEndpoint: string, 
     AWS_CONFIG_FILE: devNull,
     AWS_SHARED_CREDENTIALS_FILE: devNull,
     AWS_EC2_METADATA_DISABLED: "true",
-    AWS_ENDPOINT_URL: options.emulatorEndpoint,
+    AWS_ENDPOINT_URL: options.jobEndpoint ?? options.emulatorEndpoint,
     AWS_ENDPOINT_URL_GLUE: glueEndpoint,
     // A proxy in the user's environment would take the calls to the emulator away.
     NO_PROXY: withLoopback(process.env.NO_PROXY ?? process.env.no_proxy),

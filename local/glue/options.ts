@@ -6,6 +6,8 @@ export interface LocalGlueOptions {
   readonly port?: number;
   /** The emulator (MiniStack) that holds the buckets, rules, log groups and the catalog. */
   readonly emulatorEndpoint: string;
+  /** Where jobs reach AWS, when that is not the emulator itself but something in front of it. */
+  readonly jobEndpoint?: string;
   readonly region: string;
   readonly accountId?: string;
   /** Folder for scripts and logs. */

@@ -79,15 +79,16 @@ const loopbackOnly: [string, string][] = [
 
 /** `s3://` and `s3a://` are the emulator; everything else that Spark writes lies in the run's folder. */
 function storage(options: LocalGlueOptions, folder: string): [string, string][] {
+  const endpoint = options.jobEndpoint ?? options.emulatorEndpoint;
   return [
     ["spark.hadoop.fs.s3.impl", S3A],
     ["spark.hadoop.fs.s3a.impl", S3A],
     ["spark.hadoop.fs.AbstractFileSystem.s3.impl", "org.apache.hadoop.fs.s3a.S3A"],
     ["spark.hadoop.fs.AbstractFileSystem.s3a.impl", "org.apache.hadoop.fs.s3a.S3A"],
-    ["spark.hadoop.fs.s3a.endpoint", options.emulatorEndpoint],
+    ["spark.hadoop.fs.s3a.endpoint", endpoint],
     ["spark.hadoop.fs.s3a.endpoint.region", options.region],
     ["spark.hadoop.fs.s3a.path.style.access", "true"],
-    ["spark.hadoop.fs.s3a.connection.ssl.enabled", String(options.emulatorEndpoint.startsWith("https:"))],
+    ["spark.hadoop.fs.s3a.connection.ssl.enabled", String(endpoint.startsWith("https:"))],
     ["spark.hadoop.fs.s3a.access.key", "test"],
     ["spark.hadoop.fs.s3a.secret.key", "test"],
     ["spark.hadoop.fs.s3a.aws.credentials.provider", "org.apache.hadoop.fs.s3a.SimpleAWSCredentialsProvider"],

@@ -11,8 +11,8 @@ export interface Surroundings {
   root: string;
   region: string;
   account: string;
-  /** Where the functions of the stack find Glue. */
-  glueEndpoint: string;
+  /** Variables that every function of the stack gets besides its own: where it finds Glue, above all. */
+  functionVariables: Record<string, string>;
 }
 
 /** How one type of resource exists on the local cloud. */

@@ -38,7 +38,7 @@ const lambdaFunction = kind<aws.lambda.FunctionArgs>({
     "tags",
   ],
   name: "name",
-  async put(args, { clients: { lambda }, root, glueEndpoint, region }) {
+  async put(args, { clients: { lambda }, root, functionVariables, region }) {
     const FunctionName = args.name ?? "";
     const ZipFile = await bytesOf(args.code, root);
     const Architectures = args.architectures as Architecture[] | undefined;
@@ -50,8 +50,8 @@ const lambdaFunction = kind<aws.lambda.FunctionArgs>({
       Description: args.description,
       MemorySize: args.memorySize,
       Timeout: args.timeout,
-      // The emulator points its functions at itself; this one variable sends their Glue calls to the local Glue.
-      Environment: { Variables: { ...args.environment?.variables, AWS_ENDPOINT_URL_GLUE: glueEndpoint } },
+      // The emulator points its functions at itself; a variable for one service sends that service's calls elsewhere.
+      Environment: { Variables: { ...args.environment?.variables, ...functionVariables } },
       LoggingConfig: args.loggingConfig && {
         LogFormat: args.loggingConfig.logFormat as LoggingConfig["LogFormat"],
         LogGroup: args.loggingConfig.logGroup,

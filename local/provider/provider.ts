@@ -42,6 +42,8 @@ export interface ProviderOptions {
   endpoint: string;
   glueEndpoint: string;
   region: string;
+  /** Where functions find a service, by the variable's name (`AWS_ENDPOINT_URL_S3`); Glue at `glueEndpoint` unless it says otherwise. */
+  functionVariables?: Record<string, string>;
   /** The project's folder. */
   root: string;
   /** What tells two physical names of one resource apart. By default random, so that a replacement can stand beside what it replaces. */
@@ -69,7 +71,8 @@ export class LocalProvider implements Provider {
     const account = await readAccount(endpoint, region);
     const clients = createClients(endpoint, glueEndpoint, region);
     const suffix = options.suffix ?? (() => randomBytes(4).toString("hex").slice(0, 7));
-    return new LocalProvider({ clients, root, region, account, glueEndpoint }, suffix);
+    const functionVariables = { AWS_ENDPOINT_URL_GLUE: glueEndpoint, ...options.functionVariables };
+    return new LocalProvider({ clients, root, region, account, functionVariables }, suffix);
   }
 
   close(): void {

@@ -1,7 +1,8 @@
-"""Runs a command and ends with it: `guard.py COMMAND ARG...`, the leader of its own process group.
+"""Runs a command and ends with it: `guard.py SECONDS COMMAND ARG...`, the leader of its own process group.
 
-When whoever started the guard is gone (killed, so that it could clean up nothing), the guard kills its whole group. So
-a local cloud that dies leaves no emulator behind.
+When whoever started the guard is gone (killed, so that it could clean up nothing), the guard asks the command to end,
+and kills its whole group after so many seconds. So a local cloud that dies leaves no emulator behind, and the emulator
+can still write down what it keeps.
 """
 
 import contextlib
@@ -13,7 +14,7 @@ import sys
 LOOK_EVERY_SECONDS = 1.0
 
 
-def main(command: "list[str]") -> int:
+def main(grace_seconds: float, command: "list[str]") -> int:
     """Returns the command's exit code; ends by the same signal as the command, when it was one."""
     starter = os.getppid()
     child = subprocess.Popen(command)  # noqa: S603 - the command is the project's own
@@ -22,6 +23,9 @@ def main(command: "list[str]") -> int:
             code = child.wait(LOOK_EVERY_SECONDS)
             break
         if os.getppid() != starter:
+            child.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                child.wait(grace_seconds)
             os.killpg(0, signal.SIGKILL)
     if code < 0:
         # SIGKILL has no handler to put back.
@@ -32,4 +36,4 @@ def main(command: "list[str]") -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main(float(sys.argv[1]), sys.argv[2:]))

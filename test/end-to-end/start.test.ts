@@ -42,6 +42,19 @@ describe("npm start", function () {
       assert.ok(run.stdout.includes(`${reason} ${rows}`), `${reason}: ${run.stdout}`);
   });
 
+  it("--keep goes on with the data of the last time, and loads nothing again", async () => {
+    const kept = path.join(folder, "kept");
+    const exported = path.join(folder, "first.ndjson");
+    const again = path.join(folder, "again.ndjson");
+    const first = await npm("start", "--once", "--port", "0", "--keep", kept, "--export", exported);
+    assert.equal(first.exitCode, 0, first.all);
+    const second = await npm("start", "--once", "--port", "0", "--keep", kept, "--export", again);
+    assert.equal(second.exitCode, 0, second.all);
+    assert.match(second.stderr, /Going on with the data in .*kept: nothing is loaded/);
+    assert.ok((await readFile(exported)).length > 0);
+    assert.equal(await readFile(again, "utf8"), await readFile(exported, "utf8"));
+  });
+
   it("stays until Ctrl-C, listens on loopback only, and leaves no process behind", async () => {
     const run = npm("start", "--port", "0");
     let output = "";

@@ -2,6 +2,10 @@ import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import {
@@ -14,6 +18,7 @@ import {
   StartJobRunCommand,
 } from "@aws-sdk/client-glue";
 import { strToU8, zipSync } from "fflate";
+import { LaunchError, Staging } from "../../local/glue/staging";
 import { createJob, ended, type GlueCloud, put, runJob, running, startGlueCloud, until } from "../support/glue-cloud";
 
 const MINUTE_MS = 1500;
@@ -309,6 +314,38 @@ describe("jobs of the local Glue", () => {
       assert.ok(!isAlive(pid));
     } finally {
       if (isAlive(pid)) process.kill(pid, "SIGKILL");
+    }
+  });
+
+  it("a stop at any moment of a script's download ends in an error that is caught", async () => {
+    // Answers the head of an object and no more of it than a part.
+    const stalled = createServer((_, response) => void response.writeHead(200, { "content-length": 9 }).write("print"));
+    await once(stalled.listen(0, "127.0.0.1"), "listening");
+    const emulatorEndpoint = `http://127.0.0.1:${(stalled.address() as AddressInfo).port}`;
+    const folder = await mkdtemp(join(tmpdir(), "local-glue-staging-"));
+    const staging = new Staging({
+      emulatorEndpoint,
+      workDir: folder,
+      region: "us-east-1",
+      python: "",
+      sparkSubmit: "",
+      sparkJars: [],
+    });
+    try {
+      for (let turns = 0; turns < 60; turns += 1) {
+        const controller = new AbortController();
+        stalled.once("request", async () => {
+          for (let turn = 0; turn < turns; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+          controller.abort("stop");
+        });
+        // A folder of its own each time: making it takes a moment, in which the stop may fall.
+        const into = join(folder, `${turns}`, "a", "b");
+        await assert.rejects(staging.fetch("s3://bucket/script.py", into, controller.signal), LaunchError);
+      }
+    } finally {
+      stalled.closeAllConnections();
+      stalled.close();
+      await rm(folder, { recursive: true });
     }
   });
 

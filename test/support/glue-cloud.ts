@@ -1,7 +1,5 @@
-import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync, readdirSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
@@ -17,6 +15,7 @@ import {
   type WorkflowRun,
 } from "@aws-sdk/client-glue";
 import { CreateBucketCommand, PutObjectCommand, S3Client } from "@aws-sdk/client-s3";
+import { startEmulator } from "../../local/emulator";
 import { type LocalGlue, type LocalGlueOptions, startLocalGlue } from "../../local/glue/server";
 
 const site = join(__dirname, "..", "..", ".local");
@@ -41,13 +40,13 @@ export interface GlueCloud {
 export async function startGlueCloud(options: Partial<LocalGlueOptions> = {}): Promise<GlueCloud> {
   // A space in the path, as in many a home folder.
   const workDir = await mkdtemp(join(tmpdir(), "local glue "));
-  const [emulator, process] = await startEmulator(workDir);
+  const emulator = await startEmulator({ workDir: join(workDir, "emulator"), python, port: 0, region: client.region });
   const lines: string[] = [];
   const seen: JobRun[] = [];
   const jars = join(site, "jars");
   const java = join(site, "java");
   const local = await startLocalGlue({
-    emulatorEndpoint: emulator,
+    emulatorEndpoint: emulator.endpoint,
     region: client.region,
     accountId: "000000000000",
     workDir: join(workDir, "glue"),
@@ -60,42 +59,15 @@ export async function startGlueCloud(options: Partial<LocalGlueOptions> = {}): P
     onJobRun: (run) => seen.push(run),
     ...options,
   });
-  const s3 = new S3Client({ ...client, endpoint: emulator, forcePathStyle: true });
+  const s3 = new S3Client({ ...client, endpoint: emulator.endpoint, forcePathStyle: true });
   await s3.send(new CreateBucketCommand({ Bucket: BUCKET }));
   const glue = new GlueClient({ ...client, endpoint: local.endpoint, maxAttempts: 1 });
   const close = async () => {
     await local.close();
-    process.kill("SIGKILL");
+    await emulator.close();
     await rm(workDir, { recursive: true, force: true, maxRetries: 5 });
   };
-  return { emulator, workDir, local, glue, s3, lines, seen, close };
-}
-
-async function startEmulator(workDir: string): Promise<[string, ChildProcess]> {
-  const port = await freePort();
-  const env = { BIND_HOST: "127.0.0.1", GATEWAY_PORT: `${port}`, EDGE_PORT: `${port}`, LAMBDA_EXECUTOR: "local" };
-  const scratch = { STATE_DIR: join(workDir, "state"), TMPDIR: workDir, AWS_DEFAULT_REGION: client.region };
-  const child = spawn(python, ["-m", "ministack"], { env: { ...process.env, ...env, ...scratch }, stdio: "ignore" });
-  process.once("exit", () => child.kill("SIGKILL"));
-  const endpoint = `http://127.0.0.1:${port}`;
-  for (let tries = 0; tries < 300; tries += 1) {
-    const healthy = await fetch(`${endpoint}/_ministack/health`).then(
-      (answer) => answer.ok,
-      () => false,
-    );
-    if (healthy) return [endpoint, child];
-    await pause(100);
-  }
-  child.kill("SIGKILL");
-  throw new Error("the emulator did not start");
-}
-
-async function freePort(): Promise<number> {
-  const probe = createServer();
-  await new Promise<void>((resolve) => probe.listen(0, "127.0.0.1", resolve));
-  const { port } = probe.address() as { port: number };
-  await new Promise((resolve) => probe.close(resolve));
-  return port;
+  return { emulator: emulator.endpoint, workDir, local, glue, s3, lines, seen, close };
 }
 
 /** Puts an object into the test's bucket. @returns its s3:// path */

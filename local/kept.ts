@@ -1,0 +1,116 @@
+import { existsSync } from "node:fs";
+import { mkdir, rm, stat, writeFile } from "node:fs/promises";
+import path from "node:path";
+import {
+  CopyObjectCommand,
+  DeleteObjectsCommand,
+  ListBucketsCommand,
+  paginateListObjectsV2,
+  S3Client,
+} from "@aws-sdk/client-s3";
+import pMap from "p-map";
+import layout from "../layout.json";
+
+/** A folder in which a local cloud's data outlives it. */
+export interface Kept {
+  /** Where the emulator writes everything but objects, when it ends. */
+  stateDir: string;
+  /** Where the emulator writes objects, each at once. */
+  objectsDir: string;
+  /** The last cloud ended without a word (the machine lost power): only its objects are there. */
+  wasCut: boolean;
+  /** The first data was loaded, to its end. */
+  isLoaded: boolean;
+  /** From now on the data is being changed. */
+  opened(): Promise<void>;
+  /** What a cut left is put in order. */
+  mended(): Promise<void>;
+  loaded(): Promise<void>;
+}
+
+/** The emulator writes a file a service; this one holds ledger and metrics. */
+const tables = "dynamodb.json";
+
+/**
+ * Looks at what is kept in a folder. After a cut the emulator's tables are those of an earlier end, and do not go with its objects: they are
+ * removed, and `putBack` has the pipeline work through its files again.
+ */
+export async function openKept(folder: string): Promise<Kept> {
+  const stateDir = path.join(folder, "state");
+  const marks = {
+    opened: path.join(folder, "opened"),
+    cut: path.join(folder, "cut"),
+    loaded: path.join(folder, "loaded"),
+  };
+  const mark = (file: string) => writeFile(file, "");
+  await mkdir(folder, { recursive: true });
+  if (existsSync(marks.opened) && !(await isNewer(path.join(stateDir, tables), marks.opened))) await mark(marks.cut);
+  const wasCut = existsSync(marks.cut);
+  if (wasCut) await rm(stateDir, { recursive: true, force: true });
+  return {
+    stateDir,
+    objectsDir: path.join(folder, "objects"),
+    wasCut,
+    isLoaded: existsSync(marks.loaded),
+    opened: () => mark(marks.opened),
+    mended: () => rm(marks.cut),
+    loaded: () => mark(marks.loaded),
+  };
+}
+
+async function isNewer(file: string, than: string): Promise<boolean> {
+  const [one, other] = await Promise.all([stat(file).catch(() => undefined), stat(than)]);
+  return one !== undefined && one.mtimeMs > other.mtimeMs;
+}
+
+/**
+ * After a cut: what the pipeline made is removed, and every file that was ever dropped goes back into incoming/, below `again/<batch>/`, so
+ * that two of one name stay two. Gives their number. Safe to repeat, also after a cut of its own. To be called before anything can claim files.
+ */
+export async function putBack(endpoint: string, region: string): Promise<number> {
+  const credentials = { accessKeyId: "test", secretAccessKey: "test" };
+  const s3 = new S3Client({ endpoint, region, credentials, forcePathStyle: true });
+  const { Buckets = [] } = await s3.send(new ListBucketsCommand({}));
+  let files = 0;
+  for (const { Name = "" } of Buckets) files += await putBackIn(s3, Name);
+  s3.destroy();
+  return files;
+}
+
+async function putBackIn(s3: S3Client, bucket: string): Promise<number> {
+  for (const prefix of ["curated/", "batches/", "quarantine/rows/", "temporary/"]) await remove(s3, bucket, prefix);
+  let files = 0;
+  for (const name of ["archived", "quarantinedFile", "failed"] as const) {
+    const folder = layout[name].slice(0, layout[name].indexOf("{"));
+    const keys = await keysBelow(s3, bucket, folder);
+    await pMap(
+      keys,
+      async (key) => {
+        // Behind the folder come the day, the batch, and the file's name.
+        const [, , ...below] = ["", ...key.slice(folder.length).split("/")];
+        const CopySource = `${bucket}/${key.split("/").map(encodeURIComponent).join("/")}`;
+        const Key = `${layout.incoming}again/${below.join("/")}`;
+        await s3.send(new CopyObjectCommand({ Bucket: bucket, Key, CopySource }));
+      },
+      { concurrency: 16 },
+    );
+    await remove(s3, bucket, folder);
+    files += keys.length;
+  }
+  return files;
+}
+
+async function keysBelow(s3: S3Client, bucket: string, prefix: string): Promise<string[]> {
+  const keys: string[] = [];
+  for await (const page of paginateListObjectsV2({ client: s3 }, { Bucket: bucket, Prefix: prefix }))
+    for (const { Key } of page.Contents ?? []) if (Key !== undefined) keys.push(Key);
+  return keys;
+}
+
+async function remove(s3: S3Client, bucket: string, prefix: string): Promise<void> {
+  const keys = await keysBelow(s3, bucket, prefix);
+  for (let start = 0; start < keys.length; start += 1000) {
+    const Objects = keys.slice(start, start + 1000).map((Key) => ({ Key }));
+    await s3.send(new DeleteObjectsCommand({ Bucket: bucket, Delete: { Quiet: true, Objects } }));
+  }
+}
