@@ -1,18 +1,9 @@
 import { readPipeline } from "../runtime/ledger";
 import { RefusedError } from "../runtime/operator";
-import type { Store } from "../runtime/world";
 import { UserError } from "./errors";
-import { openTarget, storeOf, type Target } from "./target";
+import { storeOf, type Target } from "./target";
 import { commandLine, type Terminal } from "./terminal";
 import { askForTick, nowOption } from "./tick";
-
-/** What the commands of an operator share: the stack, and a tick that carries out what was asked for. */
-interface Order {
-  name: string;
-  description: string;
-  /** Asks for something; false when there is nothing for a tick to do. */
-  act(target: Target, store: Store): Promise<boolean>;
-}
 
 /** The options of a command whose work a tick does. */
 export interface TickOptions {
@@ -26,16 +17,6 @@ export function orderLine(name: string, description: string, terminal: Terminal)
     .description(description)
     .option(...nowOption)
     .option("--stack <name>", "a deployed stack in place of the local cloud");
-}
-
-/** A command without arguments. */
-export async function simpleOrder(order: Order, args: string[], terminal: Terminal): Promise<number> {
-  const program = orderLine(order.name, order.description, terminal).allowExcessArguments(false);
-  await program.parseAsync(args, { from: "user" });
-  const options = program.opts<TickOptions>();
-  const target = await openTarget({ ...terminal, stack: options.stack });
-  if (await order.act(target, storeOf(target))) await tickFor(target, options, terminal);
-  return 0;
 }
 
 /** Has a tick carry out what was asked for, at once where that is possible. */

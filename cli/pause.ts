@@ -1,24 +1,24 @@
 import { readPipeline } from "../runtime/ledger";
 import { pause } from "../runtime/operator";
-import { capital, simpleOrder } from "./operate";
-import { runAsProgram, type Terminal } from "./terminal";
+import { capital } from "./operate";
+import { openTarget, storeOf } from "./target";
+import { commandLine, runAsProgram, type Terminal } from "./terminal";
 
 /** `npm run pause`: nothing is claimed any more; what is in flight is settled. */
 export async function main(args: string[], terminal: Terminal): Promise<number> {
-  const order = {
-    name: "pause",
-    description: "Pauses the pipeline: it claims nothing and takes up no replay; the batch in flight is still settled.",
-    act: async (target: { name: string }, store: Parameters<typeof pause>[0]) => {
-      const before = await readPipeline(store);
-      await pause(store);
-      const since = before.pausedSince === undefined ? "" : ` since ${before.pausedSince}`;
-      const flying =
-        before.inFlight === undefined ? "Nothing is in flight" : `Batch ${before.inFlight} is still settled`;
-      await terminal.out(`${capital(target.name)} is paused${since}. ${flying}. It goes on with: npm run resume\n`);
-      return false;
-    },
-  };
-  return simpleOrder(order, args, terminal);
+  const program = commandLine("pause", terminal)
+    .description("Pauses the pipeline: it claims nothing and takes up no replay; the batch in flight is still settled.")
+    .option("--stack <name>", "a deployed stack in place of the local cloud")
+    .allowExcessArguments(false);
+  await program.parseAsync(args, { from: "user" });
+  const target = await openTarget({ ...terminal, stack: program.opts<{ stack?: string }>().stack });
+  const store = storeOf(target);
+  const before = await readPipeline(store);
+  await pause(store);
+  const since = before.pausedSince === undefined ? "" : ` since ${before.pausedSince}`;
+  const flying = before.inFlight === undefined ? "Nothing is in flight" : `Batch ${before.inFlight} is still settled`;
+  await terminal.out(`${capital(target.name)} is paused${since}. ${flying}. It goes on with: npm run resume\n`);
+  return 0;
 }
 
 if (require.main === module) runAsProgram(main);

@@ -92,22 +92,18 @@ export function createPipelineFunction(
 /** Both Lambdas do the same things to a batch, so that either can finish what the other began. */
 function settlingGrants({ lake, ledger, workflow }: PipelineArgs): Grant[] {
   const { bucket } = lake;
-  // Where a batch's files lie, and may have to go.
-  const places = ["incoming/", "archive/", "quarantine/files/", "failed/"];
+  // A file goes from incoming/ to one of the others, and from failed/ back when a person asks for it.
+  const sources = ["incoming/", "failed/"];
+  const targets = ["incoming/", "archive/", "quarantine/files/", "failed/"];
   return [
     listing(bucket),
     {
       // Tags travel with a copy. Over 5 GB it is a copy in parts, which can be broken off.
-      actions: [
-        "s3:GetObject",
-        "s3:GetObjectTagging",
-        "s3:PutObject",
-        "s3:PutObjectTagging",
-        "s3:DeleteObject",
-        "s3:AbortMultipartUpload",
-      ],
-      resources: objectsIn(bucket, places),
+      actions: ["s3:GetObject", "s3:PutObject", "s3:PutObjectTagging", "s3:AbortMultipartUpload"],
+      resources: objectsIn(bucket, targets),
     },
+    // What is archived or in quarantine is never deleted by the pipeline.
+    { actions: ["s3:GetObjectTagging", "s3:DeleteObject"], resources: objectsIn(bucket, sources) },
     { actions: ["s3:GetObject", "s3:PutObject"], resources: objectsIn(bucket, ["batches/"]) },
     // What a batch that is given up had written.
     {

@@ -89,7 +89,7 @@ export class Workflow extends pulumi.ComponentResource {
           // A replayed batch is read where it was archived.
           {
             actions: ["s3:GetObject", "s3:GetObjectTagging"],
-            resources: objectsIn(bucket, ["incoming/", "archive/", "failed/", "reference/"]),
+            resources: objectsIn(bucket, ["incoming/", "archive/", "reference/"]),
           },
           {
             actions: ["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"],

@@ -5,6 +5,8 @@ export interface Statement {
   resources: string[];
   services: string[];
   isForAnyone: boolean;
+  /** It names what it is not about (NotAction, NotResource, NotPrincipal), and so is about all else. */
+  isByExclusion: boolean;
   /** The condition's operators with their keys and values, as IAM has them. */
   condition: Record<string, Record<string, unknown>>;
 }
@@ -14,13 +16,15 @@ export function statementsOf(document: unknown): Statement[] {
   const parsed = typeof document === "string" ? JSON.parse(document) : document;
   return list(parsed?.Statement).map((statement) => {
     const { Effect, Action, Resource, Principal, Condition } = statement as Record<string, unknown>;
-    const services = (Principal as { Service?: unknown } | undefined)?.Service;
+    const { Service, AWS } = (Principal ?? {}) as { Service?: unknown; AWS?: unknown };
     return {
       effect: String(Effect),
       actions: list(Action).map(String),
       resources: list(Resource).map(String),
-      services: list(services).map(String),
-      isForAnyone: Principal === "*",
+      services: list(Service).map(String),
+      // IAM takes both for everybody (IAM User Guide, "AWS JSON policy elements: Principal").
+      isForAnyone: Principal === "*" || list(AWS).includes("*"),
+      isByExclusion: ["NotAction", "NotResource", "NotPrincipal"].some((key) => key in (statement as object)),
       condition: (Condition ?? {}) as Statement["condition"],
     };
   });

@@ -67,9 +67,8 @@ const bucketRules = [
     "A bucket refuses plain HTTP, and lets nobody in from outside.",
     ({ policy }, say) => {
       if (!refusesPlainHttp(policy, "s3:*")) say("s3:* must be refused where aws:SecureTransport is false");
-      if (statementsOf(policy).some(({ effect, isForAnyone }) => effect === "Allow" && isForAnyone)) {
-        say("nothing may be allowed to everybody");
-      }
+      for (const { effect, isForAnyone, isByExclusion } of statementsOf(policy))
+        if (effect === "Allow" && (isForAnyone || isByExclusion)) say("nothing may be allowed to everybody");
     },
   ),
 ];
@@ -113,8 +112,9 @@ const roleRules = [
     "iam/rolePolicy:RolePolicy",
     "A role's policy names actions, and resources that are its own.",
     ({ policy }, say) => {
-      for (const { effect, actions, resources, condition } of statementsOf(policy)) {
+      for (const { effect, actions, resources, condition, isByExclusion } of statementsOf(policy)) {
         if (effect !== "Allow") continue;
+        if (isByExclusion) say("what is allowed must be named, not what is left out");
         for (const action of actions) if (action.includes("*")) say(`the action ${action} must be named in full`);
         const isBound = actions.every((one) => WITHOUT_RESOURCE.includes(one)) && Object.keys(condition).length > 0;
         for (const resource of resources) {

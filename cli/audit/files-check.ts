@@ -159,7 +159,7 @@ export class FilesCheck {
         if (batch.retriedAt === undefined)
           this.findings.inform(
             "files",
-            "failed files were put back into incoming/ without a note (the request was cut short): ask for it again with npm run retry",
+            "failed files are back in incoming/ without a note (moved by hand): once they are processed, npm run retry notes it",
           );
         continue;
       }

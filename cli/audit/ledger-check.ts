@@ -83,7 +83,7 @@ export async function checkBatch(
     if (isCutReplay(batch, manifest))
       findings.inform(
         "ledger",
-        "replays were begun and not queued (the request was cut short): ask for them again with npm run replay",
+        "replays ended before they ran, their manifests pointed at the archive already: npm run batches tells why",
       );
     else wrong("ledger and manifest count differently", `${counted} (manifest)`, `${said} (ledger)`);
   }
@@ -119,7 +119,7 @@ function odd(batch: Batch, batchId: string): { expected: string; found: string }
   return undefined;
 }
 
-/** The manifest was rewritten for a replay, and the ledger never heard of it. */
+/** The manifest was rewritten for a replay, which then turned out to be impossible: the ledger still counts as before. */
 function isCutReplay(batch: Batch, manifest: Manifest): boolean {
   return (
     batch.state === "ARCHIVED" && isOfReplay(manifest) && manifest.files.length === batch.files - notInArchive(batch)

@@ -45,7 +45,7 @@ export function checkReports(batch: Batch, documents: Documents, findings: Findi
     wrong("transform.json and touched.json name other days", documents.touched.join(", "), days.join(", "));
 }
 
-/** A replay that was cut short has replaced the manifest, and not run. */
+/** A replay that turned out to be impossible may have replaced the manifest, and has not run. */
 function isCut(batch: Batch, manifest: Manifest): boolean {
   return isOfReplay(manifest) && manifest.files.length !== batch.files;
 }

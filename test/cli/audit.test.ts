@@ -664,7 +664,7 @@ describe("npm run audit", function () {
     await lake.put(`incoming/${files.bad.name}`, bodyOf(files.bad));
     const { breaches, information } = await audit();
     assert.deepEqual(breaches, []);
-    assert.ok(information.some(({ text }) => text.includes("put back")));
+    assert.ok(information.some(({ text }) => text.includes("back in incoming/ without a note")));
   });
 
   it("finds nothing wrong with a replay that waits for its turn, is prepared, or ended before it ran", async () => {

@@ -62,7 +62,9 @@ describe("the commands of an operator", function () {
     const { pausedSince } = await readPipeline(storeOf(pipeline.target));
     assert.match((await pipeline.run(pauseCommand)).out, new RegExp(`is paused since ${pausedSince}`));
     assert.equal(await ticks(), 0);
+    assert.notEqual((await pipeline.run(pauseCommand, "--now")).code, 0, "a pause has no work for a tick");
     assert.match((await pipeline.run(resumeCommand)).out, /goes on; it was paused since/);
+    await until("a tick was asked for", 10_000, async () => (await ticks()) > 0);
     assert.equal((await readPipeline(storeOf(pipeline.target))).pausedSince, undefined);
     assert.match((await pipeline.run(resumeCommand)).out, /was not paused/);
   });

@@ -87,7 +87,14 @@ const FIXTURES: Record<string, [type: string, passes: Properties[], fails: Prope
     [
       { policy: policy(tlsOnly("s3:GetObject")) },
       { policy: policy({ ...tlsOnly("s3:*"), Principal: { AWS: "1" } }) },
-      { policy: policy(tlsOnly("s3:*"), { Effect: "Allow", Principal: "*", Action: "s3:GetObject", Resource: "r" }) },
+      ...[
+        { Principal: "*" },
+        { Principal: { AWS: "*" } },
+        { Principal: { AWS: ["1", "*"] } },
+        { NotPrincipal: "1" },
+      ].map((who) => ({
+        policy: policy(tlsOnly("s3:*"), { Effect: "Allow", ...who, Action: "s3:GetObject", Resource: "r" }),
+      })),
     ],
   ],
   "table-restorable": [
@@ -120,6 +127,8 @@ const FIXTURES: Record<string, [type: string, passes: Properties[], fails: Prope
       { policy: grant(["s3:GetObject"], "*") },
       { policy: grant(["s3:GetObject"], "arn:aws:s3:::*") },
       { policy: grant(["cloudwatch:PutMetricData"], "*") },
+      { policy: policy({ Effect: "Allow", NotAction: ["iam:PassRole"], Resource: "arn:aws:s3:::b/incoming/*" }) },
+      { policy: policy({ Effect: "Allow", Action: ["s3:GetObject"], NotResource: "arn:aws:s3:::b/scripts/*" }) },
       { policy: grant(["cloudwatch:PutMetricData", "s3:GetObject"], "*", bound) },
     ],
   ],

@@ -275,6 +275,21 @@ describe("the program", function () {
     });
   });
 
+  it("lets nothing delete what is archived or in quarantine, and transform read no file that is waiting for a person", () => {
+    const folders = (role: string, wanted: string) =>
+      statementsOf(program, role)
+        .filter(({ Action }) => Action.includes(wanted))
+        .flatMap(({ Resource }) => Resource.map((resource) => resource.split(":music-streams-lake-bucket/")[1]!));
+    const settlingDeletes = ["incoming/*", "failed/*", "batches/*", "curated/*", "quarantine/rows/*", "temporary/*"];
+    for (const role of ["music-streams-sense-role", "music-streams-archive-role"])
+      assert.deepEqual(folders(role, "s3:DeleteObject"), settlingDeletes, role);
+    assert.deepEqual(folders("music-streams-transform-role", "s3:GetObjectTagging"), [
+      "incoming/*",
+      "archive/*",
+      "reference/*",
+    ]);
+  });
+
   it("lets each role that reads objects list the whole bucket, so that a missing object is a 404", () => {
     for (const role of program.namesOf("iam/role:Role")) {
       const statements = statementsOf(program, role);

@@ -219,6 +219,13 @@ describe("a run's reports", () => {
     ],
     ["a claimed file that is not mentioned", { ...good, filesChanged: [] }, publish, /nothing of the claimed file c/],
     ["a file that was not claimed", { ...good, filesChanged: [{ name: "c" }, { name: "z" }] }, publish, /names z/],
+    [
+      "a file that was read and quarantined",
+      { ...good, filesQuarantined: [...good.filesQuarantined, { name: "a", key: "incoming/a", reason: "not_text" }] },
+      publish,
+      /^transform: transform.json names a twice/,
+    ],
+    ["a file that is named twice", { ...good, filesChanged: [{ name: "c" }, { name: "c" }] }, publish, /names c twice/],
     ["no row counts", { ...good, rowsRead: "5" }, publish, /lacks row counts/],
     ["no lists", { batchId: "B", workflowRunId: "r" }, publish, /lacks files/],
     ["a missing publish.json", good, undefined, /^publish: publish.json is missing/],
