@@ -1,6 +1,4 @@
 import { readPipeline } from "../runtime/ledger";
-import { RefusedError } from "../runtime/operator";
-import { UserError } from "./errors";
 import { storeOf, type Target } from "./target";
 import { commandLine, type Terminal } from "./terminal";
 import { askForTick, nowOption } from "./tick";
@@ -24,11 +22,6 @@ export async function tickFor(target: Target, options: TickOptions, terminal: Te
   if ((await readPipeline(storeOf(target))).pausedSince !== undefined)
     terminal.note("The pipeline is paused: nothing of this begins before npm run resume.");
   else if (target.isLocal || options.now) await askForTick(target, terminal);
-}
-
-/** A refusal of the protocol as an error for a person. */
-export function refused(error: unknown): unknown {
-  return error instanceof RefusedError ? new UserError(`${capital(error.message)}.`, { cause: error }) : error;
 }
 
 export function capital(text: string): string {

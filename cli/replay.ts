@@ -1,13 +1,13 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { readBatch } from "../runtime/ledger";
-import { requestReplay } from "../runtime/operator";
+import { RefusedError, requestReplay } from "../runtime/operator";
 import { planReplay } from "../runtime/replay";
 import type { Store } from "../runtime/world";
 import { dayAfter, isDate } from "./dates";
 import { UserError } from "./errors";
 import { count, duration, printable, size, table } from "./format";
 import { readLedger } from "./ledger";
-import { orderLine, refused, type TickOptions, tickFor } from "./operate";
+import { orderLine, type TickOptions, tickFor } from "./operate";
 import { openTarget, storeOf, type Target } from "./target";
 import { runAsProgram, type Terminal } from "./terminal";
 
@@ -61,13 +61,19 @@ export async function main(args: string[], terminal: Terminal): Promise<number> 
   await terminal.out(planText(possible, options.dryRun || !goesOn));
   if (options.dryRun || !goesOn || possible.length === 0) return impossible.length > 0 ? 1 : 0;
 
-  for (const { batchId } of possible)
-    await requestReplay(store, batchId).catch((error) => {
-      throw refused(error);
-    });
-  await tickFor(target, options, terminal);
-  const areArchived = options.wait ? await untilArchived(store, possible, terminal) : true;
-  return areArchived && impossible.length === 0 ? 0 : 1;
+  const queued: Candidate[] = [];
+  for (const candidate of possible)
+    try {
+      await requestReplay(store, candidate.batchId);
+      queued.push(candidate);
+    } catch (error) {
+      // It changed since it was looked at; the others run all the same.
+      if (!(error instanceof RefusedError)) throw error;
+      terminal.note(`Not queued: ${printable(error.message)}.`);
+    }
+  if (queued.length > 0) await tickFor(target, options, terminal);
+  const areArchived = options.wait ? await untilArchived(store, queued, terminal) : true;
+  return areArchived && queued.length === candidates.length ? 0 : 1;
 }
 
 /** The batches of a range that ended ARCHIVED; what else is in it is named. Their ids begin with the moment of the claim. */

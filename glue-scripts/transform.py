@@ -18,7 +18,7 @@ from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 
 from music_streams import layout, store
-from music_streams.batch import Manifest, put_json, read_manifest
+from music_streams.batch import BatchError, Manifest, ManifestFile, put_json, read_manifest
 from music_streams.curated import Curated
 from music_streams.fence import batch_in_turn
 from music_streams.listens import COLUMNS, checked, distinct_listens, enriched
@@ -209,6 +209,7 @@ class Job:
             "stage",
             f"{len(streams.tables)} files, {len(streams.no_tables)} without a table, {len(streams.changed)} changed",
         )
+        self._require_archived(streams.changed)
         rows, reading = self._read_streams(streams)
         self.say(
             "read", f"{sum(reading.valid.values()) + reading.rejected_total} rows, {reading.rejected_total} rejected"
@@ -233,6 +234,19 @@ class Job:
             "referenceFilesSkipped": reference.files_skipped,
             "days": days,
         }
+
+    @staticmethod
+    def _require_archived(changed: Sequence[ManifestFile]) -> None:
+        """Raises BatchError when a replay's file is gone: without it, its listens would be taken away unasked.
+
+        A file of incoming/ that is gone is another matter: its producer took it back, or is to be read next time.
+        """
+        gone = [file.key for file in changed if not file.key.startswith(layout.key("incoming"))]
+        if gone:
+            raise BatchError(
+                f"{gone[0]} is not in the archive any more as the replay found it ({len(gone)} such files): "
+                "put it back from the bucket's versions"
+            )
 
     def _reconcile(self, reading: Reading, keeping: Keeping, curated: Curated, days: list[str]) -> None:
         """Counts back what was written. Raises ReconciliationError, before there is a report for publish to go by."""

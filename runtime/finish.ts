@@ -2,7 +2,7 @@ import { type Batch, iso, type Manifest, type ManifestFile, type Moves, type Tra
 import { childBatchId } from "./batch-id";
 import { createManifest, deleteAll, head, readDocument, readManifest } from "./lake";
 import { release, releaseHeld } from "./ledger";
-import { copy, deleteVersion, inParallel, type Moved, move } from "./move";
+import { copy, deleteVersion, inParallel, type Moved, move, type Source } from "./move";
 import { incoming, place } from "./places";
 import { isError, type World } from "./world";
 
@@ -94,23 +94,28 @@ export async function putBack(world: World, batch: Batch): Promise<Finished> {
     if (!found) continue;
     const source = { key, etag: found.etag, size: found.size };
     const target = incoming() + name;
-    try {
-      await copy(world, source, target, true);
-    } catch (error) {
-      if (!isError(error, "PreconditionFailed", 412)) throw error;
-      // The same bytes are there: by an earlier try, or by their producer.
-      if ((await head(world, target))?.etag !== found.etag) {
-        notPutBack = `${target} holds another file`;
-        continue;
-      }
-    }
-    await deleteVersion(world, source);
+    if (await putAt(world, source, target, batchId)) await deleteVersion(world, source);
+    else notPutBack = `${target} holds another file`;
   }
   const now = iso(world.clock.now());
   const end = notPutBack === undefined ? { retriedAt: now } : { notPutBack };
   if (await release(world, batch, { puttingBack: undefined, settledAt: now, ...end }))
     world.log({ event: notPutBack === undefined ? "putBack" : "notPutBack", batch_id: batchId, why: notPutBack });
   return "again";
+}
+
+/** Copies a file to where nothing lies, or our own copy of an earlier try does; false when it is another file's place. */
+async function putAt(world: World, source: Source, target: string, mark: string): Promise<boolean> {
+  const there = await head(world, target);
+  if (there) return there.mark === mark;
+  try {
+    await copy(world, source, target, mark);
+    return true;
+  } catch (error) {
+    // Something came in this very moment; or a repeat of our own request did.
+    if (!isError(error, "PreconditionFailed", 412)) throw error;
+    return (await head(world, target))?.mark === mark;
+  }
 }
 
 /** Takes a SPLIT batch's output away and makes each half of its files a batch of its own, next in turn. */

@@ -113,11 +113,14 @@ export async function dropManifest(world: Store, batchId: string): Promise<void>
     .catch(() => undefined);
 }
 
-/** An object's ETag, size and storage class; undefined when there is none. */
+/** The metadata by which a copy tells what it was made for. */
+export const MARK = "music-streams-mark";
+
+/** An object's ETag, size, storage class and mark; undefined when there is none. */
 export async function head(
   world: Store,
   key: string,
-): Promise<{ etag: string; size: number; storageClass?: string; restored: boolean } | undefined> {
+): Promise<{ etag: string; size: number; storageClass?: string; restored: boolean; mark?: string } | undefined> {
   try {
     const found = await world.clients.s3.send(new HeadObjectCommand({ Bucket: world.settings.bucket, Key: key }));
     return {
@@ -125,6 +128,7 @@ export async function head(
       size: found.ContentLength ?? 0,
       ...(found.StorageClass === undefined ? {} : { storageClass: found.StorageClass }),
       restored: /ongoing-request="false"/.test(found.Restore ?? ""),
+      ...(found.Metadata?.[MARK] === undefined ? {} : { mark: found.Metadata[MARK] }),
     };
   } catch (error) {
     if (isError(error, "NotFound", "NoSuchKey")) return undefined;

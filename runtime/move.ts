@@ -6,7 +6,7 @@ import {
   DeleteObjectCommand,
   UploadPartCopyCommand,
 } from "@aws-sdk/client-s3";
-import { head } from "./lake";
+import { head, MARK } from "./lake";
 import { isError, type World } from "./world";
 
 /** `moved`: the claimed version lies at the target. `left`: overwritten before that. `missing`: gone, and not at the target. */
@@ -37,13 +37,13 @@ export async function move(world: World, source: Source, target: string): Promis
 }
 
 /**
- * Copies the version that is meant; throws S3's error when it is gone, or, with `ifAbsent`, when something lies at the
- * target.
+ * Copies the version that is meant; throws S3's error when it is gone. With a mark, it also throws when something lies at
+ * the target, and the copy bears the mark (see `head`): by its ETag it could not be known again, which is another one
+ * where objects are encrypted by a key of KMS or copied in parts.
  */
-export async function copy(world: World, source: Source, target: string, ifAbsent = false): Promise<void> {
-  const condition: Condition = ifAbsent ? { IfNoneMatch: "*" } : {};
-  if (source.size > world.settings.singleCopyBytes) await copyInParts(world, source, target, condition);
-  else await copyWhole(world, source, target, condition);
+export async function copy(world: World, source: Source, target: string, mark?: string): Promise<void> {
+  if (source.size > world.settings.singleCopyBytes) await copyInParts(world, source, target, mark);
+  else await copyWhole(world, source, target, mark);
 }
 
 /** Deletes an object if it still is the version that was meant. */
@@ -60,11 +60,8 @@ export async function deleteVersion(world: World, source: Source): Promise<void>
   }
 }
 
-interface Condition {
-  IfNoneMatch?: "*";
-}
-
-async function copyWhole(world: World, source: Source, target: string, condition: Condition): Promise<void> {
+async function copyWhole(world: World, source: Source, target: string, mark?: string): Promise<void> {
+  const marked = mark === undefined ? {} : { MetadataDirective: "REPLACE" as const, Metadata: { [MARK]: mark } };
   await retryConflict(world, () =>
     world.clients.s3.send(
       new CopyObjectCommand({
@@ -72,15 +69,17 @@ async function copyWhole(world: World, source: Source, target: string, condition
         Key: target,
         CopySource: copySource(world, source.key),
         CopySourceIfMatch: source.etag,
-        ...condition,
+        ...marked,
+        ...ifAbsent(mark),
       }),
     ),
   );
 }
 
-async function copyInParts(world: World, source: Source, target: string, condition: Condition): Promise<void> {
+async function copyInParts(world: World, source: Source, target: string, mark?: string): Promise<void> {
   const place = { Bucket: world.settings.bucket, Key: target };
-  const { UploadId } = await world.clients.s3.send(new CreateMultipartUploadCommand(place));
+  const marked = mark === undefined ? {} : { Metadata: { [MARK]: mark } };
+  const { UploadId } = await world.clients.s3.send(new CreateMultipartUploadCommand({ ...place, ...marked }));
   try {
     // S3 takes 10,000 parts at most (Amazon S3: Multipart upload limits).
     const partBytes = Math.max(world.settings.copyPartBytes, Math.ceil(source.size / 10_000));
@@ -106,13 +105,17 @@ async function copyInParts(world: World, source: Source, target: string, conditi
       },
     );
     await world.clients.s3.send(
-      new CompleteMultipartUploadCommand({ ...place, UploadId, MultipartUpload: { Parts: parts }, ...condition }),
+      new CompleteMultipartUploadCommand({ ...place, UploadId, MultipartUpload: { Parts: parts }, ...ifAbsent(mark) }),
     );
   } catch (error) {
     // Best effort: the bucket's lifecycle removes what stays behind.
     await world.clients.s3.send(new AbortMultipartUploadCommand({ ...place, UploadId })).catch(() => undefined);
     throw error;
   }
+}
+
+function ifAbsent(mark: string | undefined): { IfNoneMatch?: "*" } {
+  return mark === undefined ? {} : { IfNoneMatch: "*" };
 }
 
 /** The header's form: bucket and key, each segment percent-encoded as UTF-8 (Amazon S3: CopyObject). */

@@ -65,7 +65,8 @@ async function notStarted(world: World, batch: Batch, error: unknown): Promise<"
   if (busy && (await adopt(world, batch))) return "again";
   const why = `the workflow could not be started: ${describe(error)}`;
   world.log({ level: busy ? "INFO" : "ERROR", event: "runNotStarted", batch_id: batch.batchId, error: why });
-  if (!busy && batch.error !== why) await advance(world, batch, { error: why, errorJob: "workflow" });
+  // Counted, so that somebody is told.
+  if (!busy) await advance(world, batch, { error: why, errorJob: "workflow", failures: (batch.failures ?? 0) + 1 });
   return "wait";
 }
 

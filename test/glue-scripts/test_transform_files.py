@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from pyspark.sql import SparkSession
 from transform_support import Lake, csv, zipped
 
-from music_streams import inputs, staging, store
+from music_streams import inputs, layout, staging, store
 from music_streams.batch import BatchError
 
 GOOD = csv("u0,t0,2024-06-25 10:00:00")
@@ -58,6 +59,21 @@ def test_a_file_overwritten_or_gone_since_the_claim_is_not_read(lake: Lake) -> N
     assert report["filesChanged"] == [{"name": name, "key": f"incoming/{name}"} for name in ("a.csv", "b.csv", "d.csv")]
     assert [row["user_id"] for row in lake.curated()] == ["u1"]
     assert [file["name"] for file in report["files"]] == ["c.csv"]
+
+
+def test_a_replay_whose_file_is_gone_fails_and_takes_nothing_away(lake: Lake) -> None:
+    batch = lake.claim({"a.csv": csv("u0,t0,2024-06-25 10:00:00"), "b.csv": csv("u1,t1,2024-06-25 10:00:00")})
+    lake.transform(batch)
+    before = lake.curated()
+    manifest = lake.json("manifest", batch)
+    assert manifest is not None
+    for file in manifest["files"]:
+        file["key"] = layout.key("archived", date="2024-07-01", batchId=batch, name=file["name"])
+    lake.put(manifest["files"][0]["key"], csv("u0,t0,2024-06-25 10:00:00"))
+    lake.put(layout.key("manifest", batchId=batch), json.dumps(manifest))
+    with pytest.raises(BatchError, match=r"b\.csv is not in the archive any more.*1 such files.*bucket's versions"):
+        lake.transform(batch)
+    assert lake.curated() == before
 
 
 def test_an_overwrite_while_the_job_reads_does_not_slip_in(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:

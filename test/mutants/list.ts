@@ -35,8 +35,8 @@ export const MUTANTS: Mutant[] = [
   {
     name: "a copy takes whatever version lies at the key",
     file: "runtime/move.ts",
-    find: "        CopySourceIfMatch: source.etag,\n        ...condition,\n",
-    replace: "        ...condition,\n",
+    find: "        CopySourceIfMatch: source.etag,\n        ...marked,\n",
+    replace: "        ...marked,\n",
     caughtBy: histories,
   },
   {
@@ -283,9 +283,16 @@ export const MUTANTS: Mutant[] = [
   {
     name: "a file is put back over another",
     file: "runtime/finish.ts",
-    find: "await copy(world, source, target, true);",
+    find: "await copy(world, source, target, mark);",
     replace: "await copy(world, source, target);",
     caughtBy: protocol("an operator never has a file put back over another"),
+  },
+  {
+    name: "a file that is put back knows its own copy by the ETag",
+    file: "runtime/finish.ts",
+    find: "if (there) return there.mark === mark;",
+    replace: "if (there) return there.etag === source.etag;",
+    caughtBy: faults,
   },
   {
     name: "a replay runs without the files that are gone from the archive",

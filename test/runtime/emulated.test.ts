@@ -13,9 +13,9 @@ import {
 import { DynamoDBDocumentClient } from "@aws-sdk/lib-dynamodb";
 import { type Emulator, startEmulator } from "../../local/emulator";
 import type { Batch, Manifest } from "../../runtime/batch";
-import { deleteAll, listAll, readManifest } from "../../runtime/lake";
+import { deleteAll, head, listAll, readManifest } from "../../runtime/lake";
 import { readBatch } from "../../runtime/ledger";
-import { inParallel, move } from "../../runtime/move";
+import { copy, inParallel, move } from "../../runtime/move";
 import { requestReplay, requestRetry } from "../../runtime/operator";
 import { place } from "../../runtime/places";
 import { tick } from "../../runtime/tick";
@@ -217,6 +217,19 @@ describe("the protocol on the emulator's S3 and DynamoDB", function () {
     const { ETag } = await s3.send(new HeadObjectCommand({ Bucket: name, Key: "archive/big.csv" }));
     assert.match(ETag!, /-3"$/);
     assert.deepEqual(await keys("incoming/"), []);
+  });
+
+  it("marks a copy, whole or in parts", async () => {
+    const { world, put, get } = await pipeline();
+    const body = "0123456789abcdef".repeat((11 * 1024 ** 2) / 16);
+    const source = { key: "failed/big.csv", etag: await put("failed/big.csv", body), size: body.length };
+    const inParts = { ...world.settings, singleCopyBytes: 6 * 1024 ** 2, copyPartBytes: 5 * 1024 ** 2 };
+    for (const settings of [world.settings, inParts]) {
+      await copy({ ...world, settings }, source, "incoming/big.csv", "B");
+      assert.equal((await head(world, "incoming/big.csv"))?.mark, "B");
+      assert.equal(await get("incoming/big.csv"), body);
+      await deleteAll(world, "incoming/");
+    }
   });
 
   it("splits, fails, takes the output away and puts the file back", async () => {

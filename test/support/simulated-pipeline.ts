@@ -53,7 +53,7 @@ const LIMITS: Limits = {
 };
 
 /** A whole pipeline in memory, on a virtual clock. */
-export function createSimulation(given: { limits?: Partial<Limits>; pageSize?: number } = {}) {
+export function createSimulation(given: { limits?: Partial<Limits>; pageSize?: number; hasKey?: boolean } = {}) {
   const limits = { ...LIMITS, ...given.limits };
   let nowMs = Date.parse("2026-11-23T10:00:00Z");
   const clock = {
@@ -65,7 +65,7 @@ export function createSimulation(given: { limits?: Partial<Limits>; pageSize?: n
       nowMs += ms;
     },
   };
-  const s3 = new SimulatedS3(clock.now, given.pageSize);
+  const s3 = new SimulatedS3(clock.now, given.pageSize, given.hasKey);
   const dynamodb = new SimulatedDynamoDB();
   const jobs = new SimulatedJobs(s3, dynamodb);
   const glue = new SimulatedGlue(clock.now, jobs);

@@ -7,6 +7,7 @@ export interface StoredObject {
   etag: string;
   lastModified: Date;
   storageClass?: string;
+  metadata?: Record<string, string>;
 }
 
 /** An error as the AWS SDK throws it. */
@@ -24,18 +25,28 @@ type Input = Record<string, any>;
 /** S3 in memory: strongly consistent, pages its listings, honours the conditions on put, copy and delete. */
 export class SimulatedS3 {
   readonly objects = new Map<string, StoredObject>();
-  private readonly uploads = new Map<string, Map<number, string>>();
+  private readonly uploads = new Map<string, { parts: Map<number, string>; metadata: StoredObject["metadata"] }>();
   private uploadCount = 0;
+  private putCount = 0;
 
   constructor(
     private readonly now: () => number,
     readonly pageSize = 3,
+    /** Objects are encrypted by a key of KMS: then the same bytes have another ETag each time. */
+    readonly hasKey = false,
   ) {}
 
-  put(key: string, body: string, etag = `"${createHash("md5").update(body).digest("hex")}"`): StoredObject {
-    const stored = { body, etag, lastModified: new Date(this.now()) };
+  put(key: string, body: string, etag = this.etagOf(body), metadata?: StoredObject["metadata"]): StoredObject {
+    const stored = { body, etag, lastModified: new Date(this.now()), ...(metadata ? { metadata } : {}) };
     this.objects.set(key, stored);
     return stored;
+  }
+
+  private etagOf(body: string): string {
+    const salt = this.hasKey ? String(++this.putCount) : "";
+    return `"${createHash("md5")
+      .update(salt + body)
+      .digest("hex")}"`;
   }
 
   keys(prefix = ""): string[] {
@@ -61,13 +72,13 @@ export class SimulatedS3 {
         return { ETag: etag, Body: { transformToString: async () => body } };
       }
       case "HeadObjectCommand": {
-        const { body, etag, storageClass } = this.need(input.Key, "NotFound");
-        return { ETag: etag, ContentLength: Buffer.byteLength(body), StorageClass: storageClass };
+        const { body, etag, storageClass, metadata } = this.need(input.Key, "NotFound");
+        return { ETag: etag, ContentLength: Buffer.byteLength(body), StorageClass: storageClass, Metadata: metadata };
       }
       case "CopyObjectCommand": {
         const { body } = this.source(input);
         if (input.IfNoneMatch === "*" && this.objects.has(input.Key)) throw awsError("PreconditionFailed", 412);
-        return { CopyObjectResult: { ETag: this.put(input.Key, body).etag } };
+        return { CopyObjectResult: { ETag: this.put(input.Key, body, undefined, input.Metadata).etag } };
       }
       case "DeleteObjectCommand": {
         if (input.IfMatch !== undefined && this.need(input.Key, "NoSuchKey").etag !== input.IfMatch)
@@ -82,21 +93,21 @@ export class SimulatedS3 {
       }
       case "CreateMultipartUploadCommand": {
         const UploadId = `upload-${++this.uploadCount}`;
-        this.uploads.set(UploadId, new Map());
+        this.uploads.set(UploadId, { parts: new Map(), metadata: input.Metadata });
         return { UploadId };
       }
       case "UploadPartCopyCommand": {
         const [from, to] = input.CopySourceRange.slice("bytes=".length).split("-").map(Number);
         const part = Buffer.from(this.source(input).body).subarray(from, to + 1);
-        this.upload(input).set(input.PartNumber, part.toString());
+        this.upload(input).parts.set(input.PartNumber, part.toString());
         return { CopyPartResult: { ETag: `"${input.PartNumber}"` } };
       }
       case "CompleteMultipartUploadCommand": {
-        const parts = this.upload(input);
+        const { parts, metadata } = this.upload(input);
         if (input.IfNoneMatch === "*" && this.objects.has(input.Key)) throw awsError("PreconditionFailed", 412);
         const body = input.MultipartUpload.Parts.map((part: Input) => parts.get(part.PartNumber)).join("");
         this.uploads.delete(input.UploadId);
-        this.put(input.Key, body, `"${createHash("md5").update(body).digest("hex")}-${parts.size}"`);
+        this.put(input.Key, body, `"${createHash("md5").update(body).digest("hex")}-${parts.size}"`, metadata);
         return {};
       }
       case "AbortMultipartUploadCommand":
@@ -148,10 +159,10 @@ export class SimulatedS3 {
     return stored;
   }
 
-  private upload(input: Input): Map<number, string> {
-    const parts = this.uploads.get(input.UploadId);
-    if (!parts) throw awsError("NoSuchUpload", 404);
-    return parts;
+  private upload(input: Input) {
+    const upload = this.uploads.get(input.UploadId);
+    if (!upload) throw awsError("NoSuchUpload", 404);
+    return upload;
   }
 }
 
