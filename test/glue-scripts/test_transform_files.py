@@ -68,7 +68,7 @@ def test_a_replay_whose_file_is_gone_fails_and_takes_nothing_away(lake: Lake) ->
     manifest = lake.json("manifest", batch)
     assert manifest is not None
     for file in manifest["files"]:
-        file["key"] = layout.key("archived", date="2024-07-01", batchId=batch, name=file["name"])
+        file["key"] = f"archive/2024-07-01/{batch}/{file['name']}"
     lake.put(manifest["files"][0]["key"], csv("u0,t0,2024-06-25 10:00:00"))
     lake.put(layout.key("manifest", batchId=batch), json.dumps(manifest))
     with pytest.raises(BatchError, match=r"b\.csv is not in the archive any more.*1 such files.*bucket's versions"):
