@@ -61,8 +61,9 @@ export class SimulatedS3 {
         return { ETag: etag, Body: { transformToString: async () => body } };
       }
       case "HeadObjectCommand": {
-        const { body, etag, storageClass } = this.need(input.Key, "NotFound");
-        return { ETag: etag, ContentLength: Buffer.byteLength(body), StorageClass: storageClass };
+        const { body, etag, lastModified, storageClass } = this.need(input.Key, "NotFound");
+        const size = Buffer.byteLength(body);
+        return { ETag: etag, ContentLength: size, LastModified: lastModified, StorageClass: storageClass };
       }
       case "CopyObjectCommand": {
         const { body } = this.source(input);
