@@ -9,7 +9,7 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import Any, TypeVar
 from uuid import uuid4
@@ -18,7 +18,7 @@ from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 
 from music_streams import layout, store
-from music_streams.batch import BatchError, Manifest, ManifestFile, put_json, read_manifest
+from music_streams.batch import BatchError, Manifest, ManifestFile, get_json, put_json, read_manifest
 from music_streams.curated import Curated
 from music_streams.fence import batch_in_turn
 from music_streams.listens import COLUMNS, checked, distinct_listens, enriched
@@ -96,20 +96,15 @@ def open_spark() -> SparkSession:
 def run(args: argparse.Namespace, batch_id: str, s3: Any, spark: SparkSession) -> dict[str, Any]:
     """Transforms a batch, and returns its report."""
     started_at = datetime.now(timezone.utc)
-    job = Job(
-        s3,
-        spark,
-        args.bucket,
-        read_manifest(s3, args.bucket, batch_id),
-        args.WORKFLOW_RUN_ID,
-        args.multi_line == "true",
-    )
+    manifest, changed_before = still_claimed(s3, args.bucket, read_manifest(s3, args.bucket, batch_id))
+    job = Job(s3, spark, args.bucket, manifest, args.WORKFLOW_RUN_ID, args.multi_line == "true")
     spark.conf.set("spark.sql.shuffle.partitions", str(job.partitions()))
     try:
         store.delete_below(s3, job.bucket, layout.key("staged", batchId=batch_id))
         reference = job.read_reference()
         put_json(s3, job.bucket, layout.key("readingMarker", batchId=batch_id), {"workflowRunId": job.run_id})
         report = job.transform(reference)
+        report["filesChanged"] += [{"name": file.name, "key": file.key} for file in changed_before]
         report.update(
             batchId=batch_id,
             workflowRunId=job.run_id,
@@ -121,6 +116,18 @@ def run(args: argparse.Namespace, batch_id: str, s3: Any, spark: SparkSession) -
     finally:
         spark.catalog.clearCache()
         job.remove_copies()
+
+
+def still_claimed(s3: Any, bucket: str, manifest: Manifest) -> tuple[Manifest, list[ManifestFile]]:
+    """The manifest without the files that a finished attempt of this batch found changed, and these.
+
+    They are claimed again as what they are by now. Were one of them back as it was, it could make a batch fail that is
+    never given up, because its other rows may be in the metrics already.
+    """
+    report = get_json(s3, bucket, layout.key("transformReport", batchId=manifest.batch_id)) or {}
+    names = {str(file["name"]) for file in report.get("filesChanged", [])}
+    changed = [file for file in manifest.files if file.name in names]
+    return replace(manifest, files=tuple(file for file in manifest.files if file.name not in names)), changed
 
 
 @dataclass(frozen=True)

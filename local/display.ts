@@ -12,6 +12,8 @@ const heartbeatMs = 10_000;
 export class Display {
   private readonly redraw = createLogUpdate(process.stderr);
   private readonly before = new Map<string, Step[]>();
+  /** Settled batches whose end was shown. */
+  private readonly ended = new Set<string>();
   private titled: string | undefined;
   private spokeAt = 0;
   private isDrawn = false;
@@ -25,7 +27,10 @@ export class Display {
     for (const batch of moment.batches) {
       const isCurrent = batch.batchId === moment.inFlight;
       const last = this.before.get(batch.batchId);
-      if (!isCurrent && last?.every((step) => step.state !== "running" && step.state !== "waiting")) continue;
+      // What waits for its turn is shown when that comes; an end is shown once, also of a batch that never came to publish.
+      if (isCurrent) this.ended.delete(batch.batchId);
+      else if (batch.settledAt === undefined || this.ended.has(batch.batchId)) continue;
+      else this.ended.add(batch.batchId);
       const steps = await this.steps(batch, isCurrent ? moment : undefined);
       if (this.terminal.interactive) this.draw(batch, steps, isCurrent);
       else this.tell(batch, steps, last);

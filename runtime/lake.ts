@@ -116,16 +116,26 @@ export async function dropManifest(world: Store, batchId: string): Promise<void>
 /** The metadata by which a copy tells what it was made for. */
 export const MARK = "music-streams-mark";
 
-/** An object's ETag, size, storage class and mark; undefined when there is none. */
-export async function head(
-  world: Store,
-  key: string,
-): Promise<{ etag: string; size: number; storageClass?: string; restored: boolean; mark?: string } | undefined> {
+export interface Head {
+  etag: string;
+  /** Whether the ETag is that of the bytes: with a key of KMS, or after an upload or copy in parts, it is not. */
+  isPlain: boolean;
+  size: number;
+  lastModifiedMs: number;
+  storageClass?: string;
+  restored: boolean;
+  mark?: string;
+}
+
+/** What S3 says of an object; undefined when there is none. */
+export async function head(world: Store, key: string): Promise<Head | undefined> {
   try {
     const found = await world.clients.s3.send(new HeadObjectCommand({ Bucket: world.settings.bucket, Key: key }));
     return {
       etag: found.ETag ?? "",
+      isPlain: !found.ETag?.includes("-") && !String(found.ServerSideEncryption ?? "").startsWith("aws:kms"),
       size: found.ContentLength ?? 0,
+      lastModifiedMs: found.LastModified?.getTime() ?? 0,
       ...(found.StorageClass === undefined ? {} : { storageClass: found.StorageClass }),
       restored: /ongoing-request="false"/.test(found.Restore ?? ""),
       ...(found.Metadata?.[MARK] === undefined ? {} : { mark: found.Metadata[MARK] }),

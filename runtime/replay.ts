@@ -13,7 +13,8 @@ export type ReplayPlan = { manifest: Manifest } | { problem: string };
 
 /**
  * Looks for an archived batch's files in the archive. Files that were never read (quarantined, overwritten before that)
- * stay out; one that was read and is not there any more is a problem: running without it would take its listens away.
+ * stay out; one that was read and is not there any more, or has other bytes now, is a problem: running without it would
+ * take its listens away.
  */
 export async function planReplay(world: Store, batch: Batch): Promise<ReplayPlan> {
   const { batchId } = batch;
@@ -28,6 +29,8 @@ export async function planReplay(world: Store, batch: Batch): Promise<ReplayPlan
   for (const [index, file] of manifest.files.entries()) {
     const archived = found[index];
     if (archived?.cold) return { problem: `${archived.file.key} lies in ${archived.cold}: restore it first` };
+    if (archived?.isOther)
+      return { problem: `${archived.file.key} has other bytes than were read: put it back from the bucket's versions` };
     if (archived) files.push(archived.file);
     else if (notRead.has(file.name)) notReplayed.push(file);
     else return { problem: `${file.name} was read, but is not in the archive (overwritten or deleted meanwhile)` };
@@ -60,11 +63,15 @@ async function inArchive(
   world: Store,
   batch: Batch,
   file: ManifestFile,
-): Promise<{ file: ManifestFile; cold?: string } | undefined> {
+): Promise<{ file: ManifestFile; cold?: string; isOther: boolean } | undefined> {
   const moved = file.key.startsWith(incoming());
   const key = moved ? place("archived", { date: batch.day!, batchId: batch.batchId, name: file.name }) : file.key;
   const found = await head(world, key);
   if (!found) return undefined;
   const cold = isCold(found.storageClass) && !found.restored ? { cold: found.storageClass! } : {};
-  return { file: { ...file, key, etag: found.etag, size: found.size }, ...cold };
+  // What its producer encrypted with a key of KMS had another ETag in incoming/ than the archive gives its copy.
+  const isLater = found.lastModifiedMs > Date.parse(batch.settledAt ?? batch.dueAt);
+  const hasOtherEtag = found.isPlain && !file.etag.includes("-") && found.etag !== file.etag;
+  const isOther = found.size !== file.size || (isLater && hasOtherEtag);
+  return { file: { ...file, key, etag: found.etag, size: found.size }, ...cold, isOther };
 }

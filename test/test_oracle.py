@@ -127,6 +127,9 @@ def test_a_row_is_a_listen_or_has_the_first_reason_that_holds(row: str, reason: 
         ((HEADER + 'u1,"t1,2024-06-25 10:00:00\nu2,t2,x\n').encode(), "unreadable"),
         (gzip.compress(HEADER.encode() * 100)[:-9], "unreadable"),
         (b"\x1f\x8b rubbish", "unreadable"),
+        (gzip.compress(HEADER.encode()) + b"\0" * 512, "unreadable"),
+        (gzip.compress(HEADER.encode()) + b"\x1f", "unreadable"),
+        ((HEADER + "\U0001f600" * 600_000 + "\n").encode(), "unreadable"),
     ],
 )
 def test_a_file_that_is_no_table_has_a_reason(content: bytes, reason: str) -> None:

@@ -103,7 +103,8 @@ export class DataCheck {
         objects.filter((object) => object.batch === batch).map(({ key }) => key),
         facts,
       );
-    const folder = path.join(this.folder, "day");
+    // DuckDB keeps what it read by path and second of change: a path that comes again may be answered with another day's file.
+    const folder = path.join(this.folder, "day", day);
     const files = await inParallel(
       objects.map((object, number) => ({ ...object, path: path.join(folder, `${number}.parquet`) })),
       DOWNLOADS_AT_ONCE,

@@ -8,8 +8,6 @@ any files below `streams/`. As a program it prints every item of the metrics tab
 
 import argparse
 import codecs
-import gzip
-import io
 import json
 import re
 import sys
@@ -37,8 +35,8 @@ BASIC = re.compile(r"(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(?:(\d\d)(?:[.,](\d{1,9}))?
 QUOTED = re.compile(r'"([^"]*(?:""[^"]*)*)"(?!")([^,\r\n]*)(,|\r\n|\n|\r|\Z)')
 UNQUOTED = re.compile(r"([^,\r\n]*)(,|\r\n|\n|\r|\Z)")
 
-# Beyond these limits a file is unreadable: characters of a field, fields of a row, and how many times a gzip may grow
-# that holds more than so many bytes.
+# Beyond these limits a file is unreadable: characters of a field (as UTF-16 counts them), fields of a row, and how many
+# times a gzip may grow that holds more than so many bytes.
 LONGEST_FIELD = 1_048_576
 MOST_FIELDS = 100_000
 UNSUSPECTED_BYTES, MOST_GROWTH = 64 * 1024**2, 100
@@ -191,14 +189,18 @@ def read_table(content: bytes) -> Iterator[list[str]]:
 def inflated(content: bytes) -> bytes:
     """What a gzip holds. Raises UnreadableError."""
     most = max(UNSUSPECTED_BYTES, MOST_GROWTH * len(content))
-    try:
-        with gzip.open(io.BytesIO(content)) as file:
-            text = file.read(most + 1)
-    except (OSError, EOFError, zlib.error) as error:
-        raise UnreadableError("unreadable") from error
-    if len(text) > most:
-        raise UnreadableError("unreadable")
-    return text
+    text = bytearray()
+    # Not by the gzip module: that one passes over zeros behind the last member, which Hadoop takes for a broken member.
+    while content:
+        member = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+        try:
+            text += member.decompress(content, most + 1 - len(text))
+        except zlib.error as error:
+            raise UnreadableError("unreadable") from error
+        if len(text) > most or not member.eof:
+            raise UnreadableError("unreadable")
+        content = member.unused_data
+    return bytes(text)
 
 
 def split(text: str) -> Iterator[list[str]]:
@@ -222,11 +224,16 @@ def split(text: str) -> Iterator[list[str]]:
                 row.append("")
             else:
                 continue
-        if len(row) > MOST_FIELDS or any(len(value) > LONGEST_FIELD for value in row):
+        if len(row) > MOST_FIELDS or any(map(is_too_long, row)):
             raise UnreadableError("unreadable")
         if row != [""] or match[0].startswith('"'):
             yield row
         row = []
+
+
+def is_too_long(value: str) -> bool:
+    """Whether a field is beyond the limit. Characters outside the Basic Multilingual Plane count twice."""
+    return 2 * len(value) > LONGEST_FIELD and len(value.encode("utf-16-le")) > 2 * LONGEST_FIELD
 
 
 def missing(header: list[str]) -> list[str]:

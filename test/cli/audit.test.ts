@@ -126,6 +126,19 @@ describe("npm run audit", function () {
     );
   });
 
+  it("takes each of many days for what it is, though their files are as long as each other's", async () => {
+    const listens = Array.from({ length: 60 }, (_, n): [string, string, string] => {
+      const date = new Date(Date.UTC(2026, 8, 1 + n)).toISOString().slice(0, 10);
+      return [`v${100 + n}`, "hit", `${date} 10:00:00`];
+    });
+    await lake.archived("20261120T115000Z-MANYDAYS", [{ name: "days.csv", listens }]);
+    await lake.flush();
+    await lake.turn("CLAIMS", { claims: 20 });
+    const { checks, breaches } = await audit("--deep");
+    assert.deepEqual(breaches, []);
+    assert.equal(checks.find(({ check }) => check === "curated")?.looked.days, 63);
+  });
+
   it("tells a line a check, a line a breach with what to do, and a summary", async () => {
     const sound = await lake.pipeline.run(main);
     assert.equal(sound.code, 0);

@@ -107,12 +107,12 @@ export async function startPipeline(): Promise<Pipeline> {
     keys: async (prefix) => (await objects(prefix)).map((object) => object.Key ?? ""),
     async claim(batchId, names, parent) {
       const present = await objects("incoming/");
-      const etagOf = (name: string) => present.find((object) => object.Key === `incoming/${name}`)?.ETag ?? '"gone"';
+      const found = (name: string) => present.find((object) => object.Key === `incoming/${name}`);
       const files = names.map((name) => ({
         key: `incoming/${name}`,
         name,
-        etag: etagOf(name),
-        size: 1,
+        etag: found(name)?.ETag ?? '"gone"',
+        size: found(name)?.Size ?? 1,
         lastModified: new Date().toISOString(),
       }));
       const item = {

@@ -61,6 +61,19 @@ def test_a_file_overwritten_or_gone_since_the_claim_is_not_read(lake: Lake) -> N
     assert [file["name"] for file in report["files"]] == ["c.csv"]
 
 
+def test_a_file_that_a_finished_attempt_found_changed_is_none_of_the_batch_s_when_it_is_back(lake: Lake) -> None:
+    content = csv("u0,t0,2024-06-25 10:00:00")
+    batch = lake.claim({"a.csv": content, "b.csv": csv("u1,t1,2024-06-25 10:00:00")})
+    lake.s3.delete_object(Bucket=lake.bucket, Key="incoming/a.csv")
+    first = lake.transform(batch)
+    lake.put("incoming/a.csv", content)
+    again = lake.transform(batch)
+    for report in (first, again):
+        assert report["filesChanged"] == [{"name": "a.csv", "key": "incoming/a.csv"}]
+        assert [file["name"] for file in report["files"]] == ["b.csv"]
+    assert [row["user_id"] for row in lake.curated()] == ["u1"]
+
+
 def test_a_replay_whose_file_is_gone_fails_and_takes_nothing_away(lake: Lake) -> None:
     batch = lake.claim({"a.csv": csv("u0,t0,2024-06-25 10:00:00"), "b.csv": csv("u1,t1,2024-06-25 10:00:00")})
     lake.transform(batch)

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import type { Manifest } from "../../runtime/batch";
 import { pause, requestReplay, requestRetry, resume } from "../../runtime/operator";
+import { planReplay } from "../../runtime/replay";
 import { settle } from "../../runtime/settle";
 import { tick } from "../../runtime/tick";
 import { check, quiesce } from "../support/simulated-check";
@@ -648,6 +649,22 @@ describe("an operator", () => {
     await assert.rejects(requestReplay(simulation.actor().world, batchId), /a.csv was read, but is not in the archive/);
     assert.equal(simulation.batch(batchId).state, "ARCHIVED");
     await assert.rejects(requestReplay(simulation.actor().world, "nope"), /knows no batch nope/);
+  });
+
+  it("can't have a batch run again from an archive that holds other bytes than were read", async () => {
+    const { simulation, batchId } = await archived();
+    const [key = ""] = simulation.s3.keys("archive/");
+    const kept = simulation.s3.objects.get(key)!;
+    const lastModified = new Date(simulation.clock.now() + MINUTE);
+    simulation.s3.objects.set(key, { ...kept, etag: '"other"', lastModified });
+    await assert.rejects(requestReplay(simulation.actor().world, batchId), /a.csv has other bytes than were read/);
+    simulation.s3.objects.set(key, { ...kept, body: `${kept.body}more`, etag: '"other-2"' });
+    await assert.rejects(requestReplay(simulation.actor().world, batchId), /a.csv has other bytes than were read/);
+    // A copy in parts has an ETag of its own, and one of what was encrypted with another key.
+    for (const same of [{ etag: '"other-2"', lastModified }, { etag: '"other"' }]) {
+      simulation.s3.objects.set(key, { ...kept, ...same });
+      assert.ok("manifest" in (await planReplay(simulation.actor().world, simulation.batch(batchId))));
+    }
   });
 
   it("has a replay end as it was whose files went away before its turn", async () => {

@@ -72,8 +72,15 @@ export class SimulatedS3 {
         return { ETag: etag, Body: { transformToString: async () => body } };
       }
       case "HeadObjectCommand": {
-        const { body, etag, storageClass, metadata } = this.need(input.Key, "NotFound");
-        return { ETag: etag, ContentLength: Buffer.byteLength(body), StorageClass: storageClass, Metadata: metadata };
+        const stored = this.need(input.Key, "NotFound");
+        return {
+          ETag: stored.etag,
+          ContentLength: Buffer.byteLength(stored.body),
+          LastModified: stored.lastModified,
+          StorageClass: stored.storageClass,
+          Metadata: stored.metadata,
+          ...(this.hasKey ? { ServerSideEncryption: "aws:kms" } : {}),
+        };
       }
       case "CopyObjectCommand": {
         const { body } = this.source(input);
