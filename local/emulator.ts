@@ -2,6 +2,7 @@ import { mkdir } from "node:fs/promises";
 import { createServer } from "node:net";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import pRetry from "p-retry";
 import { UserError } from "../cli/errors";
 import type { Kept } from "./kept";
 import { type ServiceProcess, startService } from "./processes";
@@ -30,7 +31,13 @@ const saveMs = 60_000;
 
 /** Starts MiniStack on loopback and waits until it answers. Its data is kept in memory, unless `keep` says where else. */
 export async function startEmulator(options: EmulatorOptions): Promise<Emulator> {
-  const port = await claimPort(options.port);
+  if (options.port !== 0) return startAt(await claimPort(options.port), options);
+  // Between the look for a free port and its use, another program may take it.
+  const isTaken = ({ error }: { error: Error }) => /already in use/.test(error.message);
+  return pRetry(async () => startAt(await claimPort(0), options), { retries: 3, minTimeout: 0, shouldRetry: isTaken });
+}
+
+async function startAt(port: number, options: EmulatorOptions): Promise<Emulator> {
   const temporary = path.join(options.workDir, "tmp");
   await mkdir(temporary, { recursive: true });
   const service = await startService({
