@@ -46,6 +46,8 @@ export async function main(args: string[], terminal: Terminal): Promise<number> 
   for (const date of [options.from, options.to])
     if (date !== undefined && !isDate(date))
       throw new UserError(`"${date}" is not a date. Write it as YYYY-MM-DD, for example 2024-06-25.`);
+  if (options.from !== undefined && options.to !== undefined && options.from > options.to)
+    throw new UserError(`--from ${options.from} is after --to ${options.to}: no day lies between them.`);
   const target = await openTarget({ ...terminal, stack: options.stack });
   const store = storeOf(target);
   const chosen = isRange ? await claimedBetween(target, options, terminal) : [...new Set(program.args)].sort();

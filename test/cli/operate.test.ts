@@ -172,6 +172,8 @@ describe("the commands of an operator", function () {
     for (const args of [[], ["B", "--from", "2024-06-25"]])
       assert.match((await pipeline.run(replay, ...args)).notes.join("\n"), /Name batches, or give --from DATE/);
     assert.match((await pipeline.run(replay, "--to", "2024-02-30")).notes.join("\n"), /"2024-02-30" is not a date/);
+    const backwards = await pipeline.run(replay, "--from", "2024-06-26", "--to", "2024-06-25");
+    assert.match(backwards.notes.join("\n"), /--from 2024-06-26 is after --to 2024-06-25/);
     assert.match((await pipeline.run(retry)).notes.join("\n"), /Name batches, or give --all/);
     assert.match((await pipeline.run(retry, "--help")).out, /Mend the cause first/);
   });
