@@ -299,7 +299,7 @@ export const MUTANTS: Mutant[] = [
     file: "runtime/replay.ts",
     find: "else if (notRead.has(file.name)) notReplayed.push(file);",
     replace: "else if (file) notReplayed.push(file);",
-    caughtBy: histories,
+    caughtBy: protocol("an operator can't have a batch run again whose listens would get lost by it"),
   },
   {
     name: "a replay's manifest is rewritten before the ledger knows of the replay",
