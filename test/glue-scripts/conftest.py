@@ -20,6 +20,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 ROOT = Path(__file__).resolve().parents[2]
+GUARD = ROOT / "local" / "python" / "guard.py"
 START_SECONDS = 60
 
 
@@ -46,7 +47,8 @@ def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     }
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "ministack"],
+            # Tests that are killed leave no emulator behind.
+            [sys.executable, str(GUARD), "5", sys.executable, "-m", "ministack"],
             env={**os.environ, **cloud, **own},
             stdout=log,
             stderr=subprocess.STDOUT,
