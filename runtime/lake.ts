@@ -23,6 +23,11 @@ export function isCold(storageClass: string | undefined): boolean {
   return storageClass === "GLACIER" || storageClass === "DEEP_ARCHIVE";
 }
 
+/** A key as it is, of one that a listing gives percent-encoded. */
+export function plainKey(encoded: string): string {
+  return decodeURIComponent(encoded.replace(/\+/g, "%20"));
+}
+
 /** Every object below a prefix, all pages. */
 export async function listAll(world: Store, prefix: string): Promise<Found[]> {
   const found: Found[] = [];
@@ -39,7 +44,7 @@ export async function listAll(world: Store, prefix: string): Promise<Found[]> {
     );
     for (const { Key, ETag, Size, LastModified, StorageClass } of page.Contents ?? []) {
       if (Key === undefined || ETag === undefined) continue;
-      const key = page.EncodingType === "url" ? decodeURIComponent(Key.replace(/\+/g, "%20")) : Key;
+      const key = page.EncodingType === "url" ? plainKey(Key) : Key;
       const lastModifiedMs = LastModified?.getTime() ?? 0;
       const storageClass = isCold(StorageClass) ? { storageClass: StorageClass! } : {};
       found.push({ key, etag: ETag, size: Size ?? 0, lastModifiedMs, ...storageClass });

@@ -85,8 +85,7 @@ export async function takeQueued(world: Store, batchId: string, claims: number):
 /** Ends the work on a batch: its last change, the release of the in-flight item, and the halves of a split, if any. */
 export async function release(world: Store, batch: Batch, changes: Changes, halves: Batch[] = []): Promise<boolean> {
   return transact(world, [
-    putBatch(world, changed(world, batch, changes), batch.version),
-    dropInFlight(world, batch.batchId),
+    ...end(world, batch, changes),
     ...halves.flatMap((half) => [putNew(world, batchItem(half)), putNew(world, queueItem(half.batchId))]),
   ]);
 }
@@ -95,11 +94,7 @@ export async function release(world: Store, batch: Batch, changes: Changes, halv
 export async function releaseHeld(world: Store, batch: Batch, changes: Changes, file: ManifestFile): Promise<boolean> {
   const { ledgerTable: TableName } = world.settings;
   const Item = { pk: "HELD", sk: file.key, etag: file.etag, batchId: batch.batchId };
-  return transact(world, [
-    putBatch(world, changed(world, batch, changes), batch.version),
-    dropInFlight(world, batch.batchId),
-    { Put: { TableName, Item } },
-  ]);
+  return transact(world, [...end(world, batch, changes), { Put: { TableName, Item } }]);
 }
 
 /** Lets claims take a held file again. */
@@ -154,6 +149,10 @@ export async function setPause(world: Store, paused: boolean): Promise<void> {
   await applied(() =>
     world.clients.documents.send(new PutCommand({ TableName, Item, ConditionExpression: "attribute_not_exists(pk)" })),
   );
+}
+
+function end(world: Store, batch: Batch, changes: Changes): Write[] {
+  return [putBatch(world, changed(world, batch, changes), batch.version), dropInFlight(world, batch.batchId)];
 }
 
 function changed(world: Store, batch: Batch, changes: Changes): Batch {

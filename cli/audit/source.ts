@@ -7,6 +7,7 @@ import { paginateScan } from "@aws-sdk/client-dynamodb";
 import { GetObjectCommand, HeadObjectCommand, ListObjectsV2Command } from "@aws-sdk/client-s3";
 import { paginateQuery } from "@aws-sdk/lib-dynamodb";
 import type { Batch } from "../../runtime/batch";
+import { plainKey } from "../../runtime/lake";
 import { isError } from "../../runtime/world";
 import type { Item } from "../items";
 import type { Target } from "../target";
@@ -42,7 +43,7 @@ export class Source {
     for await (const page of this.pages(prefix)) {
       for (const { Key, ETag, Size, LastModified } of page.Contents ?? [])
         yield {
-          key: plain(Key ?? ""),
+          key: plainKey(Key ?? ""),
           etag: ETag ?? "",
           size: Size ?? 0,
           lastModifiedMs: LastModified?.getTime() ?? 0,
@@ -53,7 +54,7 @@ export class Source {
   /** The names of the folders right below a prefix. */
   async *folders(prefix: string): AsyncGenerator<string> {
     for await (const page of this.pages(prefix, "/")) {
-      for (const { Prefix } of page.CommonPrefixes ?? []) yield plain(Prefix ?? "").slice(prefix.length, -1);
+      for (const { Prefix } of page.CommonPrefixes ?? []) yield plainKey(Prefix ?? "").slice(prefix.length, -1);
     }
   }
 
@@ -146,8 +147,4 @@ export class Source {
     );
     for await (const page of pages) yield* page.Items ?? [];
   }
-}
-
-function plain(encoded: string): string {
-  return decodeURIComponent(encoded.replace(/\+/g, "%20"));
 }

@@ -70,7 +70,7 @@ export const MUTANTS: Mutant[] = [
   {
     name: "keys are taken percent-encoded, as the listing has them",
     file: "runtime/lake.ts",
-    find: 'page.EncodingType === "url" ? decodeURIComponent(Key.replace(/\\+/g, "%20")) : Key',
+    find: 'page.EncodingType === "url" ? plainKey(Key) : Key',
     replace: "Key",
     caughtBy: histories,
   },
