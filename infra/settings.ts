@@ -4,6 +4,8 @@ import * as pulumi from "@pulumi/pulumi";
 export interface Settings {
   /** As EventBridge Scheduler writes it: `rate(...)` or `cron(...)`. */
   schedule: string;
+  /** Sense also looks when files land. */
+  startOnArrival: boolean;
   /** What bounds a batch and its retries; handed to the Lambdas as it is. */
   limits: {
     maxBatchFiles: number;
@@ -79,6 +81,7 @@ export function readSettings(): Settings {
 
   const settings: Settings = {
     schedule: read("schedule", "a schedule such as rate(5 minutes) or cron(0/5 * * * ? *)", schedule),
+    startOnArrival: yesNo("startOnArrival"),
     limits: {
       maxBatchFiles: whole("maxBatchFiles", 1, 20_000),
       maxBatchBytes: whole("maxBatchBytes", 1, Number.MAX_SAFE_INTEGER),

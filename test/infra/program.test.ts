@@ -149,6 +149,62 @@ describe("the program", function () {
     assert.match((schedule.target as { arn: string }).arn, /music-streams-sense$/);
   });
 
+  it("has sense look when files land, or a run has ended, only where the stack says so", async () => {
+    const parts = (from: Recorded) => from.resources.map(({ name }) => name).filter((name) => /arrivals/.test(name));
+    assert.deepEqual(parts(program), []);
+    assert.deepEqual(program.namesOf("s3/bucketNotification:BucketNotification"), []);
+
+    const starting = await recordProgram("dev", { "music-streams:startOnArrival": "true" });
+    assert.equal(starting.resources.length - program.resources.length, parts(starting).length);
+    const notification = starting.inputsOf(
+      "s3/bucketNotification:BucketNotification",
+      "music-streams-arrivals-notification",
+    );
+    assert.deepEqual(notification, { bucket: "music-streams-lake-bucket", eventbridge: true });
+    const pattern = (name: string) =>
+      JSON.parse(String(starting.inputsOf("cloudwatch/eventRule:EventRule", name).eventPattern));
+    assert.deepEqual(pattern("music-streams-arrivals-file"), {
+      source: ["aws.s3"],
+      "detail-type": ["Object Created", "Object Restore Completed"],
+      detail: {
+        bucket: { name: ["music-streams-lake-bucket"] },
+        object: {
+          key: [".csv", ".CSV", ".csv.gz", ".CSV.GZ"].map((suffix) => ({ wildcard: `incoming/*${suffix}` })),
+        },
+      },
+    });
+    assert.deepEqual(pattern("music-streams-arrivals-run").detail, {
+      jobName: ["music-streams-publish"],
+      state: ["SUCCEEDED"],
+    });
+    const queue = starting.inputsOf("sqs/queue:Queue", "music-streams-arrivals");
+    const sense = starting.inputsOf("lambda/function:Function", "music-streams-sense");
+    const mapping = starting.inputsOf("lambda/eventSourceMapping:EventSourceMapping", "music-streams-sense-arrivals");
+    // AWS Lambda Developer Guide, "Creating and configuring an Amazon SQS event source mapping".
+    const hidden = 6 * Number(sense.timeout) + Number(mapping.maximumBatchingWindowInSeconds);
+    assert.equal(queue.visibilityTimeoutSeconds, hidden);
+    const redrive = JSON.parse(String(queue.redrivePolicy));
+    assert.match(redrive.deadLetterTargetArn, /:music-streams-dead-letters$/);
+    assert.ok(redrive.maxReceiveCount >= 5);
+    assert.ok(Number(queue.messageRetentionSeconds) > redrive.maxReceiveCount * hidden);
+    assert.deepEqual([mapping.batchSize, mapping.scalingConfig], [10_000, { maximumConcurrency: 2 }]);
+
+    const [allowed] = JSON.parse(
+      String(starting.inputsOf("sqs/queuePolicy:QueuePolicy", "music-streams-arrivals-policy").policy),
+    ).Statement;
+    assert.deepEqual(
+      allowed.Condition.ArnEquals["aws:SourceArn"].map((arn: string) => arn.split(":").at(-1)),
+      ["music-streams-arrivals-file", "music-streams-arrivals-run"],
+    );
+    const ofQueues = (from: Recorded, role: string) =>
+      statementsOf(from, role).filter(({ Resource }) => Resource.some((arn) => /:sqs:.*-arrivals$/.test(arn)));
+    assert.deepEqual(
+      ofQueues(starting, "music-streams-sense-role").map(({ Action }) => Action),
+      [["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"]],
+    );
+    assert.deepEqual(ofQueues(starting, "music-streams-archive-role"), []);
+  });
+
   it("has archive look when publish succeeds and when either job ends badly", () => {
     const rule = program.inputsOf("cloudwatch/eventRule:EventRule", "music-streams-archive-rule");
     assert.deepEqual(JSON.parse(String(rule.eventPattern)), {
@@ -432,11 +488,14 @@ describe("the program", function () {
   });
 
   it("tags all that can be tagged, with the stack's own tags too", async () => {
-    const tagged = await recordProgram("dev", { "music-streams:tags": '["team=music"]' });
+    const tagged = await recordProgram("dev", {
+      "music-streams:tags": '["team=music"]',
+      "music-streams:startOnArrival": "true",
+    });
     const tags = { team: "music", project: "music-streams", stack: "dev" };
     // Parts of another resource, and what AWS gives no tags to.
     const without =
-      /:(Bucket(Lifecycle|Ownership|Policy|Public|Server|Versioning|Objectv2)\w*|RolePolicy|Permission|EventTarget|Schedule|FunctionEventInvokeConfig|TopicPolicy|QueuePolicy|Dashboard|CatalogTable)$/;
+      /:(Bucket(Lifecycle|Notification|Ownership|Policy|Public|Server|Versioning|Objectv2)\w*|RolePolicy|Permission|EventTarget|Schedule|FunctionEventInvokeConfig|TopicPolicy|QueuePolicy|Dashboard|CatalogTable)$/;
     for (const { type, name, inputs } of tagged.resources) {
       if (!without.test(type)) assert.deepEqual(inputs.tags, tags, `${type} ${name}`);
     }

@@ -23,6 +23,7 @@ describe("settings", () => {
     const settings = await settingsOf("dev");
     assert.deepEqual(settings, {
       schedule: "rate(5 minutes)",
+      startOnArrival: false,
       limits: {
         maxBatchFiles: 5000,
         maxBatchBytes: 10 * 1024 ** 3,
@@ -72,6 +73,7 @@ describe("settings", () => {
       "0",
       /maxBatchFiles is "0", but must be a whole number from 1 to 20000\. Set it: pulumi config set/,
     ],
+    ["startOnArrival", "on", /startOnArrival is "on", but must be true or false/],
     ["maxBatchFiles", "ten", /maxBatchFiles is "ten"/],
     ["maxBatchFiles", undefined, /maxBatchFiles is not set, but must be/],
     ["maxBatchBytes", "1e9", /maxBatchBytes is "1e9"/],

@@ -172,6 +172,7 @@ describe("the local provider", function () {
     const all = {
       "music-streams:bucketName": "all-there-is",
       "music-streams:kmsKeyArn": `arn:aws:kms:${REGION}:000000000000:key/1234abcd-12ab-34cd-56ef-1234567890ab`,
+      "music-streams:startOnArrival": "true",
       "music-streams:archiveColdAfterDays": "30",
       "music-streams:archiveRetentionDays": "400",
       "music-streams:quarantineRetentionDays": "90",
