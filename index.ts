@@ -44,6 +44,7 @@ export const transformJobName = workflow.transform.name;
 export const publishJobName = workflow.publish.name;
 export const senseFunctionName = sense.function.name;
 export const archiveFunctionName = archive.function.name;
+export const referenceLocation = workflow.referenceLocation;
 export const deadLettersUrl = deadLetters.queue.url;
 export const alarmTopicArn = alarms.topic.arn;
 export const consoleLinks = linksTo({ bucket: lake.bucket, metricsTable: metrics.table, dashboard });

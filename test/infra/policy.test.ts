@@ -232,8 +232,9 @@ describe("the policy pack", function () {
       "music-streams:kmsKeyArn": kmsKeyArn,
       "music-streams:publishEngine": "spark",
       "music-streams:startOnArrival": "true",
+      "music-streams:referenceLocation": "s3://our-data/music/",
     };
-    programs.push(["dev with a key, Spark alone and starts on arrival", await recordProgram("dev", changes)]);
+    programs.push(["dev with all that a stack may choose", await recordProgram("dev", changes)]);
   });
 
   /** The resources with the properties that a cloud would add. */

@@ -65,6 +65,7 @@ describe("the program", function () {
     assert.equal((job.command as Record<string, string>).name, "glueetl");
     const given = job.defaultArguments as Record<string, string>;
     assert.equal(given["--bucket"], "music-streams-lake-bucket");
+    assert.equal(given["--reference-location"], "s3://music-streams-lake-bucket/reference/");
     assert.equal(given["--multi-line"], "true");
     assert.match(
       given["--extra-py-files"]!,
@@ -346,6 +347,31 @@ describe("the program", function () {
     ]);
   });
 
+  it("reads reference data where the stack says, and then nothing else there, nor reference/ here", async () => {
+    const location = "s3://our-data/music/";
+    const elsewhere = await recordProgram("dev", { "music-streams:referenceLocation": location });
+    assert.equal(elsewhere.outputs.referenceLocation, location);
+    const { defaultArguments } = elsewhere.inputsOf("glue/job:Job", "music-streams-transform");
+    assert.equal((defaultArguments as Record<string, string>)["--reference-location"], location);
+    const ours = (role: string) =>
+      statementsOf(elsewhere, role).filter(({ Resource }) => Resource.some((arn) => /our-data|reference/.test(arn)));
+    assert.deepEqual(ours("music-streams-transform-role"), [
+      {
+        Effect: "Allow",
+        Action: ["s3:GetObject", "s3:GetObjectTagging"],
+        Resource: ["arn:aws:s3:::our-data/music/users/*", "arn:aws:s3:::our-data/music/songs/*"],
+      },
+      {
+        Effect: "Allow",
+        Action: ["s3:ListBucket"],
+        Resource: ["arn:aws:s3:::our-data"],
+        Condition: { StringLike: { "s3:prefix": ["music/users/*", "music/songs/*"] } },
+      },
+    ]);
+    for (const role of elsewhere.namesOf("iam/role:Role"))
+      if (role !== "music-streams-transform-role") assert.deepEqual(ours(role), [], role);
+  });
+
   it("lets each role that reads objects list the whole bucket, so that a missing object is a 404", () => {
     for (const role of program.namesOf("iam/role:Role")) {
       const statements = statementsOf(program, role);
@@ -568,6 +594,7 @@ describe("the program", function () {
       publishJobName: "music-streams-publish",
       senseFunctionName: "music-streams-sense",
       archiveFunctionName: "music-streams-archive",
+      referenceLocation: "s3://music-streams-lake-bucket/reference/",
       deadLettersUrl: "https://music-streams-dead-letters",
       alarmTopicArn: "arn:aws:sns:eu-central-1:111122223333:music-streams-alarms-topic",
     });
