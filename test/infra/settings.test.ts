@@ -178,7 +178,7 @@ describe("settings", () => {
     ],
     ["tags", '["stack=other"]', /tags is .* each key once, not project or stack/],
     ["tags", '["Project=other"]', /tags is/],
-    ["tags", '["team=a","Team=b"]', /tags is/],
+    ["tags", '["Team=a","team=b"]', /tags is/],
     ["tags", JSON.stringify([`${"k".repeat(129)}=v`]), /tags is/],
     ["tags", JSON.stringify([`k=${"v".repeat(257)}`]), /tags is/],
     ["tags", '["team=a*b"]', /tags is/],
