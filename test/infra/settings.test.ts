@@ -146,7 +146,7 @@ describe("settings", () => {
         "sthree-music",
         "sthree-configurator",
       ],
-      ...["amzn-s3-demo-music", "music-s3alias", "music--ol-s3", "music--x-s3", "music--table-s3"],
+      ...["amzn-s3-demo-music", "music-s3alias", "music--ol-s3", "music--x-s3", "music--table-s3", "music-an"],
     ].map((bad): Wrong => ["bucketName", bad, /bucketName is/]),
     [
       "referenceLocation",
