@@ -531,6 +531,24 @@ describe("the program", function () {
     }
   });
 
+  it("names no account, region or partition of its own accord", async () => {
+    const where = { accountId: "444455556666", partition: "aws-cn", region: "cn-north-1" };
+    const there = await recordProgram("dev", {}, where);
+    assert.equal(there.resources.length, program.resources.length);
+    const text = JSON.stringify([there.resources.map(({ inputs }) => inputs), there.outputs], (_, value) =>
+      // What a function's package holds is not the stack's.
+      value?.__pulumiAsset || value?.__pulumiArchive ? undefined : value,
+    );
+    assert.match(text, /arn:aws-cn:[a-z]+:cn-north-1:444455556666:/);
+    for (const [what, strange] of Object.entries({
+      account: /(?<!\d)(?!444455556666)\d{12}(?!\d)/,
+      region:
+        /\b(?!cn-north-1)(us|eu|ap|sa|ca|me|af|il|mx|cn)(-gov|-iso\w?)?-(north|south|east|west|central)[a-z]*-\d\b/,
+      partition: /arn:(?!aws-cn:)/,
+    }))
+      assert.equal(strange.exec(text)?.[0], undefined, what);
+  });
+
   it("says what is wrong with a stack's settings before it creates anything", async () => {
     await assert.rejects(recordProgram("dev", { "music-streams:maxAttempts": "many" }), /maxAttempts is "many"/);
   });
