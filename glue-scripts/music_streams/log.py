@@ -22,18 +22,21 @@ LONGEST_STACK = 20_000
 class _Lines(logging.Handler):
     """Writes to standard output. It holds what the whole job's lines have in common."""
 
-    def __init__(self, known: dict[str, Any]) -> None:
+    def __init__(self, job: str) -> None:
         super().__init__()
-        self.known = known
+        self.job = job
+        self.ids: dict[str, str] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
         moment = datetime.fromtimestamp(record.created, timezone.utc)
         line = {
             "timestamp": iso(moment),
             "level": _LEVELS.get(record.levelno, record.levelname),
-            **self.known,
+            "job": self.job,
             "event": record.getMessage(),
             **getattr(record, "facts", {}),
+            # Last, because they are long, and people read from the left.
+            **self.ids,
         }
         # By print, since sys.stdout may be another by now than when the handler was made.
         print(json.dumps(line, default=str), flush=True)
@@ -41,7 +44,7 @@ class _Lines(logging.Handler):
 
 def start(job: str, **ids: str | None) -> None:
     """From now on lines come out, each with the job's name and those of the ids that are known."""
-    _LOGGER.handlers = [_Lines({"job": job})]
+    _LOGGER.handlers = [_Lines(job)]
     _LOGGER.setLevel(logging.INFO)
     # The root logger's handlers, where Glue has set some, would write each line a second time.
     _LOGGER.propagate = False
@@ -52,7 +55,7 @@ def know(**ids: str | None) -> None:
     """From now on each line carries these ids too."""
     for handler in _LOGGER.handlers:
         if isinstance(handler, _Lines):
-            handler.known.update({name: value for name, value in ids.items() if value is not None})
+            handler.ids.update({name: value for name, value in ids.items() if value is not None})
 
 
 def say(event: str, **facts: Any) -> None:
