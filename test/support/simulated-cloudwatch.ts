@@ -34,7 +34,7 @@ const MINUTE = 60_000;
 const TICK_MS = 5 * MINUTE;
 
 /** What CloudWatch reads out of a line (Amazon CloudWatch User Guide, "Specification: Embedded metric format"). */
-export function datapoints(line: Line): Datapoint[] {
+function datapoints(line: Line): Datapoint[] {
   const embedded = line._aws as
     | {
         Timestamp: number;
@@ -60,7 +60,7 @@ export const written = (dimensions: Record<string, string> = {}) =>
     .join(",");
 
 /** Whether an alarm is up at a moment (Amazon CloudWatch User Guide, "Evaluating an alarm"). */
-export function isUp(alarm: Alarm, points: Datapoint[], nowMs: number): boolean {
+function isUp(alarm: Alarm, points: Datapoint[], nowMs: number): boolean {
   const dimensions = written(alarm.dimensions);
   let breaching = 0;
   for (let back = 0; back < alarm.evaluationPeriods; back++) {
