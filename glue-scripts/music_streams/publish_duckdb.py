@@ -83,7 +83,7 @@ def publish_with_duckdb(work: Work, s3: Any, writer: MetricsWriter, machine: Mac
         check_fits(files, machine)
     for number, (days, files) in enumerate(plan, start=1):
         size = sum(file.size for file in files)
-        log.say("part", number=number, of=len(plan), days=_days(days), files=len(files), bytes=size)
+        log.say("reading", part=f"{number} of {len(plan)}", days=len(days), files=len(files), bytes=size)
         with tempfile.TemporaryDirectory(prefix="publish-", dir=machine.folder) as folder:
             try:
                 more_groups, more_counts = _publish_days(work, s3, writer, machine, Path(folder), days, files, replaced)

@@ -36,7 +36,7 @@ def publish_with_spark(work: Work, s3: Any, region: str) -> tuple[int, Counts]:
     # By default there are 200, whatever the size; and Spark can't make more of them as it goes.
     tasks = max(spark.sparkContext.defaultParallelism, -(-size // BYTES_PER_TASK))
     spark.conf.set("spark.sql.shuffle.partitions", str(tasks))
-    log.say("part", number=1, of=1, days=len(work.days), files=len(files), bytes=size, tasks=tasks)
+    log.say("reading", days=len(work.days), files=len(files), bytes=size, tasks=tasks)
 
     _listens(spark, work.bucket, _folders(files)).createOrReplaceTempView("listens")
     _replaced(spark, work.bucket, replaced_files(s3, work.bucket, work.batch_id)).createOrReplaceTempView("replaced")

@@ -279,8 +279,9 @@ def test_many_days_are_taken_in_parts_that_fit_the_memory(
     monkeypatch.setattr(publish_duckdb, "BYTES_TOGETHER", 5_000)
     lake.publish(FIRST, days)
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [line["number"] for line in lines if line["event"] == "part"] == list(range(1, 1 + lines[1]["of"]))
-    assert lines[1]["of"] > 1
+    parts = [line["part"] for line in lines if line["event"] == "reading"]
+    assert parts == [f"{number} of {len(parts)}" for number in range(1, 1 + len(parts))]
+    assert len(parts) > 1
     assert (lines[-1]["event"], lines[-1]["written"]) == ("done", len(expected(rows)))
     assert {(line["job"], line["level"], line["workflow_run_id"]) for line in lines} == {("publish", "INFO", "wr_1")}
     assert lake.items() == expected(rows)
