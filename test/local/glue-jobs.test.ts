@@ -43,6 +43,7 @@ describe("jobs of the local Glue", () => {
     assert.match(run.Id!, /^jr_[0-9a-f]{64}$/);
     assert.ok(run.StartedOn instanceof Date && run.CompletedOn instanceof Date && run.CompletedOn > run.StartedOn);
     assert.equal(run.ExecutionTime, 1);
+    assert.equal(run.DPUSeconds, undefined, "only a job that scales says what it used");
     assert.equal(run.Attempt, 0);
     assert.equal(run.ErrorMessage, undefined);
     assert.equal(run.LogGroupName, "/aws-glue/python-jobs");
