@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Alarms } from "./infra/alarms";
 import { Archive } from "./infra/archive";
+import { Arrivals } from "./infra/arrivals";
 import { Catalog } from "./infra/catalog";
 import { consoleLinks as linksTo } from "./infra/console";
 import { Dashboard } from "./infra/dashboard";
@@ -24,7 +25,10 @@ const catalog = new Catalog("music-streams-catalog", { bucket: lake.bucket, tags
 
 const workflow = new Workflow("music-streams", { lake, scripts, ledger, metrics, settings });
 const deadLetters = new DeadLetters("music-streams-dead-letters", settings);
-const sense = new Sense("music-streams-sense", { lake, ledger, workflow, deadLetters, settings });
+const arrivals = settings.startOnArrival
+  ? new Arrivals("music-streams-arrivals", { lake, workflow, deadLetters, settings })
+  : undefined;
+const sense = new Sense("music-streams-sense", { lake, ledger, workflow, deadLetters, arrivals, settings });
 const archive = new Archive("music-streams-archive", { lake, ledger, workflow, deadLetters, settings });
 
 const functions = { sense: sense.function, archive: archive.function };
@@ -46,6 +50,7 @@ export const transformJobName = workflow.transform.name;
 export const publishJobName = workflow.publish.name;
 export const senseFunctionName = sense.function.name;
 export const archiveFunctionName = archive.function.name;
+export const referenceLocation = workflow.referenceLocation;
 export const deadLettersUrl = deadLetters.queue.url;
 export const alarmTopicArn = alarms.topic.arn;
 export const consoleLinks = linksTo({

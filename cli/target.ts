@@ -13,6 +13,7 @@ import { UserError } from "./errors";
 
 const outputNames = [
   "bucketName",
+  "referenceLocation",
   "ledgerTableName",
   "metricsTableName",
   "workflowName",

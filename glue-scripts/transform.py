@@ -26,6 +26,7 @@ from music_streams.reference import (
     SONG_KEYS,
     USER_COLUMNS,
     USER_KEYS,
+    Place,
     require_usable,
     stage_reference,
     tracks_of,
@@ -59,6 +60,7 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="transform", allow_abbrev=False)
     parser.add_argument("--bucket", required=True)
     parser.add_argument("--ledger-table", required=True)
+    parser.add_argument("--reference-location", required=True)
     parser.add_argument("--multi-line", choices=("true", "false"), default="true")
     parser.add_argument("--WORKFLOW_NAME", required=True)
     parser.add_argument("--WORKFLOW_RUN_ID", required=True)
@@ -98,7 +100,8 @@ def run(args: argparse.Namespace, batch_id: str, s3: Any, spark: SparkSession) -
     """Transforms a batch, and returns its report."""
     started_at = datetime.now(timezone.utc)
     manifest, changed_before = still_claimed(s3, args.bucket, read_manifest(s3, args.bucket, batch_id))
-    job = Job(s3, spark, args.bucket, manifest, args.WORKFLOW_RUN_ID, args.multi_line == "true")
+    place = Place.at(args.reference_location)
+    job = Job(s3, spark, args.bucket, place, manifest, args.WORKFLOW_RUN_ID, args.multi_line == "true")
     spark.conf.set("spark.sql.shuffle.partitions", str(job.partitions()))
     try:
         store.delete_below(s3, job.bucket, layout.key("staged", batchId=batch_id))
@@ -154,17 +157,18 @@ class Job:
     """One batch's transform."""
 
     def __init__(
-        self, s3: Any, spark: SparkSession, bucket: str, manifest: Manifest, run_id: str, multi_line: bool
+        self,
+        s3: Any,
+        spark: SparkSession,
+        bucket: str,
+        place: Place,
+        manifest: Manifest,
+        run_id: str,
+        multi_line: bool,
     ) -> None:
-        """`s3` is a boto3 client; Spark reads the same bucket."""
-        self.s3, self.spark, self.bucket, self.manifest, self.run_id, self.multi_line = (
-            s3,
-            spark,
-            bucket,
-            manifest,
-            run_id,
-            multi_line,
-        )
+        """`s3` is a boto3 client; Spark reads the same bucket. `place` is the reference data's."""
+        self.s3, self.spark, self.bucket, self.place = s3, spark, bucket, place
+        self.manifest, self.run_id, self.multi_line = manifest, run_id, multi_line
         self.folder = run_folder(manifest.batch_id, run_id)
         self.clock = time.monotonic()
 
@@ -187,10 +191,10 @@ class Job:
     def _dimension(
         self, name: str, keys: tuple[str, ...], columns: tuple[str, ...], shape: Callable[[DataFrame], DataFrame]
     ) -> Dimension:
-        staging = stage_reference(self.s3, self.bucket, self.folder, name, keys)
+        staging = stage_reference(self.s3, self.place, self.bucket, self.folder, name, keys)
 
         def read(tables: list[Staged]) -> tuple[DataFrame, dict[str, Any]]:
-            require_usable(staging, name)
+            require_usable(staging, self.place, name)
             # Always by whole files: a file's rows have an order then.
             rows = self._rows(tables, columns, multi_line=True, exact=False)
             seen = Observation(f"{name} {uuid4()}")

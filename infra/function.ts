@@ -18,6 +18,9 @@ export interface PipelineArgs {
   settings: Settings;
 }
 
+// Longer than the minute for which archive looks at a run that has just ended, and than the move of a usual batch.
+export const FUNCTION_TIMEOUT_SECONDS = 300;
+
 interface FunctionArgs extends PipelineArgs {
   /** Runs once per cold start, and returns the handler. May capture nothing but functions and plain constants. */
   callbackFactory: () => (event: unknown, context: Context) => Promise<unknown>;
@@ -58,8 +61,7 @@ export function createPipelineFunction(
       runtime: "nodejs24.x" as aws.lambda.Runtime,
       architectures: ["arm64"],
       memorySize: 512,
-      // Longer than the minute for which archive looks at a run that has just ended, and than the move of a usual batch.
-      timeout: 300,
+      timeout: FUNCTION_TIMEOUT_SECONDS,
       environment: {
         variables: {
           BUCKET: lake.bucket.bucket,

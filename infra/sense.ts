@@ -7,14 +7,21 @@ import * as pulumi from "@pulumi/pulumi";
 import { observedTick } from "../runtime/observe";
 import { connect } from "../runtime/world";
 import { createRole } from "./access";
+import { type Arrivals, GATHERING_SECONDS } from "./arrivals";
 import { createPipelineFunction, type PipelineArgs } from "./function";
 
-/** Looks on a schedule: settles the batch in flight, and if there is none, claims what waits and starts the workflow. */
+interface SenseArgs extends PipelineArgs {
+  /** What it looks at besides the schedule, if the stack says so. */
+  arrivals?: Arrivals | undefined;
+}
+
+/** Looks on a schedule, and when files land if the stack says so: settles the batch in flight, and if there is none, claims what waits and starts the workflow. */
 export class Sense extends pulumi.ComponentResource {
   readonly function: aws.lambda.Function;
 
-  constructor(name: string, args: PipelineArgs, opts?: pulumi.ComponentResourceOptions) {
+  constructor(name: string, args: SenseArgs, opts?: pulumi.ComponentResourceOptions) {
     super("music-streams:flow:Sense", name, {}, opts);
+    const { arrivals } = args;
     const { schedule, tags } = args.settings;
     this.function = createPipelineFunction(
       name,
@@ -25,6 +32,7 @@ export class Sense extends pulumi.ComponentResource {
             actions: ["glue:GetWorkflowRuns", "glue:StartWorkflowRun", "glue:StopWorkflowRun"],
             resources: [args.workflow.workflow.arn],
           },
+          ...(arrivals ? [arrivals.reading] : []),
         ],
         // The next tick does what a failed one left, so a late repeat would only get in its way.
         retries: 0,
@@ -67,6 +75,21 @@ export class Sense extends pulumi.ComponentResource {
       },
       { parent: this, dependsOn: ready },
     );
+    if (arrivals) {
+      new aws.lambda.EventSourceMapping(
+        `${name}-arrivals`,
+        {
+          eventSourceArn: arrivals.queue.arn,
+          functionName: this.function.name,
+          // As much as there can be in one call, and as few calls at a time as there can be.
+          batchSize: 10_000,
+          maximumBatchingWindowInSeconds: GATHERING_SECONDS,
+          scalingConfig: { maximumConcurrency: 2 },
+          tags,
+        },
+        { parent: this },
+      );
+    }
     this.registerOutputs({ functionName: this.function.name });
   }
 }

@@ -1,9 +1,14 @@
 import * as pulumi from "@pulumi/pulumi";
+import layout from "../layout.json";
+import { type Location, parseLocation } from "./location";
+import { isSchedule, pauseMinutes } from "./schedule";
 
 /** What a stack can choose. Pulumi.yaml says what each key means and holds its default. */
 export interface Settings {
   /** As EventBridge Scheduler writes it: `rate(...)` or `cron(...)`. */
   schedule: string;
+  /** Sense also looks when files land. */
+  startOnArrival: boolean;
   /** What bounds a batch and its retries; handed to the Lambdas as it is. */
   limits: {
     maxBatchFiles: number;
@@ -21,6 +26,8 @@ export interface Settings {
   protect: boolean;
   /** Empty: Pulumi makes one up. */
   bucketName: string;
+  /** Where the reference data lies; null: in the stack's bucket. */
+  referenceLocation: Location | null;
   /** What encrypts bucket and tables; empty: the services' own keys. */
   kmsKeyArn: string;
   /** Days until files go; 0: never. */
@@ -47,6 +54,12 @@ const RETENTION_DAYS = [
   1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653,
 ];
 
+// AWS Glue Developer Guide, "AWS Glue worker types"; G.025X is for streaming jobs only.
+const WORKER_TYPES = ["G.1X", "G.2X", "G.4X", "G.8X", "G.12X", "G.16X", "R.1X", "R.2X", "R.4X", "R.8X"];
+
+// A resource has 50 tags at most (AWS General Reference, "Tagging AWS resources"), and two of them are ours.
+const MOST_TAGS = 48;
+
 /**
  * The stack's settings, checked. Names every wrong key at once: what was expected, what came, and how to put it right.
  *
@@ -58,6 +71,7 @@ export function readSettings(): Settings {
   const config = new pulumi.Config();
   const problems: string[] = [];
   const known = new Set<string>();
+  const region = new pulumi.Config("aws").get("region");
 
   function read<T>(key: string, expected: string, parse: (raw: string) => T | undefined): T {
     known.add(`${project}:${key}`);
@@ -65,7 +79,9 @@ export function readSettings(): Settings {
     const value = raw === undefined ? undefined : parse(raw.trim());
     if (value === undefined) {
       const came = raw === undefined ? "is not set" : `is "${raw}"`;
-      problems.push(`${key} ${came}, but must be ${expected}. Set it: pulumi config set ${key} VALUE --stack ${stack}`);
+      // Pulumi takes a list by its path only.
+      const how = key === "tags" ? "--path 'tags[0]' KEY=VALUE" : `${key} VALUE`;
+      problems.push(`${key} ${came}, but must be ${expected}. Set it: pulumi config set ${how} --stack ${stack}`);
     }
     return value as T;
   }
@@ -78,7 +94,10 @@ export function readSettings(): Settings {
     read(key, "true or false", (raw) => (raw === "true" ? true : raw === "false" ? false : undefined));
 
   const settings: Settings = {
-    schedule: read("schedule", "a schedule such as rate(5 minutes) or cron(0/5 * * * ? *)", schedule),
+    schedule: read("schedule", "a schedule such as rate(5 minutes) or cron(0/5 * * * ? *)", (raw) =>
+      isSchedule(raw) ? raw : undefined,
+    ),
+    startOnArrival: yesNo("startOnArrival"),
     limits: {
       maxBatchFiles: whole("maxBatchFiles", 1, 20_000),
       maxBatchBytes: whole("maxBatchBytes", 1, Number.MAX_SAFE_INTEGER),
@@ -87,9 +106,8 @@ export function readSettings(): Settings {
       maxRetryPauseSeconds: whole("maxRetryPauseSeconds", 1, 86_400),
     },
     spark: {
-      // A pattern and not a list: AWS adds worker types faster than lists follow.
-      workerType: read("workerType", "a Glue worker type such as G.1X", (raw) =>
-        /^(G|R)\.\d{1,2}X$/.test(raw) ? raw : undefined,
+      workerType: read("workerType", `one of ${WORKER_TYPES.join(", ")}`, (raw) =>
+        WORKER_TYPES.find((type) => type === raw),
       ),
       numberOfWorkers: whole("numberOfWorkers", 2, 299),
     },
@@ -103,13 +121,17 @@ export function readSettings(): Settings {
       RETENTION_DAYS.find((days) => String(days) === raw),
     ),
     protect: yesNo("protect"),
-    bucketName: read("bucketName", "3 to 63 of a-z, 0-9 and -, or empty", (raw) =>
-      // Without dots: S3's certificates don't cover them.
-      raw === "" || /^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$/.test(raw) ? raw : undefined,
+    bucketName: read("bucketName", "3 to 63 of a-z, 0-9 and -, none of the names that S3 keeps, or empty", (raw) =>
+      raw === "" || isBucketName(raw) ? raw : undefined,
     ),
-    kmsKeyArn: read("kmsKeyArn", "the ARN of a KMS key, or empty", (raw) =>
-      raw === "" || /^arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key\/[\w-]+$/.test(raw) ? raw : undefined,
+    referenceLocation: read("referenceLocation", "s3://BUCKET/PREFIX/ with a slash at its end, or empty", (raw) =>
+      raw === "" ? null : parseLocation(raw),
     ),
+    kmsKeyArn: read("kmsKeyArn", `the ARN of a KMS key${region ? ` in ${region}` : ""}, or empty`, (raw) => {
+      const [, home] = /^arn:aws[a-z-]*:kms:([a-z0-9-]+):\d{12}:key\/[\w-]+$/.exec(raw) ?? [];
+      // A bucket takes keys of its own region only.
+      return raw === "" || (home !== undefined && (!region || home === region)) ? raw : undefined;
+    }),
     lifecycle: {
       archiveColdAfterDays: whole("archiveColdAfterDays", 0, 36_500),
       archiveRetentionDays: whole("archiveRetentionDays", 0, 36_500),
@@ -117,7 +139,7 @@ export function readSettings(): Settings {
     },
     alarms: {
       email: read("alarmEmail", "an e-mail address, or empty", (raw) =>
-        raw === "" || /^[^\s@]+@[^\s@]+\.[^\s@]+$/.test(raw) ? raw : undefined,
+        raw === "" || /^[^\s@,;:<>()"\\]{1,64}@([a-z0-9-]+\.)+[a-z]{2,}$/i.test(raw) ? raw : undefined,
       ),
       failuresInARow: whole("alarmFailuresInARow", 1, 1000),
       batchMinutes: whole("alarmBatchMinutes", 1, 10_080),
@@ -127,24 +149,17 @@ export function readSettings(): Settings {
       silentHours: whole("alarmSilentHours", 1, 168),
     },
     tags: {
-      ...read("tags", 'a list of texts such as ["team=music"], without project and stack', tagsOf),
+      ...read(
+        "tags",
+        `up to ${MOST_TAGS} of key=value such as ["team=music"], each key once, not project or stack`,
+        tagsOf,
+      ),
       project,
       stack,
     },
     metricsNamespace: `${project}/${stack}`,
   };
-  const { retryPauseSeconds, maxRetryPauseSeconds } = settings.limits;
-  if (maxRetryPauseSeconds < retryPauseSeconds) {
-    problems.push(
-      `maxRetryPauseSeconds is "${maxRetryPauseSeconds}", but must not be below retryPauseSeconds (${retryPauseSeconds}). Set one of them anew.`,
-    );
-  }
-  const { archiveColdAfterDays, archiveRetentionDays } = settings.lifecycle;
-  if (archiveRetentionDays > 0 && archiveRetentionDays <= archiveColdAfterDays) {
-    problems.push(
-      `archiveRetentionDays is "${archiveRetentionDays}", but must be above archiveColdAfterDays (${archiveColdAfterDays}), or 0. Set one of them anew.`,
-    );
-  }
+  problems.push(...conflicts(settings));
   // A misspelt key would otherwise leave its default in force without a word.
   for (const key of Object.keys(pulumi.runtime.allConfig())) {
     if (key.startsWith(`${project}:`) && !known.has(key)) {
@@ -160,6 +175,43 @@ export function readSettings(): Settings {
   return settings;
 }
 
+/** What is wrong with settings that are right each by itself. */
+function conflicts({ schedule, limits, lifecycle, alarms, bucketName, referenceLocation }: Settings): string[] {
+  const problems: string[] = [];
+  const must = (holds: boolean, key: string, came: unknown, rule: string) => {
+    if (!holds) problems.push(`${key} is "${came}", but must be ${rule}. Set one of them anew.`);
+  };
+  const { retryPauseSeconds, maxRetryPauseSeconds } = limits;
+  must(
+    !(maxRetryPauseSeconds < retryPauseSeconds),
+    "maxRetryPauseSeconds",
+    maxRetryPauseSeconds,
+    `no less than retryPauseSeconds (${retryPauseSeconds})`,
+  );
+  const { archiveColdAfterDays, archiveRetentionDays } = lifecycle;
+  must(
+    !(archiveRetentionDays > 0 && archiveRetentionDays <= archiveColdAfterDays),
+    "archiveRetentionDays",
+    archiveRetentionDays,
+    `above archiveColdAfterDays (${archiveColdAfterDays}), or 0`,
+  );
+  // Otherwise each pause would raise the alarm.
+  const pause = pauseMinutes(schedule ?? "") ?? 0;
+  const ofPause = `longer than the pause in schedule (${schedule})`;
+  must(!(60 * alarms.silentHours <= pause), "alarmSilentHours", alarms.silentHours, ofPause);
+  must(!(alarms.waitingMinutes <= pause), "alarmWaitingMinutes", alarms.waitingMinutes, ofPause);
+  if (bucketName && referenceLocation?.bucket === bucketName) {
+    must(
+      // The pipeline moves and deletes files in its own folders.
+      referenceLocation.prefix.startsWith(layout.reference),
+      "referenceLocation",
+      `s3://${bucketName}/${referenceLocation.prefix}`,
+      `below ${layout.reference} where it is in the bucket that bucketName names`,
+    );
+  }
+  return problems;
+}
+
 /** Tags as `key=value`, since Pulumi.yaml knows lists, but no maps. */
 function tagsOf(raw: string): Record<string, string> | undefined {
   let list: unknown;
@@ -168,24 +220,22 @@ function tagsOf(raw: string): Record<string, string> | undefined {
   } catch {
     return undefined;
   }
-  if (!Array.isArray(list)) return undefined;
+  if (!Array.isArray(list) || list.length > MOST_TAGS) return undefined;
   const tags: Record<string, string> = {};
+  const taken = new Set(["project", "stack"]);
   for (const item of list) {
     const [, key, value] = /^([\w .:/+@-]{1,128})=([\w .:/=+@-]{0,256})$/.exec(String(item)) ?? [];
-    const isTaken = key === "project" || key === "stack" || key?.toLowerCase().startsWith("aws:");
-    if (key === undefined || value === undefined || isTaken) return undefined;
+    if (key === undefined || value === undefined || key.toLowerCase().startsWith("aws:")) return undefined;
+    // IAM takes two keys that differ in case only for one, and refuses them.
+    if (taken.has(key.toLowerCase())) return undefined;
+    taken.add(key.toLowerCase());
     tags[key] = value;
   }
   return tags;
 }
 
-// EventBridge Scheduler User Guide, "Schedule types": the unit is singular for 1 and plural above.
-function schedule(raw: string): string | undefined {
-  const rate = /^rate\((\d+) (minute|hour|day)(s?)\)$/.exec(raw);
-  if (rate) {
-    const value = Number(rate[1]);
-    return value > 0 && (value === 1) === (rate[3] === "") ? raw : undefined;
-  }
-  const cron = /^cron\(([^()]+)\)$/.exec(raw);
-  return cron?.[1]?.trim().split(/\s+/).length === 6 ? raw : undefined;
+/** Amazon S3 User Guide, "General purpose bucket naming rules"; without dots, which S3's certificates don't cover. */
+function isBucketName(raw: string): boolean {
+  if (!/^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$/.test(raw)) return false;
+  return !/^(xn--|sthree-|amzn-s3-demo-)|(-s3alias|--ol-s3|--x-s3|--table-s3)$/.test(raw);
 }

@@ -1,5 +1,6 @@
 import * as aws from "@pulumi/aws";
 import * as pulumi from "@pulumi/pulumi";
+import layout from "../layout.json";
 import { type Grant, listing, objectsIn } from "./access";
 import { createPythonShellJob, createSparkJob } from "./jobs";
 import type { Lake } from "./lake";
@@ -21,6 +22,8 @@ export class Workflow extends pulumi.ComponentResource {
   readonly workflow: aws.glue.Workflow;
   readonly transform: aws.glue.Job;
   readonly publish: aws.glue.Job;
+  /** Where transform reads the reference data, as an `s3://` URL. */
+  readonly referenceLocation: pulumi.Output<string>;
 
   constructor(name: string, args: WorkflowArgs, opts?: pulumi.ComponentResourceOptions) {
     super("music-streams:processing:Workflow", name, {}, opts);
@@ -33,6 +36,11 @@ export class Workflow extends pulumi.ComponentResource {
       },
       { parent: this },
     );
+    const { bucket, prefix } = args.settings.referenceLocation ?? {
+      bucket: args.lake.bucket.bucket,
+      prefix: layout.reference,
+    };
+    this.referenceLocation = pulumi.interpolate`s3://${bucket}/${prefix}`;
     this.transform = this.createTransform(name, args);
     this.publish = this.createPublish(name, args);
 
@@ -82,6 +90,7 @@ export class Workflow extends pulumi.ComponentResource {
         bucket,
         arguments: {
           "--bucket": bucket.bucket,
+          "--reference-location": this.referenceLocation,
           "--ledger-table": ledger.table.name,
           "--multi-line": String(settings.multiLine),
         },
@@ -89,8 +98,9 @@ export class Workflow extends pulumi.ComponentResource {
           // A replayed batch is read where it was archived.
           {
             actions: ["s3:GetObject", "s3:GetObjectTagging"],
-            resources: objectsIn(bucket, ["incoming/", "archive/", "reference/"]),
+            resources: objectsIn(bucket, ["incoming/", "archive/"]),
           },
+          ...this.readingReference(lake, settings),
           {
             actions: ["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"],
             resources: objectsIn(bucket, written),
@@ -138,6 +148,19 @@ export class Workflow extends pulumi.ComponentResource {
     return onSpark
       ? createSparkJob(`${name}-publish`, args, this)
       : createPythonShellJob(`${name}-publish`, { ...args, packages }, this);
+  }
+
+  /** Reading the two data sets where they lie, and listing another bucket no further than that. */
+  private readingReference(lake: Lake, { referenceLocation }: Settings): Grant[] {
+    const actions = ["s3:GetObject", "s3:GetObjectTagging"];
+    if (!referenceLocation) return [{ actions, resources: objectsIn(lake.bucket, [layout.reference]) }];
+    const { partition } = aws.getPartitionOutput({}, { parent: this });
+    const bucket = pulumi.interpolate`arn:${partition}:s3:::${referenceLocation.bucket}`;
+    const folders = [layout.users, layout.songs].map((folder) => `${referenceLocation.prefix}${folder}*`);
+    return [
+      { actions, resources: folders.map((folder) => pulumi.interpolate`${bucket}/${folder}`) },
+      { actions: ["s3:ListBucket"], resources: [bucket], condition: { StringLike: { "s3:prefix": folders } } },
+    ];
   }
 
   /** A job reads the batch's id from the properties of its run, and from the ledger whether it is this run's turn. */

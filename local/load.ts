@@ -1,10 +1,11 @@
 import { createReadStream } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
 import path from "node:path";
-import type { S3Client } from "@aws-sdk/client-s3";
+import { CreateBucketCommand, HeadBucketCommand, type S3Client } from "@aws-sdk/client-s3";
 import { Upload } from "@aws-sdk/lib-storage";
 import pMap from "p-map";
 import { UserError } from "../cli/errors";
+import { parseLocation } from "../infra/location";
 import layout from "../layout.json";
 
 /** Files to upload: where each lies on disk, and under which key it goes into the bucket. */
@@ -29,8 +30,8 @@ export async function readDataFolder(dir: string): Promise<DataFolder> {
   if (!found?.isDirectory())
     throw new UserError(`--data ${dir}: there is no such folder. It should hold reference/ and streams/.`);
   const reference = [
-    ...(await referenceFiles(dir, "users", layout.users)),
-    ...(await referenceFiles(dir, "songs", layout.songs)),
+    ...(await referenceFiles(dir, "users", layout.reference + layout.users)),
+    ...(await referenceFiles(dir, "songs", layout.reference + layout.songs)),
   ];
   const streams = path.join(dir, "streams");
   const isFolder = (await stat(streams).catch(() => undefined))?.isDirectory();
@@ -65,6 +66,25 @@ async function filesBelow(folder: string): Promise<string[]> {
     if ((await stat(file)).isFile()) files.push(path.relative(folder, file));
   }
   return files;
+}
+
+/** Uploads reference data to where the pipeline reads it. A bucket that isn't there is made: here, nobody else would. */
+export async function uploadReference(
+  s3: S3Client,
+  location: string,
+  sources: Source[],
+  stop?: AbortSignal,
+): Promise<void> {
+  const place = parseLocation(location);
+  if (!place) throw new Error(`the output referenceLocation is ${location}, which names no folder of S3`);
+  const { bucket: Bucket, prefix } = place;
+  const isThere = await s3.send(new HeadBucketCommand({ Bucket })).then(
+    () => true,
+    () => false,
+  );
+  if (!isThere) await s3.send(new CreateBucketCommand({ Bucket }));
+  const moved = sources.map(({ file, key }) => ({ file, key: prefix + key.slice(layout.reference.length) }));
+  await upload(s3, Bucket, moved, stop);
 }
 
 /** Uploads as they are, many at once. `stop` breaks it off: what is on its way then does not arrive. */

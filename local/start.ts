@@ -15,7 +15,7 @@ import { connect, type World } from "../runtime/world";
 import { type LocalCloud, startCloud } from "./cloud";
 import { Display } from "./display";
 import { generateSample } from "./generator";
-import { type DataFolder, readDataFolder, upload } from "./load";
+import { type DataFolder, readDataFolder, upload, uploadReference } from "./load";
 import { resultOf } from "./result";
 import { type Moment, type Watch, watchPipeline } from "./watch";
 
@@ -151,7 +151,7 @@ async function load(
     `Loading ${data.reference.length} reference files and ${count(data.streams.length)} stream files into ${bucket} ...`,
   );
   await pause(world);
-  await upload(target.s3, bucket, data.reference, stop);
+  await uploadReference(target.s3, target.outputs.referenceLocation, data.reference, stop);
   await upload(target.s3, bucket, data.streams, stop);
   await resume(world);
 }

@@ -1,6 +1,6 @@
 import { type Batch, type Ignored, iso, type ManifestFile } from "./batch";
 import { newBatchId } from "./batch-id";
-import { createManifest, dropManifest, type Found, isCold, listAll } from "./lake";
+import { createManifest, dropManifest, type Found, listAll } from "./lake";
 import { type Pipeline, readBatch, readHeld, takeNew } from "./ledger";
 import { incoming } from "./places";
 import type { Store, World } from "./world";
@@ -8,6 +8,8 @@ import type { Store, World } from "./world";
 /** What waits in incoming/, oldest first, and what a claim passes over. */
 export interface Waiting {
   files: Found[];
+  /** CSVs that must be restored first: they wait for a person. */
+  cold: Found[];
   ignored: Ignored;
 }
 
@@ -17,24 +19,27 @@ export interface Claim {
   batch?: Batch;
   ignored: Ignored;
   waiting: { files: number; bytes: number; oldest?: string };
+  /** What incoming/ held just before the claim. */
+  listed: Waiting;
 }
 
 /** Looks through incoming/. */
 export async function lookThrough(world: Store): Promise<Waiting> {
-  const { files, ignored } = sift(await listAll(world, incoming()));
-  if (files.length === 0) return { files, ignored };
+  const { files, cold, ignored } = sift(await listAll(world, incoming()));
+  if (files.length === 0) return { files, cold, ignored };
   const held = await readHeld(world);
   const free = files.filter(({ key, etag }) => held.get(key) !== etag);
   const count = files.length - free.length;
-  return { files: free, ignored: { ...ignored, ...(count > 0 ? { held: count } : {}) } };
+  return { files: free, cold, ignored: { ...ignored, ...(count > 0 ? { held: count } : {}) } };
 }
 
 /** Claims the oldest waiting files as one batch: manifest first, then ledger and in-flight item together. */
 export async function claim(world: World, pipeline: Pipeline): Promise<Claim> {
   const { limits } = world.settings;
-  const { files, ignored } = await lookThrough(world);
+  const listed = await lookThrough(world);
+  const { files, ignored } = listed;
   const chosen = choose(files, limits.maxBatchFiles, limits.maxBatchBytes);
-  if (chosen.length === 0) return { outcome: "nothing", ignored, waiting: waiting([]) };
+  if (chosen.length === 0) return { outcome: "nothing", ignored, waiting: waiting([]), listed };
 
   const now = world.clock.now();
   const batchId = newBatchId(now, world.random(5));
@@ -57,26 +62,28 @@ export async function claim(world: World, pipeline: Pipeline): Promise<Claim> {
   if (!won) {
     // Unless it was this very claim that won, its reply lost.
     if (!(await readBatch(world, batchId))) await dropManifest(world, batchId);
-    return { outcome: "lost", ignored, waiting: waiting(files) };
+    return { outcome: "lost", ignored, waiting: waiting(files), listed };
   }
-  return { outcome: "claimed", batch, ignored, waiting: waiting(files.slice(chosen.length)) };
+  return { outcome: "claimed", batch, ignored, waiting: waiting(files.slice(chosen.length)), listed };
 }
 
 /** Tells CSVs from folder markers and other keys; oldest first, by key's bytes where two are as old. */
 export function sift(found: Found[]): Waiting {
   const ignored: Ignored = { folders: 0, notCsv: 0 };
   const files: Found[] = [];
+  const cold: Found[] = [];
   for (const object of found) {
     if (object.key.endsWith("/")) ignored.folders++;
     else if (!/\.csv(\.gz)?$/i.test(object.key)) ignored.notCsv++;
-    else if (isCold(object.storageClass)) ignored.cold = (ignored.cold ?? 0) + 1;
+    else if (object.cold) cold.push(object);
     else files.push(object);
   }
-  files.sort(
-    (one, other) =>
-      one.lastModifiedMs - other.lastModifiedMs || Buffer.compare(Buffer.from(one.key), Buffer.from(other.key)),
-  );
-  return { files, ignored };
+  if (cold.length > 0) ignored.cold = cold.length;
+  return { files: files.sort(byAge), cold: cold.sort(byAge), ignored };
+}
+
+function byAge(one: Found, other: Found): number {
+  return one.lastModifiedMs - other.lastModifiedMs || Buffer.compare(Buffer.from(one.key), Buffer.from(other.key));
 }
 
 /** The first files that fit into a batch; one at least, however big it is. */

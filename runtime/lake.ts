@@ -15,7 +15,8 @@ export interface Found {
   etag: string;
   size: number;
   lastModifiedMs: number;
-  storageClass?: string;
+  /** Its content can't be read before somebody restores it. */
+  cold?: true;
 }
 
 /** Classes whose objects can't be read before somebody restores them (Amazon S3 User Guide, "Storage classes"). */
@@ -39,15 +40,18 @@ export async function listAll(world: Store, prefix: string): Promise<Found[]> {
         Prefix: prefix,
         // XML can't carry every character that a key may hold, so keys come percent-encoded.
         EncodingType: "url",
+        // The class of a restored object stays what it was; only this tells that it can be read.
+        OptionalObjectAttributes: ["RestoreStatus"],
         ...(token === undefined ? {} : { ContinuationToken: token }),
       }),
     );
-    for (const { Key, ETag, Size, LastModified, StorageClass } of page.Contents ?? []) {
+    for (const { Key, ETag, Size, LastModified, StorageClass, RestoreStatus } of page.Contents ?? []) {
       if (Key === undefined || ETag === undefined) continue;
       const key = page.EncodingType === "url" ? plainKey(Key) : Key;
       const lastModifiedMs = LastModified?.getTime() ?? 0;
-      const storageClass = isCold(StorageClass) ? { storageClass: StorageClass! } : {};
-      found.push({ key, etag: ETag, size: Size ?? 0, lastModifiedMs, ...storageClass });
+      const restored = RestoreStatus?.RestoreExpiryDate !== undefined && !RestoreStatus.IsRestoreInProgress;
+      const cold = isCold(StorageClass) && !restored ? { cold: true as const } : {};
+      found.push({ key, etag: ETag, size: Size ?? 0, lastModifiedMs, ...cold });
     }
     token = page.IsTruncated ? page.NextContinuationToken : undefined;
   } while (token !== undefined);

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import layout from "../layout.json";
 
-type Place = Exclude<keyof typeof layout, "incoming" | "users" | "songs" | "listens">;
+type Place = Exclude<keyof typeof layout, "incoming" | "reference" | "users" | "songs" | "listens">;
 
 /** The object key, or the key's prefix, of a place of the layout. A place's parts are filled in as they are. */
 export function place(name: Place, parts: { batchId?: string; date?: string; name?: string }): string {

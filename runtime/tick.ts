@@ -1,5 +1,5 @@
 import type { BatchState, Ignored } from "./batch";
-import { type Claim, claim } from "./claim";
+import { type Claim, claim, type Waiting } from "./claim";
 import { takeQueued } from "./ledger";
 import { deadline, type Step, work } from "./settle";
 import type { World } from "./world";
@@ -19,21 +19,35 @@ export interface TickReport {
   steps: Step[];
 }
 
+/** A tick's report, and what it saw in incoming/, if it listed it. */
+export interface Turn {
+  report: TickReport;
+  listed?: Waiting;
+}
+
+/** `takeTurn` for who wants the report alone. */
+export async function tick(world: World, remainingMs?: number): Promise<TickReport> {
+  return (await takeTurn(world, remainingMs)).report;
+}
+
 /**
  * One turn of the pipeline: settles the batch in flight; when nothing is in flight, takes up the next queued batch or
  * claims what waits, and starts its run. Safe at any time, any number at once; what it can't finish, the next one does.
  * `remainingMs` is the Lambda's time left.
  */
-export async function tick(world: World, remainingMs = 60_000): Promise<TickReport> {
+export async function takeTurn(world: World, remainingMs = 60_000): Promise<Turn> {
   const timeIsUp = deadline(world, remainingMs);
   const steps: Step[] = [];
   let claimed: TickReport["claimed"];
-  let seen: Pick<TickReport, "waiting" | "ignored"> = {};
-  const report = (rest: Omit<TickReport, "steps">): TickReport => ({
-    ...rest,
-    ...(claimed ? { claimed } : {}),
-    ...seen,
-    steps,
+  let attempt: Claim | undefined;
+  const report = (rest: Omit<TickReport, "steps">): Turn => ({
+    report: {
+      ...rest,
+      ...(claimed ? { claimed } : {}),
+      ...(attempt ? { waiting: attempt.waiting, ignored: attempt.ignored } : {}),
+      steps,
+    },
+    ...(attempt ? { listed: attempt.listed } : {}),
   });
 
   for (let rounds = 0; ; rounds++) {
@@ -54,8 +68,7 @@ export async function tick(world: World, remainingMs = 60_000): Promise<TickRepo
         world.log({ event: "takenUp", batch_id: pipeline.queued });
       continue;
     }
-    const attempt = await claim(world, pipeline);
-    seen = { waiting: attempt.waiting, ignored: attempt.ignored };
+    attempt = await claim(world, pipeline);
     if (attempt.outcome === "nothing") return report({ action: "idle", ...settled });
     if (attempt.batch) {
       const { batchId, files, bytes } = attempt.batch;

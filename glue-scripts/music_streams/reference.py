@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
+from botocore.exceptions import ClientError
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
@@ -17,31 +19,56 @@ USER_KEYS = ("user_id",)
 USER_COLUMNS = (*USER_KEYS, "user_age", "user_country")
 
 
-def stage_reference(s3: Any, bucket: str, folder: str, name: str, required: tuple[str, ...]) -> Staging:
-    """Copies of the files of a data set, `users` or `songs`. Raises BatchError when there is none that can be used."""
-    files = reference_files(s3, bucket, name)
-    staging = stage(s3, bucket, f"{folder}{name}/", files, required)
+@dataclass(frozen=True)
+class Place:
+    """Where reference data lies: in the folders `users/` and `songs/` below a prefix of any bucket."""
+
+    bucket: str
+    prefix: str
+
+    @classmethod
+    def at(cls, location: str) -> Place:
+        """The place that `s3://BUCKET/PREFIX/` names."""
+        bucket, _, prefix = location.removeprefix("s3://").partition("/")
+        return cls(bucket, prefix)
+
+    def url(self, key: str) -> str:
+        """An object of the place, as errors name it."""
+        return f"s3://{self.bucket}/{key}"
+
+
+def stage_reference(s3: Any, place: Place, bucket: str, folder: str, name: str, required: tuple[str, ...]) -> Staging:
+    """Copies, in `bucket`, of the files of a data set, `users` or `songs`.
+
+    Raises BatchError when there is none that can be used.
+    """
+    files = reference_files(s3, place, name)
+    staging = stage(s3, bucket, f"{folder}{name}/", files, required, place.bucket)
     if staging.changed:
-        raise BatchError(f"reference data changed while it was read: {staging.changed[0].key}; run again")
-    require_usable(staging, name)
+        raise BatchError(f"reference data changed while it was read: {place.url(staging.changed[0].key)}; run again")
+    require_usable(staging, place, name)
     return staging
 
 
-def reference_files(s3: Any, bucket: str, name: str) -> list[ManifestFile]:
+def reference_files(s3: Any, place: Place, name: str) -> list[ManifestFile]:
     """The CSV files of a data set, in the order of their keys. Raises BatchError when there is none."""
-    prefix = layout.key(name)
-    files = [file for file in store.objects(s3, bucket, prefix) if file.key.lower().endswith((".csv", ".csv.gz"))]
+    prefix = place.prefix + layout.key(name)
+    try:
+        found = list(store.objects(s3, place.bucket, prefix))
+    except ClientError as error:
+        raise BatchError(f"reference data at {place.url(prefix)} can't be listed: {error}") from error
+    files = [file for file in found if file.key.lower().endswith((".csv", ".csv.gz"))]
     if not files:
         raise BatchError(
-            f"no reference data: s3://{bucket}/{prefix} holds no .csv or .csv.gz file; put the {name} data set there"
+            f"no reference data: {place.url(prefix)} holds no .csv or .csv.gz file; put the {name} data set there"
         )
     return files
 
 
-def require_usable(staging: Staging, name: str) -> None:
+def require_usable(staging: Staging, place: Place, name: str) -> None:
     """Raises BatchError when no file of the data set is left."""
     if not staging.tables:
-        reasons = "; ".join(f"{bad.file.key}: {bad.reason} ({bad.detail})" for bad in staging.no_tables[:3])
+        reasons = "; ".join(f"{place.url(bad.file.key)}: {bad.reason} ({bad.detail})" for bad in staging.no_tables[:3])
         raise BatchError(f"no usable reference data for {name}: {reasons}")
 
 

@@ -46,13 +46,23 @@ class Staging:
         self.s3.delete_object(Bucket=self.bucket, Key=staged.folder + staged.name)
 
 
-def stage(s3: Any, bucket: str, folder: str, files: Sequence[ManifestFile], required: Sequence[str]) -> Staging:
+def stage(
+    s3: Any,
+    bucket: str,
+    folder: str,
+    files: Sequence[ManifestFile],
+    required: Sequence[str],
+    source: str | None = None,
+) -> Staging:
     """Examines every file and copies the tables to `folder`, each on condition that it is still the claimed object.
+
+    `source` is the files' bucket, where it is not that of the copies.
 
     Spark takes `[ ] { } * ?` in a key for a pattern and passes over names that begin with `_` or `.`, and Hadoop
     drops `//` and `..`: hence numbers for names. The suffix tells Spark of gzip, so it follows the content.
     """
-    found = store.in_parallel(lambda numbered: _stage_one(s3, bucket, folder, required, *numbered), enumerate(files))
+    buckets = (source or bucket, bucket)
+    found = store.in_parallel(lambda numbered: _stage_one(s3, buckets, folder, required, *numbered), enumerate(files))
     return Staging(
         s3,
         bucket,
@@ -64,9 +74,9 @@ def stage(s3: Any, bucket: str, folder: str, files: Sequence[ManifestFile], requ
 
 
 def _stage_one(
-    s3: Any, bucket: str, folder: str, required: Sequence[str], number: int, file: ManifestFile
+    s3: Any, buckets: tuple[str, str], folder: str, required: Sequence[str], number: int, file: ManifestFile
 ) -> Staged | NoTable | Changed:
-    found = examine(s3, bucket, file, required)
+    found = examine(s3, buckets[0], file, required)
     if not isinstance(found, Table):
         return found
     staged = Staged(
@@ -77,8 +87,8 @@ def _stage_one(
     )
     try:
         if found.skip:
-            return replace(staged, name=_rewrite(s3, bucket, staged))
-        store.copy(s3, bucket, file, staged.folder + staged.name)
+            return replace(staged, name=_rewrite(s3, buckets, staged))
+        store.copy(s3, buckets, file, staged.folder + staged.name)
     except store.ChangedError:
         return Changed(file)
     except NoTableError as error:
@@ -86,14 +96,14 @@ def _stage_one(
     return staged
 
 
-def _rewrite(s3: Any, bucket: str, staged: Staged) -> str:
+def _rewrite(s3: Any, buckets: tuple[str, str], staged: Staged) -> str:
     """Copies a table as plain text from its header on; the copy's name. Raises ChangedError and NoTableError."""
     name = staged.name.removesuffix(".gz")
-    pieces = chunks(s3, bucket, staged.table.file)
+    pieces = chunks(s3, buckets[0], staged.table.file)
     text = _Stream(inflate(pieces) if staged.table.gzip else pieces)
     text.read(staged.table.skip)
     # One part at a time is in memory, and none on the disk.
-    s3.upload_fileobj(text, bucket, staged.folder + name, Config=TransferConfig(use_threads=False))
+    s3.upload_fileobj(text, buckets[1], staged.folder + name, Config=TransferConfig(use_threads=False))
     return name
 
 

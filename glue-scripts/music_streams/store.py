@@ -66,9 +66,12 @@ def delete_below(s3: Any, bucket: str, prefix: str) -> int:
     return deleted
 
 
-def copy(s3: Any, bucket: str, file: ManifestFile, target: str) -> None:
-    """Copies an object within the bucket if it is still the one of the manifest; else raises ChangedError."""
-    source = {"Bucket": bucket, "Key": file.key}
+def copy(s3: Any, buckets: tuple[str, str], file: ManifestFile, target: str) -> None:
+    """Copies an object from the first bucket to the second if it is still the one of the manifest.
+
+    Raises ChangedError when it is not.
+    """
+    source, bucket = {"Bucket": buckets[0], "Key": file.key}, buckets[1]
     try:
         if file.size > LARGEST_SINGLE_COPY:
             s3.copy(source, bucket, target, ExtraArgs={"CopySourceIfMatch": file.etag})

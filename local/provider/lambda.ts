@@ -2,16 +2,21 @@ import { createHash } from "node:crypto";
 import {
   AddPermissionCommand,
   type Architecture,
+  CreateEventSourceMappingCommand,
   CreateFunctionCommand,
+  DeleteEventSourceMappingCommand,
   DeleteFunctionCommand,
   DeleteFunctionEventInvokeConfigCommand,
+  GetEventSourceMappingCommand,
   GetFunctionCommand,
   GetFunctionEventInvokeConfigCommand,
   GetPolicyCommand,
+  ListEventSourceMappingsCommand,
   type LoggingConfig,
   PutFunctionEventInvokeConfigCommand,
   RemovePermissionCommand,
   type Runtime,
+  UpdateEventSourceMappingCommand,
   UpdateFunctionCodeCommand,
   UpdateFunctionConfigurationCommand,
 } from "@aws-sdk/client-lambda";
@@ -147,7 +152,41 @@ const eventInvokeConfig = kind<aws.lambda.FunctionEventInvokeConfigArgs>({
     lambda.send(new DeleteFunctionEventInvokeConfigCommand({ FunctionName })),
 });
 
+const eventSourceMapping = kind<aws.lambda.EventSourceMappingArgs>({
+  // The emulator hands over what there is: it gathers for no time, and ten messages at most.
+  inputs: [
+    "eventSourceArn",
+    "functionName",
+    "batchSize",
+    "maximumBatchingWindowInSeconds",
+    "scalingConfig.maximumConcurrency",
+    "tags",
+  ],
+  fixed: ["eventSourceArn"],
+  async put(args, { clients: { lambda } }) {
+    const { eventSourceArn: EventSourceArn, functionName: FunctionName, tags } = args;
+    const settings = {
+      FunctionName,
+      BatchSize: args.batchSize,
+      MaximumBatchingWindowInSeconds: args.maximumBatchingWindowInSeconds,
+      ScalingConfig: args.scalingConfig && { MaximumConcurrency: args.scalingConfig.maximumConcurrency },
+    };
+    // Lambda makes up the name, so one that exists is known by what it connects.
+    const { EventSourceMappings = [] } = await lambda.send(
+      new ListEventSourceMappingsCommand({ EventSourceArn, FunctionName }),
+    );
+    const made = EventSourceMappings[0]
+      ? await lambda.send(new UpdateEventSourceMappingCommand({ UUID: EventSourceMappings[0].UUID, ...settings }))
+      : await lambda.send(new CreateEventSourceMappingCommand({ EventSourceArn, ...settings, Tags: tags }));
+    const outs = { arn: made.EventSourceMappingArn, functionArn: made.FunctionArn, uuid: made.UUID };
+    return { id: made.UUID ?? "", outs: { ...outs, tagsAll: tags ?? {} } };
+  },
+  exists: (UUID, _, { clients: { lambda } }) => lambda.send(new GetEventSourceMappingCommand({ UUID })),
+  remove: (UUID, _, { clients: { lambda } }) => lambda.send(new DeleteEventSourceMappingCommand({ UUID })),
+});
+
 export const lambdaKinds: Record<string, Kind> = {
+  "aws:lambda/eventSourceMapping:EventSourceMapping": eventSourceMapping,
   "aws:lambda/function:Function": lambdaFunction,
   "aws:lambda/functionEventInvokeConfig:FunctionEventInvokeConfig": eventInvokeConfig,
   "aws:lambda/permission:Permission": permission,

@@ -10,6 +10,7 @@ import {
   DeletePublicAccessBlockCommand,
   GetBucketEncryptionCommand,
   GetBucketLifecycleConfigurationCommand,
+  GetBucketNotificationConfigurationCommand,
   GetBucketOwnershipControlsCommand,
   GetBucketPolicyCommand,
   GetBucketVersioningCommand,
@@ -21,6 +22,7 @@ import {
   type ObjectOwnership,
   PutBucketEncryptionCommand,
   PutBucketLifecycleConfigurationCommand,
+  PutBucketNotificationConfigurationCommand,
   PutBucketOwnershipControlsCommand,
   PutBucketPolicyCommand,
   PutBucketTaggingCommand,
@@ -33,7 +35,7 @@ import {
 } from "@aws-sdk/client-s3";
 import type * as aws from "@pulumi/aws";
 import { bytesOf } from "./archive";
-import { type Kind, kind, tagList, unless } from "./kind";
+import { type Kind, kind, notFound, tagList, unless } from "./kind";
 
 const bucket = kind<aws.s3.BucketArgs>({
   inputs: ["bucket", "forceDestroy", "tags"],
@@ -218,9 +220,26 @@ const policy = kind<aws.s3.BucketPolicyArgs>({
   remove: (Bucket, _, { clients: { s3 } }) => s3.send(new DeleteBucketPolicyCommand({ Bucket })),
 });
 
+const notification = kind<aws.s3.BucketNotificationArgs>({
+  inputs: ["bucket", "eventbridge"],
+  fixed: ["bucket"],
+  async put({ bucket: Bucket, eventbridge }, { clients: { s3 } }) {
+    const NotificationConfiguration = eventbridge ? { EventBridgeConfiguration: {} } : {};
+    await s3.send(new PutBucketNotificationConfigurationCommand({ Bucket, NotificationConfiguration }));
+    return { id: Bucket };
+  },
+  async exists(Bucket, { eventbridge }, { clients: { s3 } }) {
+    const { EventBridgeConfiguration } = await s3.send(new GetBucketNotificationConfigurationCommand({ Bucket }));
+    if (eventbridge && !EventBridgeConfiguration) throw notFound(`the bucket ${Bucket} does not tell EventBridge`);
+  },
+  remove: (Bucket, _, { clients: { s3 } }) =>
+    s3.send(new PutBucketNotificationConfigurationCommand({ Bucket, NotificationConfiguration: {} })),
+});
+
 export const s3Kinds: Record<string, Kind> = {
   "aws:s3/bucket:Bucket": bucket,
   "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration": lifecycle,
+  "aws:s3/bucketNotification:BucketNotification": notification,
   "aws:s3/bucketObjectv2:BucketObjectv2": object,
   "aws:s3/bucketOwnershipControls:BucketOwnershipControls": ownership,
   "aws:s3/bucketPolicy:BucketPolicy": policy,

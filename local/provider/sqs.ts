@@ -6,22 +6,29 @@ import {
   SetQueueAttributesCommand,
 } from "@aws-sdk/client-sqs";
 import type * as aws from "@pulumi/aws";
-import { type Kind, kind, notFound, unless } from "./kind";
+import { type Kind, kind, notFound } from "./kind";
 
 const queue = kind<aws.sqs.QueueArgs>({
-  inputs: ["name", "messageRetentionSeconds", "sqsManagedSseEnabled", "tags"],
+  inputs: [
+    "name",
+    "messageRetentionSeconds",
+    "visibilityTimeoutSeconds",
+    "redrivePolicy",
+    "sqsManagedSseEnabled",
+    "tags",
+  ],
   name: "name",
-  async put({ name: QueueName = "", messageRetentionSeconds, sqsManagedSseEnabled, tags }, { clients: { sqs } }) {
+  async put(args, { clients: { sqs } }) {
+    const { name: QueueName = "", tags } = args;
     const Attributes = {
-      MessageRetentionPeriod: String(messageRetentionSeconds ?? 345_600),
-      SqsManagedSseEnabled: String(sqsManagedSseEnabled ?? true),
+      MessageRetentionPeriod: String(args.messageRetentionSeconds ?? 345_600),
+      VisibilityTimeout: String(args.visibilityTimeoutSeconds ?? 30),
+      // An empty text takes back what a queue had.
+      RedrivePolicy: args.redrivePolicy ?? "",
+      SqsManagedSseEnabled: String(args.sqsManagedSseEnabled ?? true),
     };
     // A queue that exists with other attributes is an error; one that is asked for without any is given.
-    const { QueueUrl } = await unless(
-      ["QueueNameExists", "QueueAlreadyExists"],
-      () => sqs.send(new CreateQueueCommand({ QueueName, Attributes, tags })),
-      () => sqs.send(new CreateQueueCommand({ QueueName })),
-    );
+    const { QueueUrl } = await sqs.send(new CreateQueueCommand({ QueueName, tags }));
     await sqs.send(new SetQueueAttributesCommand({ QueueUrl, Attributes }));
     const { Attributes: actual } = await sqs.send(
       new GetQueueAttributesCommand({ QueueUrl, AttributeNames: ["QueueArn"] }),

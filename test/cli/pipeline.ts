@@ -18,6 +18,7 @@ import { startEmulator } from "../../local/emulator";
 
 export const outputs = {
   bucketName: "lake",
+  referenceLocation: "s3://lake/reference/",
   ledgerTableName: "batches",
   metricsTableName: "metrics",
   workflowName: "workflow",

@@ -101,7 +101,7 @@ describe("Where a command works", () => {
     [
       "a stack of another program",
       `echo '{"bucketName": "b"}'`,
-      /has no output ledgerTableName, .*archiveFunctionName/,
+      /has no output referenceLocation, ledgerTableName, .*archiveFunctionName/,
     ],
     ["an answer that isn't JSON", "echo 'Welcome!'", /did not answer with JSON/],
   ] as const) {

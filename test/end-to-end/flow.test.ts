@@ -193,7 +193,7 @@ describe("the pipeline on the local cloud", function () {
   });
 
   it("waits for reference data that is missing", async () => {
-    const songs = await keys(layout.songs);
+    const songs = await keys(layout.reference + layout.songs);
     const kept = await Promise.all(songs.map(bytes));
     for (const key of songs) await target.s3.send(new DeleteObjectCommand({ Bucket: bucket, Key: key }));
     await put("incoming/no-reference.csv", csv(["ref-1,refTrack,2024-07-04 10:00:00"]));

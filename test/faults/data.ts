@@ -10,8 +10,8 @@ export function reference(): Record<string, string> {
   );
   const users = Array.from({ length: 5 }, (_, n) => `u${n},${20 + n},C${n % 3}`);
   return {
-    [`${layout.songs}songs.csv`]: `track_id,artists,album_name,track_name,popularity,duration_ms,track_genre\n${songs.join("\n")}\n`,
-    [`${layout.users}users.csv`]: `user_id,user_age,user_country\n${users.join("\n")}\n`,
+    [`${layout.reference}${layout.songs}songs.csv`]: `track_id,artists,album_name,track_name,popularity,duration_ms,track_genre\n${songs.join("\n")}\n`,
+    [`${layout.reference}${layout.users}users.csv`]: `user_id,user_age,user_country\n${users.join("\n")}\n`,
   };
 }
 

@@ -87,7 +87,8 @@ def outcome(
     script = Path(transform.__file__)
     settings = {**spark_settings(endpoint, folder), "spark.log.level": "FATAL"}
     confs = [part for name, value in settings.items() for part in ("--conf", f"{name}={value}")]
-    arguments = ["--bucket", lake.bucket, "--ledger-table", ledger, "--WORKFLOW_NAME", "w", "--WORKFLOW_RUN_ID", "wr_1"]
+    arguments = ["--bucket", lake.bucket, "--reference-location", f"s3://{lake.bucket}/reference/"]
+    arguments += ["--ledger-table", ledger, "--WORKFLOW_NAME", "w", "--WORKFLOW_RUN_ID", "wr_1"]
     submit = Path(pyspark.__file__).parent / "bin" / "spark-submit"
     with glue_of(batch) as glue:
         environment = {name: value for name, value in os.environ.items() if name != "PYSPARK_SUBMIT_ARGS"}

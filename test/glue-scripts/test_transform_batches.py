@@ -421,6 +421,8 @@ def test_a_job_that_fails_says_why_in_its_last_line_and_exits_with_an_error(lake
     arguments = [
         "--bucket",
         lake.bucket,
+        "--reference-location",
+        f"s3://{lake.bucket}/reference/",
         "--ledger-table",
         "none",
         "--WORKFLOW_NAME",

@@ -91,17 +91,17 @@ def test_a_replay_whose_file_is_gone_fails_and_takes_nothing_away(lake: Lake) ->
 
 
 def test_an_overwrite_while_the_job_reads_does_not_slip_in(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    def overwrite_then_copy(s3: Any, bucket: str, file: Any, target: str) -> None:
+    def overwrite_then_copy(s3: Any, buckets: tuple[str, str], file: Any, target: str) -> None:
         lake.put("incoming/a.csv", csv("u9,t9,2024-06-25 10:00:00"))
-        copy(s3, bucket, file, target)
+        copy(s3, buckets, file, target)
 
     batch = lake.claim({"a.csv": GOOD, "b.csv": csv("u1,t1,2024-06-25 10:00:00")})
     copy = store.copy
     monkeypatch.setattr(
         store,
         "copy",
-        lambda s3, bucket, file, target: (overwrite_then_copy if file.name == "a.csv" else copy)(
-            s3, bucket, file, target
+        lambda s3, buckets, file, target: (overwrite_then_copy if file.name == "a.csv" else copy)(
+            s3, buckets, file, target
         ),
     )
     report = lake.transform(batch)
@@ -163,9 +163,40 @@ def test_a_missing_reference_data_set_fails_the_job_before_it_says_that_it_reads
         lake.transform(batch)
     assert lake.json("readingMarker", batch) is None
     lake.put(f"reference/{name}/broken.csv", "not,the,columns\n1,2,3\n")
-    with pytest.raises(BatchError, match=f"no usable reference data for {name}: .*missing_columns"):
+    place = f"s3://{lake.bucket}/reference/{name}/broken.csv"
+    with pytest.raises(BatchError, match=f"no usable reference data for {name}: {place}: missing_columns"):
         lake.transform(batch)
     assert lake.json("readingMarker", batch) is None
+
+
+def test_reference_data_may_lie_in_another_bucket_and_then_alone_there(lake: Lake) -> None:
+    elsewhere = f"{lake.bucket}-dimensions"
+    location = f"s3://{elsewhere}/music/"
+    batch = lake.claim({"a.csv": csv("u0,t0,2024-06-25 10:00:00")})
+    with pytest.raises(BatchError, match=f"at s3://{elsewhere}/music/(users|songs)/ can't be listed: .*NoSuchBucket"):
+        lake.transform(batch, "--reference-location", location)
+    lake.s3.create_bucket(Bucket=elsewhere)
+
+    def put(key: str, content: str) -> None:
+        lake.s3.put_object(Bucket=elsewhere, Key=key, Body=content.encode())
+
+    put("music/users/u.csv", "user_id,user_age,user_country\nu0,77,Elsewhere\n")
+    with pytest.raises(BatchError, match=f"s3://{elsewhere}/music/songs/ holds no"):
+        lake.transform(batch, "--reference-location", location)
+    # One is copied as it is, one is written anew from its header on.
+    put("music/songs/s.csv", "track_id,track_name,track_genre\nt0,There,folk\n")
+    put("music/songs/t.csv", "\n\ntrack_id,track_name,track_genre\nt0,There,jazz\n")
+    put("songs/none.csv", "track_id,track_name,track_genre\nt0,Not there,none\n")
+    lake.transform(batch, "--reference-location", location)
+    (row,) = lake.curated()
+    assert (row["track_name"], row["genres"], row["user_age"]) == ("There", ["folk", "jazz"], 77)
+    found = lake.s3.list_objects_v2(Bucket=elsewhere)["Contents"]
+    assert [entry["Key"] for entry in found] == [
+        "music/songs/s.csv",
+        "music/songs/t.csv",
+        "music/users/u.csv",
+        "songs/none.csv",
+    ]
 
 
 def test_reference_data_is_read_from_odd_files_and_its_bad_rows_are_counted(lake: Lake) -> None:

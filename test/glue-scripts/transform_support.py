@@ -79,8 +79,8 @@ class Lake:
     def transform(self, batch_id: str, *more: str, s3: Any = None) -> dict[str, Any]:
         """Runs the job; its report, which must add up."""
         self.runs += 1
-        argv = ["--bucket", self.bucket, "--ledger-table", "l", "--WORKFLOW_NAME", "w", "--WORKFLOW_RUN_ID"]
-        argv += [f"wr_{self.runs}", *more]
+        argv = ["--bucket", self.bucket, "--reference-location", f"s3://{self.bucket}/reference/"]
+        argv += ["--ledger-table", "l", "--WORKFLOW_NAME", "w", "--WORKFLOW_RUN_ID", f"wr_{self.runs}", *more]
         transform.run(transform.arguments(argv), batch_id, s3 or self.s3, self.spark)
         report = self.json("transformReport", batch_id)
         assert report is not None

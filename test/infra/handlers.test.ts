@@ -11,7 +11,7 @@ import { deploy } from "../../local/deploy";
 import { bytesOf } from "../../local/provider/archive";
 import { type Clients, closeClients, createClients } from "../../local/provider/clients";
 import { type Recorded, ROOT, recordProgram } from "../support/program-record";
-import { REGION, startCloud, startScriptedGlue } from "../support/provider-cloud";
+import { REGION, reportOneRow, startCloud, startScriptedGlue } from "../support/provider-cloud";
 
 const LARGEST_BYTES = 1_000_000;
 const FILE = "incoming/a b+c%20ü.csv";
@@ -139,7 +139,7 @@ describe("the serialised handlers", function () {
 
   it("archive moves the file to the dated folder when the run has succeeded", async () => {
     const batchId = (glue.runs[0]!.WorkflowRunProperties as Record<string, string>).batch_id!;
-    await report(batchId);
+    await reportOneRow(clients, outputs.bucketName!, batchId, FILE);
     glue.finish([outputs.transformJobName!, "SUCCEEDED"], [outputs.publishJobName!, "SUCCEEDED"]);
     const answer = await call("archive");
     const [archived] = await keys("archive/");
@@ -177,31 +177,4 @@ describe("the serialised handlers", function () {
     assert.equal(((await call("sense")).claimed as { files: number }).files, 1);
     assert.equal(glue.runs.length, 2);
   });
-
-  /** What the two jobs write about a batch of one row. */
-  async function report(batchId: string) {
-    const common = {
-      batchId,
-      workflowRunId: "wr_1",
-      startedAt: "2026-01-01T00:00:00Z",
-      finishedAt: "2026-01-01T00:01:00Z",
-    };
-    const rows = { rowsRead: 1, rowsKept: 1, rowsDuplicate: 0, rowsQuarantined: {} };
-    const transform = {
-      ...common,
-      ...rows,
-      filesQuarantined: [],
-      filesChanged: [],
-      unknownTracks: 0,
-      unknownUsers: 0,
-      referenceRowsSkipped: { users: 0, songs: 0 },
-      days: ["2024-06-25"],
-      files: [{ name: FILE.slice("incoming/".length), ...rows }],
-    };
-    const publish = { ...common, engine: "duckdb", days: ["2024-06-25"], groupsComputed: 1, itemsWritten: 1 };
-    for (const [name, content] of Object.entries({ transform, publish })) {
-      const Key = `batches/${batchId}/${name}.json`;
-      await clients.s3.send(new PutObjectCommand({ Bucket: outputs.bucketName, Key, Body: JSON.stringify(content) }));
-    }
-  }
 });

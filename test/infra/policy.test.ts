@@ -228,8 +228,13 @@ describe("the policy pack", function () {
   before(async () => {
     for (const stack of ["dev", "prod", "local"]) programs.push([stack, await recordProgram(stack)]);
     const kmsKeyArn = "arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab";
-    const changes = { "music-streams:kmsKeyArn": kmsKeyArn, "music-streams:publishEngine": "spark" };
-    programs.push(["dev with a key and Spark alone", await recordProgram("dev", changes)]);
+    const changes = {
+      "music-streams:kmsKeyArn": kmsKeyArn,
+      "music-streams:publishEngine": "spark",
+      "music-streams:startOnArrival": "true",
+      "music-streams:referenceLocation": "s3://our-data/music/",
+    };
+    programs.push(["dev with all that a stack may choose", await recordProgram("dev", changes)]);
   });
 
   /** The resources with the properties that a cloud would add. */

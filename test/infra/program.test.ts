@@ -64,6 +64,7 @@ describe("the program", function () {
     assert.equal((job.command as Record<string, string>).name, "glueetl");
     const given = job.defaultArguments as Record<string, string>;
     assert.equal(given["--bucket"], "music-streams-lake-bucket");
+    assert.equal(given["--reference-location"], "s3://music-streams-lake-bucket/reference/");
     assert.equal(given["--multi-line"], "true");
     assert.match(
       given["--extra-py-files"]!,
@@ -146,6 +147,62 @@ describe("the program", function () {
     const schedule = program.inputsOf("scheduler/schedule:Schedule", "music-streams-sense-schedule");
     assert.equal(schedule.scheduleExpression, "rate(5 minutes)");
     assert.match((schedule.target as { arn: string }).arn, /music-streams-sense$/);
+  });
+
+  it("has sense look when files land, or a run has ended, only where the stack says so", async () => {
+    const parts = (from: Recorded) => from.resources.map(({ name }) => name).filter((name) => /arrivals/.test(name));
+    assert.deepEqual(parts(program), []);
+    assert.deepEqual(program.namesOf("s3/bucketNotification:BucketNotification"), []);
+
+    const starting = await recordProgram("dev", { "music-streams:startOnArrival": "true" });
+    assert.equal(starting.resources.length - program.resources.length, parts(starting).length);
+    const notification = starting.inputsOf(
+      "s3/bucketNotification:BucketNotification",
+      "music-streams-arrivals-notification",
+    );
+    assert.deepEqual(notification, { bucket: "music-streams-lake-bucket", eventbridge: true });
+    const pattern = (name: string) =>
+      JSON.parse(String(starting.inputsOf("cloudwatch/eventRule:EventRule", name).eventPattern));
+    assert.deepEqual(pattern("music-streams-arrivals-file"), {
+      source: ["aws.s3"],
+      "detail-type": ["Object Created", "Object Restore Completed"],
+      detail: {
+        bucket: { name: ["music-streams-lake-bucket"] },
+        object: {
+          key: [".csv", ".CSV", ".csv.gz", ".CSV.GZ"].map((suffix) => ({ wildcard: `incoming/*${suffix}` })),
+        },
+      },
+    });
+    assert.deepEqual(pattern("music-streams-arrivals-run").detail, {
+      jobName: ["music-streams-publish"],
+      state: ["SUCCEEDED"],
+    });
+    const queue = starting.inputsOf("sqs/queue:Queue", "music-streams-arrivals");
+    const sense = starting.inputsOf("lambda/function:Function", "music-streams-sense");
+    const mapping = starting.inputsOf("lambda/eventSourceMapping:EventSourceMapping", "music-streams-sense-arrivals");
+    // AWS Lambda Developer Guide, "Creating and configuring an Amazon SQS event source mapping".
+    const hidden = 6 * Number(sense.timeout) + Number(mapping.maximumBatchingWindowInSeconds);
+    assert.equal(queue.visibilityTimeoutSeconds, hidden);
+    const redrive = JSON.parse(String(queue.redrivePolicy));
+    assert.match(redrive.deadLetterTargetArn, /:music-streams-dead-letters$/);
+    assert.ok(redrive.maxReceiveCount >= 5);
+    assert.ok(Number(queue.messageRetentionSeconds) > redrive.maxReceiveCount * hidden);
+    assert.deepEqual([mapping.batchSize, mapping.scalingConfig], [10_000, { maximumConcurrency: 2 }]);
+
+    const [allowed] = JSON.parse(
+      String(starting.inputsOf("sqs/queuePolicy:QueuePolicy", "music-streams-arrivals-policy").policy),
+    ).Statement;
+    assert.deepEqual(
+      allowed.Condition.ArnEquals["aws:SourceArn"].map((arn: string) => arn.split(":").at(-1)),
+      ["music-streams-arrivals-file", "music-streams-arrivals-run"],
+    );
+    const ofQueues = (from: Recorded, role: string) =>
+      statementsOf(from, role).filter(({ Resource }) => Resource.some((arn) => /:sqs:.*-arrivals$/.test(arn)));
+    assert.deepEqual(
+      ofQueues(starting, "music-streams-sense-role").map(({ Action }) => Action),
+      [["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"]],
+    );
+    assert.deepEqual(ofQueues(starting, "music-streams-archive-role"), []);
   });
 
   it("has archive look when publish succeeds and when either job ends badly", () => {
@@ -287,6 +344,31 @@ describe("the program", function () {
       "archive/*",
       "reference/*",
     ]);
+  });
+
+  it("reads reference data where the stack says, and then nothing else there, nor reference/ here", async () => {
+    const location = "s3://our-data/music/";
+    const elsewhere = await recordProgram("dev", { "music-streams:referenceLocation": location });
+    assert.equal(elsewhere.outputs.referenceLocation, location);
+    const { defaultArguments } = elsewhere.inputsOf("glue/job:Job", "music-streams-transform");
+    assert.equal((defaultArguments as Record<string, string>)["--reference-location"], location);
+    const ours = (role: string) =>
+      statementsOf(elsewhere, role).filter(({ Resource }) => Resource.some((arn) => /our-data|reference/.test(arn)));
+    assert.deepEqual(ours("music-streams-transform-role"), [
+      {
+        Effect: "Allow",
+        Action: ["s3:GetObject", "s3:GetObjectTagging"],
+        Resource: ["arn:aws:s3:::our-data/music/users/*", "arn:aws:s3:::our-data/music/songs/*"],
+      },
+      {
+        Effect: "Allow",
+        Action: ["s3:ListBucket"],
+        Resource: ["arn:aws:s3:::our-data"],
+        Condition: { StringLike: { "s3:prefix": ["music/users/*", "music/songs/*"] } },
+      },
+    ]);
+    for (const role of elsewhere.namesOf("iam/role:Role"))
+      if (role !== "music-streams-transform-role") assert.deepEqual(ours(role), [], role);
   });
 
   it("lets each role that reads objects list the whole bucket, so that a missing object is a 404", () => {
@@ -431,11 +513,14 @@ describe("the program", function () {
   });
 
   it("tags all that can be tagged, with the stack's own tags too", async () => {
-    const tagged = await recordProgram("dev", { "music-streams:tags": '["team=music"]' });
+    const tagged = await recordProgram("dev", {
+      "music-streams:tags": '["team=music"]',
+      "music-streams:startOnArrival": "true",
+    });
     const tags = { team: "music", project: "music-streams", stack: "dev" };
     // Parts of another resource, and what AWS gives no tags to.
     const without =
-      /:(Bucket(Lifecycle|Ownership|Policy|Public|Server|Versioning|Objectv2)\w*|RolePolicy|Permission|EventTarget|Schedule|FunctionEventInvokeConfig|TopicPolicy|QueuePolicy|Dashboard|CatalogTable)$/;
+      /:(Bucket(Lifecycle|Notification|Ownership|Policy|Public|Server|Versioning|Objectv2)\w*|RolePolicy|Permission|EventTarget|Schedule|FunctionEventInvokeConfig|TopicPolicy|QueuePolicy|Dashboard|CatalogTable)$/;
     for (const { type, name, inputs } of tagged.resources) {
       if (!without.test(type)) assert.deepEqual(inputs.tags, tags, `${type} ${name}`);
     }
@@ -474,6 +559,7 @@ describe("the program", function () {
       publishJobName: "music-streams-publish",
       senseFunctionName: "music-streams-sense",
       archiveFunctionName: "music-streams-archive",
+      referenceLocation: "s3://music-streams-lake-bucket/reference/",
       deadLettersUrl: "https://music-streams-dead-letters",
       alarmTopicArn: "arn:aws:sns:eu-central-1:111122223333:music-streams-alarms-topic",
     });

@@ -1,11 +1,19 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import path from "node:path";
 import * as pulumi from "@pulumi/pulumi";
+import { parse } from "yaml";
 import { ConfigError, readSettings } from "../../infra/settings";
 import { type Config, readConfig } from "../../local/provider/program";
 import { ROOT } from "../support/program-record";
 
-async function settingsOf(stack: string, changes: Record<string, string | undefined> = {}) {
+async function settingsOf(
+  stack: string,
+  changes: Record<string, string | undefined> = {},
+  ...region: (string | undefined)[]
+) {
   const config: Record<string, string | undefined> = readConfig(ROOT, stack);
+  if (region.length > 0) config["aws:region"] = region[0];
   for (const [key, value] of Object.entries(changes)) config[`music-streams:${key}`] = value;
   pulumi.runtime.setAllConfig(
     Object.fromEntries(Object.entries(config).filter(([, value]) => value !== undefined)) as Config,
@@ -23,6 +31,7 @@ describe("settings", () => {
     const settings = await settingsOf("dev");
     assert.deepEqual(settings, {
       schedule: "rate(5 minutes)",
+      startOnArrival: false,
       limits: {
         maxBatchFiles: 5000,
         maxBatchBytes: 10 * 1024 ** 3,
@@ -38,6 +47,7 @@ describe("settings", () => {
       logRetentionDays: 14,
       protect: false,
       bucketName: "",
+      referenceLocation: null,
       kmsKeyArn: "",
       lifecycle: { archiveColdAfterDays: 0, archiveRetentionDays: 0, quarantineRetentionDays: 0 },
       alarms: {
@@ -63,22 +73,55 @@ describe("settings", () => {
     assert.equal((await settingsOf("prod")).protect, true);
   });
 
-  const wrong: [key: string, value: string | undefined, expected: RegExp][] = [
+  type Wrong = [key: string, value: string | undefined, expected: RegExp];
+  const wrong: Wrong[] = [
     ["schedule", "rate(5 minute)", /schedule is "rate\(5 minute\)", but must be a schedule such as rate\(5 minutes\)/],
-    ["schedule", "rate(0 minutes)", /schedule is/],
-    ["schedule", "cron(* * *)", /schedule is/],
+    ...[
+      ...[
+        "rate(0 minutes)",
+        "rate(1 minutes)",
+        "rate(1.5 hours)",
+        "rate(5 weeks)",
+        "at(2030-01-01T00:00:00)",
+        "5 minutes",
+      ],
+      ...["cron(* * *)", "cron(0/5 * * * *)", "cron(0 12 * * * *)", "cron(0 12 ? * ? *)", "cron(60 * * * ? *)"],
+      ...[
+        "cron(0 24 * * ? *)",
+        "cron(0 12 32 * ? *)",
+        "cron(0 12 * 13 ? *)",
+        "cron(0 12 ? * 0 *)",
+        "cron(0 12 ? * 8 *)",
+      ],
+      ...["cron(0 12 * * ? 2200)", "cron(0 12 ? * MO *)", "cron(0 12 ? JANUARY MON *)", "cron(0/0 12 * * ? *)"],
+      ...[
+        "cron(0/60 12 * * ? *)",
+        "cron(5, 12 * * ? *)",
+        "cron(1-x 12 * * ? *)",
+        "cron(0 12 ? * 2#6 *)",
+        "cron(L 12 * * ? *)",
+      ],
+      ...["cron(0 12 ? * 2#1,3#1 *)", "cron(*-5 12 * * ? *)"],
+    ].map((bad): Wrong => ["schedule", bad, /schedule is ".*", but must be a schedule such as/]),
+    [
+      "schedule",
+      "rate(3 hours)",
+      /alarmSilentHours is "3", but must be longer than the pause in schedule \(rate\(3 hours\)\)/,
+    ],
+    ["schedule", "rate(6 hours)", /alarmWaitingMinutes is "360", but must be longer than the pause/],
     [
       "maxBatchFiles",
       "0",
       /maxBatchFiles is "0", but must be a whole number from 1 to 20000\. Set it: pulumi config set/,
     ],
+    ["startOnArrival", "on", /startOnArrival is "on", but must be true or false/],
     ["maxBatchFiles", "ten", /maxBatchFiles is "ten"/],
     ["maxBatchFiles", undefined, /maxBatchFiles is not set, but must be/],
     ["maxBatchBytes", "1e9", /maxBatchBytes is "1e9"/],
     ["maxAttempts", "2.5", /maxAttempts is "2\.5"/],
     ["retryPauseSeconds", "-1", /retryPauseSeconds is "-1"/],
-    ["maxRetryPauseSeconds", "59", /must not be below retryPauseSeconds \(60\)/],
-    ["workerType", "g.1x", /workerType is "g\.1x", but must be a Glue worker type such as G\.1X/],
+    ["maxRetryPauseSeconds", "59", /but must be no less than retryPauseSeconds \(60\)\. Set one of them anew/],
+    ["workerType", "g.1x", /workerType is "g\.1x", but must be one of G\.1X, G\.2X, /],
     ["numberOfWorkers", "1", /numberOfWorkers is "1", but must be a whole number from 2 to 299/],
     ["transformTimeoutMinutes", "", /transformTimeoutMinutes is ""/],
     ["publishTimeoutMinutes", "99999", /publishTimeoutMinutes is "99999"/],
@@ -86,16 +129,67 @@ describe("settings", () => {
     ["multiLine", "yes", /multiLine is "yes", but must be true or false/],
     ["logRetentionDays", "8", /logRetentionDays is "8", but must be one of 1, 3, 5/],
     ["protect", "1", /protect is "1"/],
-    ["bucketName", "My.Bucket", /bucketName is "My\.Bucket", but must be 3 to 63 of a-z, 0-9 and -, or empty/],
-    ["kmsKeyArn", "alias/mine", /kmsKeyArn is "alias\/mine", but must be the ARN of a KMS key, or empty/],
+    ["workerType", "G.025X", /workerType is/],
+    ["workerType", "G.3X", /workerType is/],
+    ["workerType", "Standard", /workerType is/],
+    ["bucketName", "My.Bucket", /bucketName is "My\.Bucket", but must be 3 to 63 of a-z, 0-9 and -, none of the names/],
+    ...[
+      ...[
+        "ab",
+        "a".repeat(64),
+        "-abc",
+        "abc-",
+        "a_b",
+        "a.b.c",
+        "ÄÖÜ",
+        "xn--music",
+        "sthree-music",
+        "sthree-configurator",
+      ],
+      ...["amzn-s3-demo-music", "music-s3alias", "music--ol-s3", "music--x-s3", "music--table-s3"],
+    ].map((bad): Wrong => ["bucketName", bad, /bucketName is/]),
+    [
+      "referenceLocation",
+      "music",
+      /referenceLocation is "music", but must be s3:\/\/BUCKET\/PREFIX\/ with a slash at its end/,
+    ],
+    ...[
+      ...["s3://music", "s3://music/data", "https://music/data/", "s3://Music/data/", "s3:///data/", "s3://music/a*/"],
+      ...["s3://music//", "s3://music/a//b/", "s3://music/$a/", "s3://music/a?/"],
+    ].map((bad): Wrong => ["referenceLocation", bad, /referenceLocation is/]),
+    [
+      "kmsKeyArn",
+      "alias/mine",
+      /kmsKeyArn is "alias\/mine", but must be the ARN of a KMS key in eu-central-1, or empty/,
+    ],
+    ...[
+      "arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab",
+      "arn:aws:kms:eu-central-1:111122223333:alias/music",
+      "arn:aws:kms:eu-central-1:1111:key/1234abcd-12ab-34cd-56ef-1234567890ab",
+      "1234abcd-12ab-34cd-56ef-1234567890ab",
+    ].map((bad): Wrong => ["kmsKeyArn", bad, /kmsKeyArn is/]),
     ["archiveColdAfterDays", "-1", /archiveColdAfterDays is "-1"/],
     ["archiveRetentionDays", "x", /archiveRetentionDays is "x"/],
     ["quarantineRetentionDays", "1.5", /quarantineRetentionDays is "1\.5"/],
-    ["tags", "team=music", /tags is "team=music", but must be a list of texts such as \["team=music"\]/],
-    ["tags", '["stack=other"]', /tags is .* without project and stack/],
+    [
+      "tags",
+      "team=music",
+      /must be up to 48 of key=value such as \["team=music"\].* config set --path 'tags\[0\]' KEY=VALUE/,
+    ],
+    ["tags", '["stack=other"]', /tags is .* each key once, not project or stack/],
+    ["tags", '["Project=other"]', /tags is/],
+    ["tags", '["team=a","Team=b"]', /tags is/],
+    ["tags", JSON.stringify([`${"k".repeat(129)}=v`]), /tags is/],
+    ["tags", JSON.stringify([`k=${"v".repeat(257)}`]), /tags is/],
+    ["tags", '["team=a*b"]', /tags is/],
+    ["tags", '{"team":"music"}', /tags is/],
+    ["tags", JSON.stringify(Array.from({ length: 49 }, (_, at) => `k${at}=v`)), /tags is/],
     ["tags", '["aws:x=1"]', /tags is/],
     ["tags", '["team"]', /tags is/],
     ["alarmEmail", "nobody", /alarmEmail is "nobody", but must be an e-mail address, or empty/],
+    ...["a@b", "a b@c.de", "a@b.c,d@e.fr", "@c.de", "a@.de", "Ops <ops@example.org>"].map(
+      (bad): Wrong => ["alarmEmail", bad, /alarmEmail is/],
+    ),
     ["alarmFailuresInARow", "0", /alarmFailuresInARow is "0"/],
     ["alarmBatchMinutes", "x", /alarmBatchMinutes is "x"/],
     ["alarmWaitingMinutes", "0", /alarmWaitingMinutes is "0"/],
@@ -108,7 +202,7 @@ describe("settings", () => {
     ],
   ];
   for (const [key, value, expected] of wrong) {
-    it(`refuse ${key} = ${value}, and say what to do`, async () => {
+    it(`refuse ${key} = ${value?.slice(0, 60)}, and say what to do`, async () => {
       await assert.rejects(settingsOf("dev", { [key]: value }), (error: Error) => {
         assert.ok(error instanceof ConfigError);
         assert.match(error.message, expected);
@@ -138,10 +232,112 @@ describe("settings", () => {
     );
   });
 
-  it("accept what AWS accepts", async () => {
-    for (const schedule of ["rate(1 hour)", "rate(2 days)", "cron(0/5 6-22 * * ? *)"]) {
-      assert.equal((await settingsOf("dev", { schedule })).schedule, schedule);
+  /** Values other than the defaults that each key takes. */
+  const right: Record<string, string[]> = {
+    schedule: [
+      ...[
+        "rate(1 minute)",
+        "rate(1 hour)",
+        "rate(90 minutes)",
+        "cron(0/5 6-22 * * ? *)",
+        "cron(15,45 8-18/2 ? * MON-FRI *)",
+      ],
+      ...[
+        "cron(0 0 L * ? *)",
+        "cron(0 9 3W * ? *)",
+        "cron(0 9 ? * 6L *)",
+        "cron(0 9 ? JAN,jul 2#1 2026-2030)",
+        "cron(*/10 * * * ? *)",
+      ],
+    ],
+    startOnArrival: ["true"],
+    maxBatchFiles: ["1", "20000"],
+    maxBatchBytes: ["1", "1099511627776"],
+    maxAttempts: ["1", "20"],
+    retryPauseSeconds: ["1", "3600"],
+    maxRetryPauseSeconds: ["60", "86400"],
+    workerType: ["G.2X", "G.16X", "R.1X", "R.8X"],
+    numberOfWorkers: ["2", "299"],
+    transformTimeoutMinutes: ["1", "10080"],
+    publishTimeoutMinutes: ["1", "10080"],
+    publishEngine: ["spark"],
+    multiLine: ["false"],
+    logRetentionDays: ["1", "3653"],
+    protect: ["true"],
+    bucketName: ["abc", "our-music-2", "a".repeat(63), "xn-s3alias-music"],
+    referenceLocation: ["s3://our-data/", "s3://our.data/music/v1.2/", "s3://our-data/a b(c)/"],
+    kmsKeyArn: [
+      "arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab",
+      "arn:aws:kms:eu-central-1:111122223333:key/mrk-1234abcd12ab34cd56ef1234567890ab",
+    ],
+    archiveColdAfterDays: ["1", "36500"],
+    archiveRetentionDays: ["1", "36500"],
+    quarantineRetentionDays: ["1", "36500"],
+    tags: ['["team=music"]', '["a="]', JSON.stringify(Array.from({ length: 48 }, (_, at) => `k${at}=v`))],
+    alarmEmail: ["ops@example.org", "first.last+music@mail.example.co"],
+    alarmFailuresInARow: ["1", "1000"],
+    alarmBatchMinutes: ["1", "10080"],
+    alarmWaitingMinutes: ["6", "10080"],
+    alarmQuarantinedPercent: ["1", "100"],
+    alarmSilentHours: ["1", "168"],
+  };
+  for (const [key, values] of Object.entries(right)) {
+    it(`take what AWS takes as ${key}`, async () => {
+      const before = JSON.stringify(await settingsOf("dev"));
+      const found = new Set<string>();
+      for (const value of values) found.add(JSON.stringify(await settingsOf("dev", { [key]: value })));
+      assert.equal(found.size, values.length);
+      // At least one is another value than the stack's own, so the key is read at all.
+      assert.ok([...found].some((one) => one !== before));
+    });
+  }
+
+  it("are all declared in Pulumi.yaml, with type, default and description, and are all tried here", () => {
+    const { config } = parse(readFileSync(path.join(ROOT, "Pulumi.yaml"), "utf8")) as {
+      config: Record<string, { type: string; default: unknown; description: string; items?: { type: string } }>;
+    };
+    const keys = Object.keys(config).sort();
+    assert.deepEqual(Object.keys(right).sort(), keys);
+    const stray = "maxBatchFile";
+    assert.deepEqual([...new Set(wrong.map(([key]) => key))].filter((key) => key !== stray).sort(), keys);
+    for (const [key, { type, default: value, description, items }] of Object.entries(config)) {
+      const is = Array.isArray(value) ? "array" : Number.isInteger(value) ? "integer" : typeof value;
+      assert.equal(type, is, key);
+      if (type === "array") assert.deepEqual(items, { type: "string" });
+      assert.match(description, /^[A-Z].{20,}\.$/, key);
     }
-    assert.equal((await settingsOf("dev", { workerType: "R.1X" })).spark.workerType, "R.1X");
+  });
+
+  it("are set in the stacks' files by values of the declared types alone", () => {
+    const { config } = parse(readFileSync(path.join(ROOT, "Pulumi.yaml"), "utf8")) as {
+      config: Record<string, { type: string }>;
+    };
+    for (const stack of ["dev", "prod", "local"]) {
+      const own = parse(readFileSync(path.join(ROOT, `Pulumi.${stack}.yaml`), "utf8")) as {
+        config: Record<string, unknown>;
+      };
+      assert.deepEqual(Object.keys(own), ["config"], stack);
+      for (const [key, value] of Object.entries(own.config)) {
+        if (key === "aws:region") continue;
+        const is = Number.isInteger(value) ? "integer" : typeof value;
+        assert.equal(config[key.replace("music-streams:", "")]?.type, is, `${stack}: ${key}`);
+      }
+    }
+  });
+
+  it("refuse reference data among the files that the pipeline moves", async () => {
+    const bucketName = "our-music";
+    const at = (referenceLocation: string) => settingsOf("dev", { bucketName, referenceLocation });
+    await assert.rejects(
+      at("s3://our-music/incoming/"),
+      /referenceLocation is "s3:\/\/our-music\/incoming\/", but must be below/,
+    );
+    assert.equal((await at("s3://our-music/reference/v2/")).referenceLocation?.prefix, "reference/v2/");
+    assert.equal((await at("s3://our-data/incoming/")).referenceLocation?.bucket, "our-data");
+  });
+
+  it("know no region of a key where the stack names none", async () => {
+    const kmsKeyArn = "arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab";
+    assert.equal((await settingsOf("dev", { kmsKeyArn }, undefined)).kmsKeyArn, kmsKeyArn);
   });
 });

@@ -6,13 +6,19 @@ import { DescribeContinuousBackupsCommand, DescribeTableCommand } from "@aws-sdk
 import { ListRulesCommand, ListTargetsByRuleCommand } from "@aws-sdk/client-eventbridge";
 import { GetJobCommand, GetTriggerCommand } from "@aws-sdk/client-glue";
 import { GetFunctionCommand, InvokeCommand } from "@aws-sdk/client-lambda";
-import { GetBucketVersioningCommand, HeadObjectCommand, ListBucketsCommand } from "@aws-sdk/client-s3";
+import {
+  GetBucketVersioningCommand,
+  HeadObjectCommand,
+  ListBucketsCommand,
+  ListObjectsV2Command,
+} from "@aws-sdk/client-s3";
 import { GetScheduleCommand, ListSchedulesCommand } from "@aws-sdk/client-scheduler";
 import { CreateTopicCommand, ListTopicsCommand } from "@aws-sdk/client-sns";
 import { ReceiveMessageCommand } from "@aws-sdk/client-sqs";
 import { asset } from "@pulumi/pulumi";
 import { unzipSync } from "fflate";
 import { deploy } from "../../local/deploy";
+import { uploadReference } from "../../local/load";
 import { bytesOf } from "../../local/provider/archive";
 import { type Clients, closeClients, createClients } from "../../local/provider/clients";
 import type { Properties } from "../../local/provider/kind";
@@ -157,6 +163,24 @@ describe("the local provider", function () {
     assert.equal(glue.runs.length, 0);
   });
 
+  it("has reference data lie where the stack says, in a bucket that is made for it", async () => {
+    const file = path.join(cloud.folder, "users.csv");
+    await writeFile(file, "user_id\n");
+    const sources = [{ file, key: "reference/users/users.csv" }];
+    for (const Prefix of ["music/", "again/"]) {
+      await uploadReference(clients.s3, `s3://our-data/${Prefix}`, sources);
+      const { Contents } = await clients.s3.send(new ListObjectsV2Command({ Bucket: "our-data", Prefix }));
+      assert.deepEqual(
+        Contents?.map(({ Key }) => Key),
+        [`${Prefix}users/users.csv`],
+      );
+    }
+    await assert.rejects(
+      uploadReference(clients.s3, "our-data", sources),
+      /referenceLocation is our-data, which names/,
+    );
+  });
+
   it("runs the deployed Lambdas in the emulator's Node", async () => {
     const { outputs } = await deployTo(ROOT);
     for (const name of [outputs.senseFunctionName, outputs.archiveFunctionName]) {
@@ -172,6 +196,8 @@ describe("the local provider", function () {
     const all = {
       "music-streams:bucketName": "all-there-is",
       "music-streams:kmsKeyArn": `arn:aws:kms:${REGION}:000000000000:key/1234abcd-12ab-34cd-56ef-1234567890ab`,
+      "music-streams:startOnArrival": "true",
+      "music-streams:referenceLocation": "s3://our-data/music/",
       "music-streams:archiveColdAfterDays": "30",
       "music-streams:archiveRetentionDays": "400",
       "music-streams:quarantineRetentionDays": "90",

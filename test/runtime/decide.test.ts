@@ -296,6 +296,15 @@ describe("a claim", () => {
     assert.deepEqual(ignored, { folders: 2, notCsv: 2 });
   });
 
+  it("leaves a file alone that must be restored first, and counts it", () => {
+    const { files, cold, ignored } = sift([{ ...found("incoming/a.csv", 1), cold: true }, found("incoming/b.csv", 2)]);
+    assert.deepEqual(
+      [files.map(({ key }) => key), cold.map(({ key }) => key)],
+      [["incoming/b.csv"], ["incoming/a.csv"]],
+    );
+    assert.deepEqual(ignored, { folders: 0, notCsv: 0, cold: 1 });
+  });
+
   it("stops at the file that no longer fits, but takes one at least", () => {
     const sizes = (...all: number[]) => all.map((size) => ({ size }));
     assert.equal(choose(sizes(50, 50, 1), 9, 100).length, 2);

@@ -166,6 +166,37 @@ describe("the pipeline's log", () => {
     assert.equal((await observed(simulation))?.waiting_files, 1);
   });
 
+  it("calls a file waiting that lies in a cold class, and says how many do, until it is restored and goes through", async () => {
+    const simulation = createSimulation();
+    simulation.drop("old.csv", "one");
+    const cold = simulation.s3.objects.get("incoming/old.csv")!;
+    cold.storageClass = "GLACIER";
+    simulation.clock.advance(10 * MINUTE);
+    const alone = await observed(simulation);
+    assert.deepEqual([alone?.cold_files, metrics(alone!).WaitingFiles], [1, 1]);
+    assert.deepEqual([alone?.batch_id, metrics(alone!).OldestFileAgeSeconds], [undefined, 600]);
+    simulation.drop("new.csv", "two");
+    const both = await observed(simulation);
+    assert.deepEqual([both?.cold_files, both?.waiting_files, both?.oldest_file_age_seconds], [1, 2, 600]);
+    simulation.finish("good");
+    assert.deepEqual([(await observed(simulation))?.waiting_files], [1]);
+    cold.restored = true;
+    assert.deepEqual([(await observed(simulation))?.cold_files, simulation.batches().length], [undefined, 2]);
+    simulation.finish("good");
+    await observed(simulation);
+    assert.deepEqual(simulation.s3.keys("incoming/"), []);
+  });
+
+  it("lists incoming/ once in a tick that claims, and once in a tick that waits", async () => {
+    const simulation = createSimulation();
+    simulation.drop("a.csv", "one");
+    for (const doing of ["claims", "waits"]) {
+      const actor = simulation.actor();
+      await observedTick(actor.world, 60_000);
+      assert.equal(actor.calls.filter((call) => call === "ListObjectsV2").length, 1, doing);
+    }
+  });
+
   it("tells of files that wait while the pipeline is paused", async () => {
     const simulation = createSimulation();
     simulation.drop("a.csv", "one");

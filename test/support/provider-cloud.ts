@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { PutObjectCommand, type S3Client } from "@aws-sdk/client-s3";
 import { startEmulator } from "../../local/emulator";
 import { ROOT } from "./program-record";
 
@@ -23,6 +24,33 @@ export async function startCloud() {
       await rm(folder, { recursive: true, force: true });
     },
   };
+}
+
+/** Writes what the two jobs write about a batch of one file with one row, in the first run. */
+export async function reportOneRow(clients: { s3: S3Client }, Bucket: string, batchId: string, key: string) {
+  const common = {
+    batchId,
+    workflowRunId: "wr_1",
+    startedAt: "2026-01-01T00:00:00Z",
+    finishedAt: "2026-01-01T00:01:00Z",
+  };
+  const rows = { rowsRead: 1, rowsKept: 1, rowsDuplicate: 0, rowsQuarantined: {} };
+  const transform = {
+    ...common,
+    ...rows,
+    filesQuarantined: [],
+    filesChanged: [],
+    unknownTracks: 0,
+    unknownUsers: 0,
+    referenceRowsSkipped: { users: 0, songs: 0 },
+    days: ["2024-06-25"],
+    files: [{ name: key.slice("incoming/".length), ...rows }],
+  };
+  const publish = { ...common, engine: "duckdb", days: ["2024-06-25"], groupsComputed: 1, itemsWritten: 1 };
+  for (const [name, content] of Object.entries({ transform, publish })) {
+    const Key = `batches/${batchId}/${name}.json`;
+    await clients.s3.send(new PutObjectCommand({ Bucket, Key, Body: JSON.stringify(content) }));
+  }
 }
 
 /** A run of the workflow, as GetWorkflowRun answers it. */

@@ -7,6 +7,8 @@ export interface StoredObject {
   etag: string;
   lastModified: Date;
   storageClass?: string;
+  /** A copy of it can be read for a while, whatever its class. */
+  restored?: boolean;
   metadata?: Record<string, string>;
 }
 
@@ -78,6 +80,7 @@ export class SimulatedS3 {
           ContentLength: Buffer.byteLength(stored.body),
           LastModified: stored.lastModified,
           StorageClass: stored.storageClass,
+          Restore: stored.restored ? 'ongoing-request="false"' : undefined,
           Metadata: stored.metadata,
           ...(this.hasKey ? { ServerSideEncryption: "aws:kms" } : {}),
         };
@@ -133,7 +136,7 @@ export class SimulatedS3 {
       IsTruncated: all.length > page.length,
       NextContinuationToken: all.length > page.length ? page.at(-1) : undefined,
       Contents: page.map((key) => {
-        const { etag, body, lastModified, storageClass } = this.objects.get(key)!;
+        const { etag, body, lastModified, storageClass, restored } = this.objects.get(key)!;
         const Key = input.EncodingType === "url" ? encodeURIComponent(key).replace(/%20/g, "+") : key;
         return {
           Key,
@@ -141,6 +144,9 @@ export class SimulatedS3 {
           Size: Buffer.byteLength(body),
           LastModified: lastModified,
           StorageClass: storageClass,
+          ...(input.OptionalObjectAttributes?.includes("RestoreStatus") && restored
+            ? { RestoreStatus: { IsRestoreInProgress: false, RestoreExpiryDate: new Date(8.64e15) } }
+            : {}),
         };
       }),
     };
@@ -157,6 +163,7 @@ export class SimulatedS3 {
   /** `SEALED` stands for a key that the pipeline may not use. */
   private readable(stored: StoredObject): StoredObject {
     if (stored.body.includes("SEALED")) throw awsError("AccessDenied", 403);
+    if (stored.storageClass === "GLACIER" && !stored.restored) throw awsError("InvalidObjectState", 403);
     return stored;
   }
 

@@ -1,0 +1,145 @@
+import * as aws from "@pulumi/aws";
+import * as pulumi from "@pulumi/pulumi";
+import layout from "../layout.json";
+import type { Grant } from "./access";
+import type { DeadLetters } from "./dead-letters";
+import { FUNCTION_TIMEOUT_SECONDS } from "./function";
+import type { Lake } from "./lake";
+import type { Settings } from "./settings";
+import type { Workflow } from "./workflow";
+
+interface ArrivalsArgs {
+  lake: Lake;
+  workflow: Workflow;
+  deadLetters: DeadLetters;
+  settings: Pick<Settings, "tags">;
+}
+
+/** How long Lambda gathers messages before it calls sense once for all of them. */
+export const GATHERING_SECONDS = 20;
+
+// A function's errors do not always come from the message, so AWS advises five tries before it is a dead letter, and to
+// hide it meanwhile for six times the function's timeout and the gathering (AWS Lambda Developer Guide, "Creating and
+// configuring an Amazon SQS event source mapping").
+const TRIES = 5;
+const HIDDEN_SECONDS = 6 * FUNCTION_TIMEOUT_SECONDS + GATHERING_SECONDS;
+
+/**
+ * A queue of what is a reason to look at once: a file that landed, and a run that has ended, since files may have landed
+ * meanwhile. Reasons are gathered, because each look lists the whole of incoming/. Nothing depends on a message: the
+ * schedule finds whatever one missed.
+ */
+export class Arrivals extends pulumi.ComponentResource {
+  readonly queue: aws.sqs.Queue;
+
+  constructor(name: string, args: ArrivalsArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("music-streams:flow:Arrivals", name, {}, opts);
+    const { lake, workflow, deadLetters, settings } = args;
+    const { tags } = settings;
+    const own = { parent: this };
+    this.queue = new aws.sqs.Queue(
+      name,
+      {
+        // Long enough for all tries.
+        messageRetentionSeconds: 4 * 3600,
+        visibilityTimeoutSeconds: HIDDEN_SECONDS,
+        redrivePolicy: pulumi.jsonStringify({ deadLetterTargetArn: deadLetters.queue.arn, maxReceiveCount: TRIES }),
+        sqsManagedSseEnabled: true,
+        tags,
+      },
+      own,
+    );
+    // All of the bucket's notifications are one setting: another resource of this type would undo it.
+    new aws.s3.BucketNotification(`${name}-notification`, { bucket: lake.bucket.bucket, eventbridge: true }, own);
+    const rules = {
+      file: new aws.cloudwatch.EventRule(
+        `${name}-file`,
+        {
+          description: "A music stream landed, or can be read again",
+          eventPattern: pulumi.jsonStringify({
+            source: ["aws.s3"],
+            "detail-type": ["Object Created", "Object Restore Completed"],
+            detail: { bucket: { name: [lake.bucket.bucket] }, object: { key: waitingKeys() } },
+          }),
+          state: "ENABLED",
+          tags,
+        },
+        own,
+      ),
+      run: new aws.cloudwatch.EventRule(
+        `${name}-run`,
+        {
+          description: "A run over music streams ended well",
+          eventPattern: pulumi.jsonStringify({
+            source: ["aws.glue"],
+            "detail-type": ["Glue Job State Change"],
+            detail: { jobName: [workflow.publish.name], state: ["SUCCEEDED"] },
+          }),
+          state: "ENABLED",
+          tags,
+        },
+        own,
+      ),
+    };
+    const policy = new aws.sqs.QueuePolicy(
+      `${name}-policy`,
+      { queueUrl: this.queue.url, policy: onlyFrom(Object.values(rules), this.queue) },
+      own,
+    );
+    for (const [reason, rule] of Object.entries(rules)) {
+      new aws.cloudwatch.EventTarget(
+        `${name}-${reason}-target`,
+        {
+          rule: rule.name,
+          arn: this.queue.arn,
+          retryPolicy: { maximumRetryAttempts: 3, maximumEventAgeInSeconds: 300 },
+          deadLetterConfig: { arn: deadLetters.queue.arn },
+        },
+        { parent: this, dependsOn: [policy] },
+      );
+    }
+    this.registerOutputs({ queueUrl: this.queue.url });
+  }
+
+  /** What Lambda needs to take messages for a function; it does so by the function's role. */
+  get reading(): Grant {
+    return {
+      actions: ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"],
+      resources: [this.queue.arn],
+    };
+  }
+}
+
+/**
+ * Keys that a claim takes, as patterns of EventBridge. These know "begins and ends with" by a wildcard only, and no
+ * wildcard that ignores case: so a name in mixed case such as `a.Csv` is left to the schedule.
+ */
+function waitingKeys(): { wildcard: string }[] {
+  return [".csv", ".csv.gz"]
+    .flatMap((suffix) => [suffix, suffix.toUpperCase()])
+    .map((suffix) => ({ wildcard: `${layout.incoming}*${suffix}` }));
+}
+
+function onlyFrom(rules: aws.cloudwatch.EventRule[], queue: aws.sqs.Queue): pulumi.Output<string> {
+  return pulumi.jsonStringify({
+    Version: "2012-10-17",
+    Statement: [
+      {
+        Sid: "TheseRules",
+        Effect: "Allow",
+        Principal: { Service: "events.amazonaws.com" },
+        Action: "sqs:SendMessage",
+        Resource: queue.arn,
+        Condition: { ArnEquals: { "aws:SourceArn": rules.map(({ arn }) => arn) } },
+      },
+      {
+        Sid: "TlsOnly",
+        Effect: "Deny",
+        Principal: "*",
+        Action: "sqs:*",
+        Resource: queue.arn,
+        Condition: { Bool: { "aws:SecureTransport": "false" } },
+      },
+    ],
+  });
+}
