@@ -185,17 +185,18 @@ export class JobRuns {
 
   private async perform(live: Live): Promise<void> {
     const { job, run, origin, abort } = live;
+    const timeout = run.Timeout ?? 2880;
     let timer: NodeJS.Timeout | undefined;
     const onStarted = () => {
       if (abort.signal.aborted) return;
       live.startedMs = Date.now();
-      const limitMs = Math.min((run.Timeout ?? 2880) * this.minuteMs, LONGEST_TIMER_MS);
+      const limitMs = Math.min(timeout * this.minuteMs, LONGEST_TIMER_MS);
       timer = setTimeout(() => abort.abort("timeout" satisfies Cause), limitMs);
       this.change(live, "RUNNING");
     };
     const facts = given({ runId: run.Id!, workflow: origin.workflow }) as { runId: string };
     const failure = await this.launcher
-      .run({ job, arguments: run.Arguments ?? {}, facts }, abort.signal, onStarted)
+      .run({ job, arguments: run.Arguments ?? {}, facts, timeoutMinutes: timeout }, abort.signal, onStarted)
       .catch((error: Error) => error.message);
     clearTimeout(timer);
     const cause = abort.signal.aborted ? (abort.signal.reason as Cause) : undefined;
