@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { paginateFilterLogEvents } from "@aws-sdk/client-cloudwatch-logs";
+import { CloudWatchLogsClient, paginateFilterLogEvents } from "@aws-sdk/client-cloudwatch-logs";
 import { GetJobCommand, GetTableCommand, GlueClient, UpdateJobCommand } from "@aws-sdk/client-glue";
 import { DeleteObjectCommand, GetObjectCommand, PutObjectCommand } from "@aws-sdk/client-s3";
 import { execa } from "execa";
@@ -12,7 +12,6 @@ import { localTarget, type Target } from "../../cli/target";
 import layout from "../../layout.json";
 import { type LocalCloud, startCloud } from "../../local/cloud";
 import { generateSample } from "../../local/generator";
-import { logsClient } from "../../local/glue/logs";
 import { readDataFolder, upload } from "../../local/load";
 import { type Watch, watchPipeline } from "../../local/watch";
 import type { Batch, Manifest } from "../../runtime/batch";
@@ -268,7 +267,11 @@ describe("the pipeline on the local cloud", function () {
   });
 
   it("finds the lines of all jobs by their batch: each that the jobs write names one, and each batch has both jobs' last", async () => {
-    const logs = logsClient(cloud.endpoint, cloud.region);
+    const logs = new CloudWatchLogsClient({
+      endpoint: cloud.endpoint,
+      region: cloud.region,
+      credentials: { accessKeyId: "test", secretAccessKey: "test" },
+    });
     const groups = [
       `/aws-glue/jobs/music-streams-local/music-streams-transform/output`,
       "/aws-glue/python-jobs/output",
