@@ -33,7 +33,13 @@ const archive = new Archive("music-streams-archive", { lake, ledger, workflow, d
 
 const functions = { sense: sense.function, archive: archive.function };
 const alarms = new Alarms("music-streams-alarms", { functions, deadLetters, settings });
-const { dashboard } = new Dashboard("music-streams-dashboard", { functions, alarms, settings });
+const { dashboard } = new Dashboard("music-streams-dashboard", {
+  functions,
+  alarms,
+  bucket: lake.bucket,
+  tables: { ledger: ledger.table, metrics: metrics.table },
+  settings,
+});
 
 export const bucketName = lake.bucket.bucket;
 export const ledgerTableName = ledger.table.name;
@@ -47,5 +53,12 @@ export const archiveFunctionName = archive.function.name;
 export const referenceLocation = workflow.referenceLocation;
 export const deadLettersUrl = deadLetters.queue.url;
 export const alarmTopicArn = alarms.topic.arn;
-export const consoleLinks = linksTo({ bucket: lake.bucket, metricsTable: metrics.table, dashboard });
+export const consoleLinks = linksTo({
+  bucket: lake.bucket,
+  ledger: ledger.table,
+  metrics: metrics.table,
+  listens: catalog.listens,
+  workflow: workflow.workflow,
+  dashboard,
+});
 export const readme = readFileSync(join(__dirname, "Pulumi.README.md"), "utf8");

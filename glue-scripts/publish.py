@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import argparse
 import sys
-import traceback
 from datetime import datetime, timezone
 from typing import Any
 
 import boto3
 from botocore.config import Config
 
-from music_streams import layout
+from music_streams import layout, log
 from music_streams.batch import put_json
 from music_streams.fence import batch_in_turn
 from music_streams.publish_input import Work, days_to_publish
@@ -28,12 +27,13 @@ S3_CONNECTIONS = 10
 def main(argv: list[str]) -> None:
     """Publishes the batch of the workflow run that the arguments name."""
     arguments = parse(argv)
+    log.start("publish", workflow_run_id=arguments.WORKFLOW_RUN_ID, job_run_id=arguments.JOB_RUN_ID)
     started_at = _now()
     clients = boto3.client("glue"), boto3.client("dynamodb")
     batch_id = batch_in_turn(*clients, arguments.ledger_table, arguments.WORKFLOW_NAME, arguments.WORKFLOW_RUN_ID)
     s3 = boto3.client("s3", config=Config(max_pool_connections=S3_CONNECTIONS))
     days = days_to_publish(s3, arguments.bucket, batch_id, arguments.WORKFLOW_RUN_ID)
-    print(f"publish: batch {batch_id}, {len(days)} days, by {arguments.engine}", flush=True)
+    log.say("started", days=len(days), engine=arguments.engine)
     work = Work(arguments.bucket, arguments.metrics_table, batch_id, arguments.WORKFLOW_RUN_ID, days, _now())
     groups, counts = compute_and_write(work, s3, arguments.engine) if days else (0, Counts())
     report = {
@@ -49,10 +49,7 @@ def main(argv: list[str]) -> None:
         "itemsRemoved": counts.removed,
     }
     put_json(s3, arguments.bucket, layout.key("publishReport", batchId=batch_id), report)
-    print(
-        f"publish: done: {groups} groups, items {counts.told()}",
-        flush=True,
-    )
+    log.say("done", groups=groups, **counts.facts())
 
 
 def parse(argv: list[str]) -> argparse.Namespace:
@@ -64,6 +61,8 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--engine", choices=("duckdb", "spark"), default="duckdb")
     parser.add_argument("--WORKFLOW_NAME", required=True)
     parser.add_argument("--WORKFLOW_RUN_ID", required=True)
+    # Glue tells it to Spark jobs alone.
+    parser.add_argument("--JOB_RUN_ID")
     return parser.parse_known_args(argv)[0]
 
 
@@ -82,14 +81,11 @@ def compute_and_write(work: Work, s3: Any, engine: str) -> tuple[int, Counts]:
 
 
 def _now() -> str:
-    return datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return log.iso(datetime.now(timezone.utc))
 
 
 if __name__ == "__main__":
     try:
         main(sys.argv[1:])
     except Exception as error:
-        traceback.print_exc()
-        message = " ".join(str(error).split()) or type(error).__name__
-        print(f"ERROR: {message}", file=sys.stderr, flush=True)
-        sys.exit(1)
+        log.end_failed(error, " ".join(str(error).split()) or type(error).__name__)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-import traceback
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +16,7 @@ from uuid import uuid4
 from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 
-from music_streams import layout, store
+from music_streams import layout, log, store
 from music_streams.batch import BatchError, Manifest, ManifestFile, get_json, put_json, read_manifest
 from music_streams.curated import Curated
 from music_streams.fence import batch_in_turn
@@ -50,6 +49,7 @@ Counted = TypeVar("Counted")
 def main(argv: Sequence[str]) -> None:
     """Runs the job with Glue's arguments."""
     args = arguments(argv)
+    log.start("transform", workflow_run_id=args.WORKFLOW_RUN_ID, job_run_id=args.JOB_RUN_ID)
     clients = store.client("glue"), store.client("dynamodb")
     batch_id = batch_in_turn(*clients, args.ledger_table, args.WORKFLOW_NAME, args.WORKFLOW_RUN_ID)
     run(args, batch_id, store.client("s3"), open_spark())
@@ -64,6 +64,7 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--multi-line", choices=("true", "false"), default="true")
     parser.add_argument("--WORKFLOW_NAME", required=True)
     parser.add_argument("--WORKFLOW_RUN_ID", required=True)
+    parser.add_argument("--JOB_RUN_ID")
     return parser.parse_known_args(list(argv))[0]
 
 
@@ -111,8 +112,8 @@ def run(args: argparse.Namespace, batch_id: str, s3: Any, spark: SparkSession) -
         report.update(
             batchId=batch_id,
             workflowRunId=job.run_id,
-            startedAt=_iso(started_at),
-            finishedAt=_iso(datetime.now(timezone.utc)),
+            startedAt=log.iso(started_at),
+            finishedAt=log.iso(datetime.now(timezone.utc)),
         )
         put_json(s3, job.bucket, layout.key("transformReport", batchId=batch_id), report)
         return report
@@ -184,7 +185,7 @@ class Job:
             dimensions = {"songs": songs.result(), "users": users.result()}
         skipped = {name: dimensions[name].rows_skipped for name in ("users", "songs")}
         files = [bad for dimension in dimensions.values() for bad in dimension.staging.no_tables]
-        self.say("reference", f"{sum(skipped.values())} rows and {len(files)} files skipped")
+        self.say("referenceRead", rows_skipped=sum(skipped.values()), files_skipped=len(files))
         return Reference(dimensions["songs"].rows, dimensions["users"].rows, skipped, put_aside(files, []))
 
     def _dimension(
@@ -217,25 +218,23 @@ class Job:
         """Reads, cleans, enriches and writes the batch; the report but for its stamps."""
         streams = stage(self.s3, self.bucket, f"{self.folder}streams/", self.manifest.files, COLUMNS)
         self.say(
-            "stage",
-            f"{len(streams.tables)} files, {len(streams.no_tables)} without a table, {len(streams.changed)} changed",
+            "staged", files=len(streams.tables), without_table=len(streams.no_tables), changed=len(streams.changed)
         )
         self._require_archived(streams.changed)
         rows, reading = self._read_streams(streams)
-        self.say(
-            "read", f"{sum(reading.valid.values()) + reading.rejected_total} rows, {reading.rejected_total} rejected"
-        )
+        rejected = reading.rejected_total
+        self.say("read", rows=sum(reading.valid.values()) + rejected, rejected=rejected)
 
         curated = Curated(self.spark, self.s3, self.bucket, self.manifest.batch_id)
         listens = distinct_listens(rows.where("reason IS NULL"), curated.known(reading.days))
         found = enriched(listens, reference.tracks, reference.users).persist()
         keeping = count_kept(found)
-        self.say("enrich", f"{sum(keeping.by_day.values())} listens on {len(keeping.by_day)} days")
+        self.say("enriched", listens=sum(keeping.by_day.values()), days=len(keeping.by_day))
 
         columns = found.where(~F.col("elsewhere")).drop("file", "copies", "elsewhere", "known_track", "known_user")
         days = curated.replace(columns, sorted(keeping.by_day), dict(keeping.by_day), keeping.row_bytes)
         curated.replace_rejected(self._rejected(rows), reading.rejected_total)
-        self.say("write", f"{sum(keeping.by_day.values())} rows")
+        self.say("written", rows=sum(keeping.by_day.values()))
         self._reconcile(reading, keeping, curated, days)
         return {
             **counts(streams.tables, reading, keeping),
@@ -267,7 +266,7 @@ class Job:
             rejected[name.get(key, f"none of the batch's files ({key})"), str(reason)] += rows
         names = [file.name for file in self.manifest.files]
         require_reconciled(names, reading, keeping, curated.count_written(days), rejected)
-        self.say("reconcile", f"{sum(reading.records.values())} rows")
+        self.say("reconciled", rows=sum(reading.records.values()))
 
     def _read_streams(self, streams: Staging) -> tuple[DataFrame, Reading]:
         """The checked rows of all good files, parsed once, and their counts."""
@@ -314,12 +313,12 @@ class Job:
         try:
             store.delete_below(self.s3, self.bucket, layout.key("staged", batchId=self.manifest.batch_id))
         except Exception as error:
-            print(f"copies were left below temporary/: {error}")
+            log.warn("copiesLeft", error=str(error))
 
-    def say(self, step: str, what: str) -> None:
-        """One line of progress, with the seconds since the last."""
+    def say(self, event: str, **facts: int) -> None:
+        """Logs a step that is done, with the seconds since the last."""
         now = time.monotonic()
-        print(f"{step}: {what}, {now - self.clock:.1f} s", flush=True)
+        log.say(event, **facts, seconds=round(now - self.clock, 1))
         self.clock = now
 
 
@@ -329,15 +328,9 @@ def _put_aside(staging: Staging, problems: dict[int, str]) -> None:
         staging.put_aside(staged, reason, PROBLEMS[reason])
 
 
-def _iso(moment: datetime) -> str:
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
 if __name__ == "__main__":
     try:
         main(sys.argv[1:])
     except Exception as error:
-        traceback.print_exc()
         message = " ".join(str(error).split())
-        print(f"ERROR: {type(error).__name__}: {message[:1000]}", file=sys.stderr, flush=True)
-        sys.exit(1)
+        log.end_failed(error, f"{type(error).__name__}: {message[:1000]}")

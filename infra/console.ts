@@ -3,7 +3,10 @@ import * as pulumi from "@pulumi/pulumi";
 
 interface Places {
   bucket: aws.s3.Bucket;
-  metricsTable: aws.dynamodb.Table;
+  ledger: aws.dynamodb.Table;
+  metrics: aws.dynamodb.Table;
+  listens: aws.glue.CatalogTable;
+  workflow: aws.glue.Workflow;
   dashboard: aws.cloudwatch.Dashboard;
 }
 
@@ -20,10 +23,18 @@ export function consoleLinks(places: Places): Record<string, pulumi.Output<strin
   const console = aws.getPartitionOutput().partition.apply((partition) => CONSOLES[partition] ?? CONSOLES.aws);
   const link = (service: string, path: pulumi.Input<string>) =>
     pulumi.interpolate`https://${region}.${console}/${service}/home?region=${region}#${path}`;
+  const items = (table: aws.dynamodb.Table) =>
+    link("dynamodbv2", pulumi.interpolate`item-explorer?table=${table.name}`);
+  const { listens } = places;
   return {
     dashboard: link("cloudwatch", pulumi.interpolate`dashboards/dashboard/${places.dashboard.dashboardName}`),
-    workflows: link("glue", "/v2/etl-configuration/workflows"),
-    metrics: link("dynamodbv2", pulumi.interpolate`item-explorer?table=${places.metricsTable.name}`),
+    workflow: link("glue", pulumi.interpolate`/v2/etl-configuration/workflows/view/${places.workflow.name}`),
+    ledger: items(places.ledger),
+    metrics: items(places.metrics),
+    listens: link(
+      "glue",
+      pulumi.interpolate`/v2/data-catalog/tables/view/${listens.name}?database=${listens.databaseName}`,
+    ),
     bucket: pulumi.interpolate`https://${region}.${console}/s3/buckets/${places.bucket.bucket}`,
   };
 }

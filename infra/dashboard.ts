@@ -2,82 +2,31 @@ import * as aws from "@pulumi/aws";
 import * as pulumi from "@pulumi/pulumi";
 import type { Alarms } from "./alarms";
 import type { Settings } from "./settings";
+import { arranged, graph, type Metric, type Section, table } from "./widgets";
 
 interface DashboardArgs {
   alarms: Alarms;
   functions: { sense: aws.lambda.Function; archive: aws.lambda.Function };
+  bucket: aws.s3.Bucket;
+  tables: { ledger: aws.dynamodb.Table; metrics: aws.dynamodb.Table };
   settings: Settings;
 }
 
-/** One widget, as Amazon CloudWatch API reference describes it: "Dashboard body structure and syntax". */
-interface Widget {
-  type: "metric" | "alarm" | "log";
-  properties: Record<string, unknown>;
-}
+const DAY = 24 * 3600;
+const JOBS = ["transform", "publish"];
 
-const WIDTH = 12;
-const HEIGHT = 6;
-
-/** The pipeline on one page: alarms, what waits, what came of it, what failed, and the last errors. */
+/** The pipeline on one page, which answers four questions: is it healthy, how fresh, how much, and what does it cost. */
 export class Dashboard extends pulumi.ComponentResource {
   readonly dashboard: aws.cloudwatch.Dashboard;
 
   constructor(name: string, args: DashboardArgs, opts?: pulumi.ComponentResourceOptions) {
     super("music-streams:operations:Dashboard", name, {}, opts);
+    const sections = [health(args), freshness(args), amounts(args), cost(args)];
     const { region } = aws.getRegionOutput({}, { parent: this });
-    const own = args.settings.metricsNamespace;
-    const logGroups = Object.values(args.functions).map((fn) => fn.loggingConfig.logGroup);
-    const graph = (title: string, stat: string, metrics: unknown[][], more: object = {}): Widget => ({
-      type: "metric",
-      properties: { title, region, stat, metrics, period: 300, view: "timeSeries", ...more },
-    });
-    const functions = (metric: string) =>
-      Object.values(args.functions).map((fn) => ["AWS/Lambda", metric, "FunctionName", fn.name]);
-    const jobs = ["transform", "publish", "workflow"];
-
-    const widgets: Widget[] = [
-      { type: "alarm", properties: { title: "Alarms", alarms: args.alarms.alarms.map(({ arn }) => arn) } },
-      graph("Files in incoming/", "Maximum", [[own, "WaitingFiles"]]),
-      graph("Waiting and working, in seconds", "Maximum", [
-        [own, "OldestFileAgeSeconds"],
-        [own, "BatchAgeSeconds"],
-      ]),
-      graph(
-        "Batches settled",
-        "Sum",
-        ["BatchesArchived", "BatchesSplit", "BatchesFailed"].map((metric) => [own, metric]),
-        { stacked: true },
-      ),
-      graph(
-        "Rows, by what became of them",
-        "Sum",
-        ["RowsKept", "RowsDuplicate", "RowsQuarantined"].map((metric) => [own, metric]),
-        { stacked: true },
-      ),
-      graph(
-        "Runs failed, by job",
-        "Sum",
-        jobs.map((job) => [own, "RunsFailed", "Job", job]),
-      ),
-      graph("Errors of the functions", "Sum", functions("Errors")),
-      graph("Time of the functions, in milliseconds", "Maximum", functions("Duration")),
-      {
-        type: "log",
-        properties: {
-          title: "The last errors",
-          region,
-          query: pulumi.all(logGroups).apply(lastErrors),
-        },
-      },
-    ];
     const dashboardBody = pulumi.jsonStringify({
-      widgets: widgets.map((widget, at) => ({
-        ...widget,
-        x: (at % 2) * WIDTH,
-        y: Math.floor(at / 2) * HEIGHT,
-        width: at === widgets.length - 1 ? 2 * WIDTH : WIDTH,
-        height: HEIGHT,
-      })),
+      // Otherwise the console picks periods by the time range, and a sum of a day would be one of something else.
+      periodOverride: "inherit",
+      widgets: arranged(sections, region),
     });
     // Named after the stack, because people find it by name.
     const dashboardName = `${pulumi.getProject()}-${pulumi.getStack()}`;
@@ -86,7 +35,116 @@ export class Dashboard extends pulumi.ComponentResource {
   }
 }
 
-function lastErrors(groups: (string | undefined)[]): string {
-  const sources = groups.map((group) => `SOURCE '${group}'`).join(" | ");
-  return `${sources} | fields @timestamp, event, batch_id, job, error, errorMessage | filter level = "ERROR" | sort @timestamp desc | limit 20`;
+function health({ alarms, functions, settings }: DashboardArgs): Section {
+  const own = settings.metricsNamespace;
+  const byJob = (metric: string): Metric[] => [...JOBS, "workflow"].map((job) => [own, metric, "Job", job]);
+  const ofFunctions = (metric: string): Metric[] =>
+    Object.values(functions).map((fn) => ["AWS/Lambda", metric, "FunctionName", fn.name]);
+  return {
+    text:
+      "## Is it healthy?\nYes, when no alarm is red. Each alarm's description names the section of docs/operations.md that says what to do. " +
+      "A failed run alone is no harm: it is tried again. One line of failures in a row that climbs is what holds everything up.",
+    widgets: [
+      { type: "alarm", properties: { title: "Alarms", alarms: alarms.alarms.map(({ arn }) => arn) } },
+      graph("Batches settled", "Sum", ownMetrics(own, "BatchesArchived", "BatchesSplit", "BatchesFailed"), {
+        stacked: true,
+      }),
+      graph("Runs failed, by job", "Sum", byJob("RunsFailed")),
+      graph("Failures in a row, by job", "Maximum", byJob("FailuresInARow")),
+      graph("Errors of the functions", "Sum", ofFunctions("Errors")),
+      graph("Time of the functions, in milliseconds; they are stopped at 300,000", "Maximum", ofFunctions("Duration")),
+      table(
+        "The last errors",
+        logGroups(functions),
+        'fields @timestamp, event, batch_id, job, error, errorMessage | filter level = "ERROR" | sort @timestamp desc | limit 20',
+      ),
+    ],
+  };
+}
+
+function freshness({ functions, settings }: DashboardArgs): Section {
+  const own = settings.metricsNamespace;
+  return {
+    text:
+      "## How fresh?\nA listen is in the metrics when its batch is archived. The oldest file's age is how far they are behind; a gap in it means that nothing waits. " +
+      "The table below tells when files last got through. Of a batch's time, what its steps do not explain is waiting: for the next tick, for machines, or for another attempt.",
+    widgets: [
+      graph("Age of the oldest file in incoming/, and of the batch in flight, in seconds", "Maximum", [
+        ...ownMetrics(own, "OldestFileAgeSeconds", "BatchAgeSeconds"),
+      ]),
+      graph("Files in incoming/", "Maximum", ownMetrics(own, "WaitingFiles")),
+      graph("A batch from claim to archive, in seconds", "Maximum", ownMetrics(own, "BatchSeconds")),
+      graph(
+        "Its steps, in seconds",
+        "Maximum",
+        ownMetrics(own, "TransformSeconds", "PublishSeconds", "ArchiveSeconds"),
+      ),
+      table(
+        "The last batches that got through",
+        logGroups(functions),
+        'fields @timestamp, batch_id, moved as files, report.rowsRead as rows, report.rowsKept as kept, batch_seconds | filter event = "archived" | sort @timestamp desc | limit 20',
+      ),
+    ],
+  };
+}
+
+function amounts({ settings }: DashboardArgs): Section {
+  const own = settings.metricsNamespace;
+  return {
+    text:
+      "## How much?\nEach row read is kept, a duplicate of a listen that is counted already, or quarantined with its reason in `quarantine/rows/`. " +
+      "Many duplicates are normal where producers send again; a rise of quarantined rows mostly means that one of them changed its format.",
+    widgets: [
+      graph("Files claimed", "Sum", ownMetrics(own, "FilesClaimed")),
+      graph("Bytes claimed", "Sum", ownMetrics(own, "BytesClaimed")),
+      graph("Rows read", "Sum", ownMetrics(own, "RowsRead")),
+      graph("Rows, by what became of them", "Sum", ownMetrics(own, "RowsKept", "RowsDuplicate", "RowsQuarantined"), {
+        stacked: true,
+      }),
+      graph("Quarantined rows in a hundred, of the worst batch", "Maximum", ownMetrics(own, "RowsQuarantinedPercent")),
+      graph("Files quarantined", "Sum", ownMetrics(own, "FilesQuarantined")),
+    ],
+  };
+}
+
+function cost({ functions, bucket, tables, settings }: DashboardArgs): Section {
+  const own = settings.metricsNamespace;
+  const byDay = { period: DAY, start: "-P30D", end: "PT0H" };
+  const dpuHours: Metric[] = JOBS.flatMap((job, at): Metric[] => [
+    [own, "DpuSeconds", "Job", job, { id: `m${at}`, visible: false }],
+    [{ expression: `m${at}/3600`, label: job, id: `e${at}` }],
+  ]);
+  const gigabyteSeconds = Object.entries(functions).flatMap(([what, fn], at): Metric[] => [
+    ["AWS/Lambda", "Duration", "FunctionName", fn.name, { id: `m${at}`, visible: false }],
+    [{ expression: pulumi.interpolate`m${at}/1000*${fn.memorySize}/1024`, label: what, id: `e${at}` }],
+  ]);
+  const units = (metric: string): Metric[] =>
+    Object.entries(tables).map(([label, { name }]) => ["AWS/DynamoDB", metric, "TableName", name, { label }]);
+  const classes = { StandardStorage: "Standard", GlacierInstantRetrievalStorage: "Glacier Instant Retrieval" };
+  return {
+    text:
+      "## What does it cost?\nAmounts of a day, over 30 days; prices differ by region and are on the pricing pages of AWS Glue, Lambda, DynamoDB and S3. " +
+      'Nearly all of it is the jobs\' DPU hours. docs/operations.md, "Cost", puts the amounts together and says how to lower them; the tags project and stack tell this stack apart in Cost Explorer.',
+    widgets: [
+      graph("DPU hours a day, by job", "Sum", dpuHours, { ...byDay, stacked: true }),
+      graph("Gigabyte seconds of the functions a day", "Sum", gigabyteSeconds, { ...byDay, stacked: true }),
+      graph("Write units of the tables a day", "Sum", units("ConsumedWriteCapacityUnits"), byDay),
+      graph("Read units of the tables a day", "Sum", units("ConsumedReadCapacityUnits"), byDay),
+      graph(
+        "Bytes in the bucket, old versions included, by storage class",
+        "Average",
+        Object.entries(classes).map(([StorageType, label]) => [
+          ...["AWS/S3", "BucketSizeBytes", "BucketName", bucket.bucket, "StorageType", StorageType],
+          { label },
+        ]),
+        { ...byDay, stacked: true },
+      ),
+    ],
+  };
+}
+
+const ownMetrics = (namespace: string, ...metrics: string[]): Metric[] => metrics.map((metric) => [namespace, metric]);
+
+function logGroups(functions: DashboardArgs["functions"]): pulumi.Output<string>[] {
+  return Object.values(functions).map((fn) => fn.loggingConfig.logGroup.apply((group) => group ?? ""));
 }

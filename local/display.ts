@@ -2,6 +2,7 @@ import { open } from "node:fs/promises";
 import { createLogUpdate } from "log-update";
 import type { Terminal } from "../cli/terminal";
 import type { Batch } from "../runtime/batch";
+import { lastPhase } from "./phase";
 import { batchLines, type Step, stepChanges, stepLine, stepsOf } from "./progress";
 import type { Moment } from "./watch";
 
@@ -53,7 +54,8 @@ export class Display {
     return Promise.all(
       steps.map(async (step, at) => {
         const run = step.name === "transform" ? transform : step.name === "publish" ? publish : undefined;
-        if (step.state === "running" && run?.Id) return { ...step, detail: await lastPhase(this.logFile(run.Id)) };
+        if (step.state === "running" && run?.Id)
+          return { ...step, detail: lastPhase(await lastLines(this.logFile(run.Id))) };
         // The graph of the run is asked for only while the batch is in flight.
         const elapsedMs = step.elapsedMs ?? known?.[at]?.elapsedMs;
         return elapsedMs === undefined ? step : { ...step, elapsedMs };
@@ -82,20 +84,15 @@ export class Display {
   }
 }
 
-/** What a job said last: our scripts print `step: what, how long`; Spark's and Python's own lines are for the log file. */
-async function lastPhase(file: string): Promise<string> {
+/** The last lines of a file, as they stand there; the first of them may be cut. */
+async function lastLines(file: string): Promise<string[]> {
   const handle = await open(file).catch(() => undefined);
-  if (!handle) return "";
+  if (!handle) return [];
   try {
     const { size } = await handle.stat();
     const length = Math.min(size, 4096);
     const { buffer } = await handle.read(Buffer.alloc(length), 0, length, size - length);
-    return (
-      buffer
-        .toString("utf8")
-        .split("\n")
-        .findLast((line) => /^[a-z][a-z ]*: /.test(line)) ?? ""
-    );
+    return buffer.toString("utf8").split("\n");
   } finally {
     await handle.close();
   }

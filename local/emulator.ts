@@ -15,6 +15,8 @@ export interface EmulatorOptions {
   /** 0 takes any free port. */
   port: number;
   region: string;
+  /** File to which it appends what the program's roles ask for, and whether they may; for tests. */
+  authorizationsFile?: string;
   /** Where its data outlives it; without this a new emulator is an empty cloud. */
   keep?: Pick<Kept, "stateDir" | "objectsDir">;
 }
@@ -25,6 +27,8 @@ export interface Emulator {
   close(): Promise<void>;
 }
 
+/** MiniStack, with what the local cloud needs of it beyond its settings. */
+const entry = path.join(__dirname, "python", "emulator.py");
 const startTimeoutMs = 60_000;
 /** Time for it to write its data, when that is kept. */
 const saveMs = 60_000;
@@ -43,7 +47,7 @@ async function startAt(port: number, options: EmulatorOptions): Promise<Emulator
   const service = await startService({
     name: "the emulator (MiniStack)",
     python: options.python,
-    args: ["-m", "ministack"],
+    args: [entry],
     logFile: path.join(options.workDir, "emulator.log"),
     ...(options.keep && { graceMs: saveMs }),
     env: {
@@ -52,6 +56,9 @@ async function startAt(port: number, options: EmulatorOptions): Promise<Emulator
       GATEWAY_PORT: String(port),
       EDGE_PORT: String(port),
       MINISTACK_REGION: options.region,
+      // Roles may do what their policies say, as on AWS. The user's own `test` may do everything.
+      AUTH: "true",
+      ...(options.authorizationsFile && { AUTHORIZATIONS_FILE: options.authorizationsFile }),
       // Its Lambdas run in the project's own Node, which is first on PATH, also where a Docker engine is at hand.
       LAMBDA_EXECUTOR: "local",
       STATE_DIR: options.keep?.stateDir ?? path.join(options.workDir, "state"),

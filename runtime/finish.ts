@@ -45,7 +45,19 @@ export async function archive(world: World, batch: Batch, timeIsUp: () => boolea
     replay: undefined,
     prepared: undefined,
   });
-  if (done) world.log({ event: "archived", batch_id: batch.batchId, ...moves, report: batch.report });
+  if (done) {
+    const since = (moment: string) => Math.max(0, Date.parse(now) - Date.parse(moment)) / 1000;
+    world.log({
+      event: "archived",
+      batch_id: batch.batchId,
+      ...moves,
+      report: batch.report,
+      // The batch was written last when its run was found to have succeeded.
+      archive_seconds: since(batch.updatedAt),
+      // A replay's claim is long ago.
+      ...(batch.replay ? {} : { batch_seconds: since(batch.claimedAt) }),
+    });
+  }
   return "again";
 }
 

@@ -23,6 +23,15 @@ export type Judgement =
       transformed: boolean;
     };
 
+/** What a job's run took and used. `seconds` and `dpuSeconds` are missing where it never ran, or Glue does not say. */
+export interface JobUsage {
+  job: "transform" | "publish";
+  jobRunId?: string;
+  state: string;
+  seconds?: number;
+  dpuSeconds?: number;
+}
+
 /** Clocks of Lambda and Glue may differ; a run that began this long before its batch was due can't be the batch's. */
 const CLOCK_SKEW_MS = 15 * 60_000;
 
@@ -128,16 +137,38 @@ export async function stopWorkflow(world: World, runId: string): Promise<void> {
   }
 }
 
+/** What each job run of an ended workflow run took and used; of a job that was tried several times, all of its runs. */
+export function usage(
+  run: WorkflowRun | undefined,
+  settings: Pick<Settings, "transformJob" | "publishJob">,
+): JobUsage[] {
+  const of = (job: "transform" | "publish", name: string) => jobRuns(run, name).map((each) => usageOf(job, each));
+  return [...of("transform", settings.transformJob), ...of("publish", settings.publishJob)];
+}
+
+function usageOf(job: JobUsage["job"], run: JobRun): JobUsage {
+  const { Id: jobRunId, JobRunState: state = "UNKNOWN", ExecutionTime: seconds } = run;
+  const ids = { job, ...(jobRunId === undefined ? {} : { jobRunId }), state };
+  if (!seconds) return ids;
+  // Only runs that scale by themselves, or have the class FLEX, say what they used; the others have all they were given
+  // from begin to end (AWS Glue API: JobRun).
+  const dpuSeconds = run.DPUSeconds ?? (run.MaxCapacity === undefined ? undefined : seconds * run.MaxCapacity);
+  return { ...ids, seconds, ...(dpuSeconds === undefined ? {} : { dpuSeconds }) };
+}
+
 type JobRun = NonNullable<
   NonNullable<NonNullable<NonNullable<WorkflowRun["Graph"]>["Nodes"]>[number]["JobDetails"]>["JobRuns"]
 >[number];
 
 /** The last attempt of a job in the run's graph. */
 function lastJobRun(run: WorkflowRun, job: string): JobRun | undefined {
-  const runs = (run.Graph?.Nodes ?? [])
+  return jobRuns(run, job).sort((one, other) => (other.Attempt ?? 0) - (one.Attempt ?? 0))[0];
+}
+
+function jobRuns(run: WorkflowRun | undefined, job: string): JobRun[] {
+  return (run?.Graph?.Nodes ?? [])
     .filter((node) => node.Type === "JOB" && node.Name === job)
     .flatMap((node) => node.JobDetails?.JobRuns ?? []);
-  return runs.sort((one, other) => (other.Attempt ?? 0) - (one.Attempt ?? 0))[0];
 }
 
 function cause(run: JobRun, runStopped: boolean): [string, boolean] {

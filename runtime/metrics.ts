@@ -24,12 +24,18 @@ const UNITS: Record<string, string> = {
   WaitingFiles: "Count",
   OldestFileAgeSeconds: "Seconds",
   BatchAgeSeconds: "Seconds",
+  TransformSeconds: "Seconds",
+  PublishSeconds: "Seconds",
+  ArchiveSeconds: "Seconds",
+  BatchSeconds: "Seconds",
+  // CloudWatch has no unit for it.
+  DpuSeconds: "None",
 };
 
 export const METRICS = Object.keys(UNITS);
 
 /** Told for each job (dimension `Job`: transform, publish or workflow), and for all of them together. */
-const OF_A_JOB = ["RunsFailed", "FailuresInARow"];
+const OF_A_JOB = ["RunsFailed", "FailuresInARow", "DpuSeconds"];
 
 /** The line with its metrics embedded for CloudWatch; a line that tells none stays as it is. */
 export function withMetrics(line: Line, namespace: string, nowMs: number): Line {
@@ -51,13 +57,26 @@ export function withMetrics(line: Line, namespace: string, nowMs: number): Line 
   return { ...line, ...values, ...job, _aws: { Timestamp: nowMs, CloudWatchMetrics } };
 }
 
+const DURATIONS: Record<string, string> = { transform: "TransformSeconds", publish: "PublishSeconds" };
+
 /** What an event counts. */
 function metricsOf(line: Line): Values {
   switch (line.event) {
     case "claimed":
       return { FilesClaimed: count(line.files), BytesClaimed: count(line.bytes) };
     case "archived":
-      return { BatchesArchived: 1, ...rowsOf(line.report as Line | undefined) };
+      return {
+        BatchesArchived: 1,
+        ...rowsOf(line.report as Line | undefined),
+        ...given("ArchiveSeconds", line.archive_seconds),
+        ...given("BatchSeconds", line.batch_seconds),
+      };
+    case "jobEnded":
+      return {
+        // How long a job takes says nothing of a run that broke off; what it cost does.
+        ...(line.state === "SUCCEEDED" ? given(DURATIONS[String(line.job)], line.seconds) : {}),
+        ...given("DpuSeconds", line.dpu_seconds),
+      };
     case "batchSplit":
       return { BatchesSplit: 1 };
     case "batchFailed":
@@ -91,6 +110,10 @@ function rowsOf(report: Line | undefined): Values {
     FilesQuarantined: count(report.filesQuarantined),
     ...(read > 0 ? { RowsQuarantinedPercent: (100 * quarantined) / read } : {}),
   };
+}
+
+function given(metric: string | undefined, value: unknown): Values {
+  return metric !== undefined && typeof value === "number" ? { [metric]: value } : {};
 }
 
 function count(value: unknown): number {

@@ -1,14 +1,14 @@
 import { type Batch, type BatchState, iso, type TransformReport } from "./batch";
 import { type Action, decide, type RunFacts } from "./decide";
 import { archive, divide, isolate, putBack } from "./finish";
-import { getRun, judge } from "./glue-runs";
+import { getRun, type JobUsage, type Judgement, judge, usage } from "./glue-runs";
 import { readDocument, readManifest } from "./lake";
 import { advance, type Pipeline, readBatch, readPipeline, release, releaseUnknown } from "./ledger";
 import { place } from "./places";
 import { prepareReplay } from "./replay";
 import { breach, publishTotals, totals } from "./reports";
 import { startRun } from "./start";
-import type { World } from "./world";
+import { describe, type World } from "./world";
 
 /** Time that a step in progress may still take when the Lambda is about to be stopped. */
 const RESERVE_MS = 10_000;
@@ -85,12 +85,9 @@ export async function work(world: World, allowed: Allowance): Promise<Progress> 
     const timeIsUp = allowed.timeIsUp();
     if (timeIsUp || rounds >= 30) return { pipeline, batch, steps, timeIsUp };
 
-    const facts = batch.state === "RUNNING" ? await runFacts(world, batch) : undefined;
-    const action = decide(batch, facts, world.settings.limits, world.clock.now());
-    if (action.do === "wait" || (action.do === "start" && !allowed.mayStart))
-      return { pipeline, batch, steps, timeIsUp };
-    const result = await carryOut(world, batch, action, allowed);
-    steps.push({ do: action.do, batchId: batch.batchId, state: batch.state });
+    const { done, result } = await step(world, batch, allowed);
+    if (done === undefined) return { pipeline, batch, steps, timeIsUp };
+    steps.push({ do: done, batchId: batch.batchId, state: batch.state });
     if (result !== "again") {
       const now = await readBatch(world, batch.batchId);
       return { pipeline, batch: now ?? batch, steps, timeIsUp: result === "unfinished" };
@@ -98,19 +95,37 @@ export async function work(world: World, allowed: Allowance): Promise<Progress> 
   }
 }
 
+type Result = "again" | "wait" | "unfinished";
+
+/** What is next for the batch, and what came of it; nothing where it must wait. */
+async function step(world: World, batch: Batch, allowed: Allowance): Promise<{ done?: Action["do"]; result?: Result }> {
+  try {
+    const { facts, jobs = [] } = batch.state === "RUNNING" ? await runFacts(world, batch) : {};
+    const action = decide(batch, facts, world.settings.limits, world.clock.now());
+    if (action.do === "wait" || (action.do === "start" && !allowed.mayStart)) return {};
+    return { done: action.do, result: await carryOut(world, batch, action, jobs, allowed) };
+  } catch (error) {
+    // Lambda's own line of the error, which follows, can't name the batch.
+    const { batchId, attempt, state } = batch;
+    world.log({ level: "ERROR", event: "stepFailed", batch_id: batchId, attempt, state, error: describe(error) });
+    throw error;
+  }
+}
+
 async function carryOut(
   world: World,
   batch: Batch,
   action: Action,
+  jobs: JobUsage[],
   allowed: Allowance,
-): Promise<"again" | "wait" | "unfinished"> {
+): Promise<Result> {
   switch (action.do) {
     case "start":
       return startRun(world, batch);
     case "prepare":
       return prepareReplay(world, batch);
-    case "accept":
-      await advance(world, batch, {
+    case "accept": {
+      const written = await advance(world, batch, {
         state: "PROCESSED",
         day: batch.day ?? today(world),
         report: action.report,
@@ -121,9 +136,11 @@ async function carryOut(
         error: undefined,
         errorJob: undefined,
       });
+      if (written) logJobs(world, batch, jobs);
       return "again";
+    }
     case "retry":
-      return retry(world, batch, action);
+      return retry(world, batch, action, jobs);
     case "giveUp": {
       const written = await advance(world, batch, {
         state: action.state,
@@ -133,7 +150,10 @@ async function carryOut(
         error: action.error,
         errorJob: action.job,
       });
-      if (written) logFailure(world, batch, action);
+      if (written) {
+        logJobs(world, batch, jobs);
+        logFailure(world, batch, action);
+      }
       return "again";
     }
     case "archive":
@@ -153,7 +173,7 @@ async function carryOut(
   }
 }
 
-async function retry(world: World, batch: Batch, action: Action & { do: "retry" }): Promise<"again"> {
+async function retry(world: World, batch: Batch, action: Action & { do: "retry" }, jobs: JobUsage[]): Promise<"again"> {
   const written = await advance(world, batch, {
     state: "RETRY",
     attempt: batch.attempt + 1,
@@ -165,8 +185,27 @@ async function retry(world: World, batch: Batch, action: Action & { do: "retry" 
     error: action.error,
     errorJob: action.job,
   });
-  if (written) logFailure(world, batch, action, { next_attempt_at: iso(action.nextMs) });
+  if (written) {
+    logJobs(world, batch, jobs);
+    logFailure(world, batch, action, { next_attempt_at: iso(action.nextMs) });
+  }
   return "again";
+}
+
+/** Tells what a run took and used, a line a job. Called by whoever wrote the run's end into the ledger, so once a run. */
+function logJobs(world: World, batch: Batch, jobs: JobUsage[]): void {
+  for (const { job, jobRunId, state, seconds, dpuSeconds } of jobs)
+    world.log({
+      event: "jobEnded",
+      batch_id: batch.batchId,
+      attempt: batch.attempt,
+      workflow_run_id: batch.workflowRunId,
+      job,
+      job_run_id: jobRunId,
+      state,
+      seconds,
+      dpu_seconds: dpuSeconds,
+    });
 }
 
 function logFailure(world: World, batch: Batch, failure: { job: string; error: string }, more: object = {}): void {
@@ -182,10 +221,15 @@ function logFailure(world: World, batch: Batch, failure: { job: string; error: s
   });
 }
 
+/** What a run came to, and what its jobs took. */
+async function runFacts(world: World, batch: Batch): Promise<{ facts: RunFacts; jobs: JobUsage[] }> {
+  const run = await getRun(world, batch.workflowRunId ?? "");
+  return { facts: await factsOf(world, batch, judge(run, world.settings)), jobs: usage(run, world.settings) };
+}
+
 /** All that decides what a run came to: Glue's word, and the documents that its jobs left. */
-async function runFacts(world: World, batch: Batch): Promise<RunFacts> {
+async function factsOf(world: World, batch: Batch, judgement: Judgement): Promise<RunFacts> {
   const { batchId, workflowRunId: runId = "" } = batch;
-  const judgement = judge(await getRun(world, runId), world.settings);
   if (judgement.outcome === "running") return judgement;
   const transform = await readDocument(world, place("transformReport", { batchId }));
   // transform.json is the last that transform writes: with it, whatever failed came later.

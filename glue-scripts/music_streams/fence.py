@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from music_streams import log
 from music_streams.batch import BatchError
 
 # A run whose start is announced, but not yet written down, may already be at work: its sender is about to record it.
@@ -27,6 +28,8 @@ def batch_in_turn(glue: Any, dynamodb: Any, table: str, workflow_name: str, run_
             f"workflow run {run_id} of {workflow_name} has no run properties batch_id and attempt: "
             "runs are started by sense, not by hand"
         )
+    # Here, so that a refusal's line has it too.
+    log.know(batch_id=batch_id, attempt=attempt)
     key = {"pk": {"S": "BATCH"}, "sk": {"S": batch_id}}
     item = dynamodb.get_item(TableName=table, Key=key, ConsistentRead=True).get("Item")
     if item is None:

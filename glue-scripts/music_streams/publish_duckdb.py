@@ -14,6 +14,7 @@ from typing import Any
 import duckdb
 from boto3.s3.transfer import TransferConfig
 
+from music_streams import log
 from music_streams.metrics_items import METRICS, TABLES, VIEWS, Metric, Row, sql
 from music_streams.publish_input import (
     ParquetFile,
@@ -81,7 +82,8 @@ def publish_with_duckdb(work: Work, s3: Any, writer: MetricsWriter, machine: Mac
     for _, files in plan:
         check_fits(files, machine)
     for number, (days, files) in enumerate(plan, start=1):
-        print(f"publish: part {number} of {len(plan)}: {_days(days)}, {len(files)} files, {_mb(files)}", flush=True)
+        size = sum(file.size for file in files)
+        log.say("reading", part=f"{number} of {len(plan)}", days=len(days), files=len(files), bytes=size)
         with tempfile.TemporaryDirectory(prefix="publish-", dir=machine.folder) as folder:
             try:
                 more_groups, more_counts = _publish_days(work, s3, writer, machine, Path(folder), days, files, replaced)
@@ -170,7 +172,7 @@ def _publish_days(
         total = Counts()
         for metric in METRICS:
             counts = writer.upsert(metric.items(rows_of(connection, metric)))
-            print(f"publish: {metric.name}: {counts.told()}", flush=True)
+            log.say("metricWritten", metric=metric.name, **counts.facts())
             total += counts
     return tracks + genres + len(days), total
 

@@ -9,7 +9,7 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-from music_streams import layout
+from music_streams import layout, log
 from music_streams.metrics_items import METRICS, TABLES, VIEWS, Metric, Row, sql
 from music_streams.publish_input import ParquetFile, Work, check_replaced_days, curated_files, replaced_files
 from music_streams.publish_writer import Counts, MetricsWriter
@@ -36,7 +36,7 @@ def publish_with_spark(work: Work, s3: Any, region: str) -> tuple[int, Counts]:
     # By default there are 200, whatever the size; and Spark can't make more of them as it goes.
     tasks = max(spark.sparkContext.defaultParallelism, -(-size // BYTES_PER_TASK))
     spark.conf.set("spark.sql.shuffle.partitions", str(tasks))
-    print(f"publish: {len(work.days)} days, {len(files)} files, {size / 2**20:.1f} MB, {tasks} tasks", flush=True)
+    log.say("reading", days=len(work.days), files=len(files), bytes=size, tasks=tasks)
 
     _listens(spark, work.bucket, _folders(files)).createOrReplaceTempView("listens")
     _replaced(spark, work.bucket, replaced_files(s3, work.bucket, work.batch_id)).createOrReplaceTempView("replaced")
@@ -53,7 +53,7 @@ def publish_with_spark(work: Work, s3: Any, region: str) -> tuple[int, Counts]:
         for metric in METRICS:
             rows = rows_of(spark, metric, writers=min(MOST_WRITERS, 1 + groups[metric.group[-1]] // ITEMS_PER_WRITER))
             counts = sum(rows.rdd.mapPartitions(partial(_write, work, metric, region)).collect(), Counts())
-            print(f"publish: {metric.name}: {counts.told()}", flush=True)
+            log.say("metricWritten", metric=metric.name, **counts.facts())
             total += counts
     finally:
         for name in TABLES:

@@ -69,9 +69,9 @@ class Counts:
             self.failed + other.failed,
         )
 
-    def told(self) -> str:
-        """For people: `3 written, 1 unchanged, 0 removed`."""
-        return f"{self.written} written, {self.unchanged} unchanged, {self.removed} removed"
+    def facts(self) -> dict[str, int]:
+        """As a line of the log tells them."""
+        return {"written": self.written, "unchanged": self.unchanged, "removed": self.removed}
 
     @property
     def items(self) -> int:

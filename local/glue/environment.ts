@@ -1,4 +1,5 @@
 import { devNull } from "node:os";
+import type { Session } from "./credentials";
 import type { LocalGlueOptions } from "./options";
 
 /** What a job must not inherit: the user's own AWS account, and settings of other Pythons, Javas, Sparks and programs. */
@@ -6,7 +7,12 @@ const NOT_INHERITED =
   /^(AWS_|AMAZON_|PYTHON|PYSPARK|SPARK_|HADOOP_|HIVE_|JAVA_|JDK_|_JAVA|CLASSPATH$|VIRTUAL_ENV|CONDA|NODE_|npm_|PULUMI_|MINISTACK_|GATEWAY_PORT$|EDGE_PORT$|BIND_HOST$)/i;
 
 /** The environment of a job's process: every AWS call ends at the emulator or the local Glue, and time is UTC, as in Glue. */
-export function jobEnvironment(options: LocalGlueOptions, glueEndpoint: string, tempDir: string): NodeJS.ProcessEnv {
+export function jobEnvironment(
+  options: LocalGlueOptions,
+  session: Session,
+  glueEndpoint: string,
+  tempDir: string,
+): NodeJS.ProcessEnv {
   return {
     ...inherited(),
     ...locale(process.env),
@@ -17,8 +23,9 @@ export function jobEnvironment(options: LocalGlueOptions, glueEndpoint: string, 
     PYTHONDONTWRITEBYTECODE: "1",
     AWS_REGION: options.region,
     AWS_DEFAULT_REGION: options.region,
-    AWS_ACCESS_KEY_ID: "test",
-    AWS_SECRET_ACCESS_KEY: "test",
+    AWS_ACCESS_KEY_ID: session.accessKeyId,
+    AWS_SECRET_ACCESS_KEY: session.secretAccessKey,
+    AWS_SESSION_TOKEN: session.sessionToken,
     AWS_CONFIG_FILE: devNull,
     AWS_SHARED_CREDENTIALS_FILE: devNull,
     AWS_EC2_METADATA_DISABLED: "true",

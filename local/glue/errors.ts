@@ -24,3 +24,6 @@ export function duplicate(kind: string, name: string, same: boolean): GlueError 
         `${kind} with name '${name}' already submitted with different configuration`,
       );
 }
+
+/** Why a run can't even be launched; its text becomes the run's ErrorMessage. */
+export class LaunchError extends Error {}

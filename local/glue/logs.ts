@@ -4,6 +4,7 @@ import {
   CreateLogStreamCommand,
   PutLogEventsCommand,
 } from "@aws-sdk/client-cloudwatch-logs";
+import type { Session } from "./credentials";
 
 interface LogEvent {
   timestamp: number;
@@ -102,7 +103,7 @@ async function ignoreExisting(call: Promise<unknown>): Promise<void> {
   }
 }
 
-export function logsClient(endpoint: string, region: string): CloudWatchLogsClient {
-  const credentials = { accessKeyId: "test", secretAccessKey: "test" };
+/** Glue writes a run's logs by the rights of the job's role. */
+export function logsClient(endpoint: string, region: string, credentials: Session): CloudWatchLogsClient {
   return new CloudWatchLogsClient({ endpoint, region, credentials, maxAttempts: 2 });
 }

@@ -185,17 +185,18 @@ export class JobRuns {
 
   private async perform(live: Live): Promise<void> {
     const { job, run, origin, abort } = live;
+    const timeout = run.Timeout ?? 2880;
     let timer: NodeJS.Timeout | undefined;
     const onStarted = () => {
       if (abort.signal.aborted) return;
       live.startedMs = Date.now();
-      const limitMs = Math.min((run.Timeout ?? 2880) * this.minuteMs, LONGEST_TIMER_MS);
+      const limitMs = Math.min(timeout * this.minuteMs, LONGEST_TIMER_MS);
       timer = setTimeout(() => abort.abort("timeout" satisfies Cause), limitMs);
       this.change(live, "RUNNING");
     };
     const facts = given({ runId: run.Id!, workflow: origin.workflow }) as { runId: string };
     const failure = await this.launcher
-      .run({ job, arguments: run.Arguments ?? {}, facts }, abort.signal, onStarted)
+      .run({ job, arguments: run.Arguments ?? {}, facts, timeoutMinutes: timeout }, abort.signal, onStarted)
       .catch((error: Error) => error.message);
     clearTimeout(timer);
     const cause = abort.signal.aborted ? (abort.signal.reason as Cause) : undefined;
@@ -208,6 +209,7 @@ export class JobRuns {
   private end(live: Live, state: JobRunState, message?: string): void {
     const { run, job } = live;
     if (live.startedMs !== undefined) run.ExecutionTime = Math.floor((Date.now() - live.startedMs) / 1000);
+    if (run.ExecutionTime && tellsUse(job, run)) run.DPUSeconds = run.ExecutionTime * run.MaxCapacity!;
     run.CompletedOn = new Date();
     if (message !== undefined) run.ErrorMessage = message;
     delete run.StateDetail;
@@ -223,7 +225,7 @@ export class JobRuns {
   private retry({ job, run, origin }: Live): void {
     const attempt = run.Attempt! + 1;
     const first = run.Id!.replace(/_attempt_\d+$/, "");
-    const { CompletedOn: _, ErrorMessage: __, ...again } = run;
+    const { CompletedOn: _, ErrorMessage: __, DPUSeconds: ___, ...again } = run;
     const now = new Date();
     const ids = { Id: `${first}_attempt_${attempt}`, Attempt: attempt, PreviousRunId: run.Id! };
     const next: JobRun = {
@@ -265,6 +267,15 @@ export class JobRuns {
       }
     }
   }
+}
+
+/**
+ * Whether Glue says of a run how many DPU seconds it used: where it scales by itself or has the class FLEX (API: JobRun).
+ * Here all of its workers are there from begin to end.
+ */
+function tellsUse(job: Job, run: JobRun): boolean {
+  const scales = resolvedArguments(job, run.Arguments)["--enable-auto-scaling"] === "true";
+  return job.Command?.Name === "glueetl" && (scales || run.ExecutionClass === "FLEX");
 }
 
 /** The job's machines with those of the run over them; a run that names one way of saying it drops the other. */

@@ -2,14 +2,16 @@ import { randomUUID } from "node:crypto";
 import { mkdir } from "node:fs/promises";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { RoleSessions } from "./credentials";
+import { Emulator, type Reply } from "./emulator";
 import { GlueError } from "./errors";
 import { EventDelivery } from "./events";
 import { JobStore } from "./jobs";
 import { Launcher } from "./launch";
-import { logsClient } from "./logs";
 import { jobOperations, tagOperations, triggerOperations, workflowOperations } from "./operations";
 import type { LocalGlueOptions } from "./options";
 import { checked, type Operation } from "./requests";
+import { resourceOf } from "./resources";
 import { isEnded, JobRuns } from "./runs";
 import { isOurs, TagStore } from "./tags";
 import { TriggerStore } from "./triggers";
@@ -33,7 +35,8 @@ const LONGEST_BODY = 16 * 1024 * 1024;
 
 /**
  * Starts a Glue on 127.0.0.1 that really runs jobs, triggers and workflows, as processes on this machine. Its state is in
- * memory. It answers Glue's operations for those; other operations of Glue (the catalog) go to the emulator unchanged.
+ * memory. It answers Glue's operations for those, to whom the emulator says may ask for them; other operations of Glue (the catalog) go to
+ * the emulator unchanged.
  */
 export async function startLocalGlue(options: LocalGlueOptions): Promise<LocalGlue> {
   const log = options.log ?? (() => {});
@@ -41,8 +44,9 @@ export async function startLocalGlue(options: LocalGlueOptions): Promise<LocalGl
   let endpoint = "";
   const tags = new TagStore();
   const jobs = new JobStore(tags);
-  const logs = logsClient(options.emulatorEndpoint, options.region);
-  const launcher = new Launcher(options, logs, () => endpoint, log);
+  const sessions = new RoleSessions(options);
+  const emulator = new Emulator(options.emulatorEndpoint);
+  const launcher = new Launcher(options, sessions, () => endpoint, log);
   const runs = new JobRuns(jobs, launcher, options.minuteMs ?? 60_000, log);
   const triggers: TriggerStore = new TriggerStore(jobs, runs, tags, () => workflows, log);
   const workflows = new Workflows(triggers, runs, tags, log);
@@ -58,7 +62,7 @@ export async function startLocalGlue(options: LocalGlueOptions): Promise<LocalGl
     ...tagOperations(tags),
   };
   const server = createServer((request, response) => {
-    answer(request, response, operations, options).catch((error: Error) => {
+    answer(request, response, operations, emulator, options).catch((error: Error) => {
       log(`a request failed: ${error.stack}`);
       refuse(response, new GlueError("InternalServiceException", error.message), 500);
     });
@@ -71,7 +75,8 @@ export async function startLocalGlue(options: LocalGlueOptions): Promise<LocalGl
     workflows.close();
     await runs.close();
     await events.close();
-    logs.destroy();
+    sessions.close();
+    emulator.close();
     server.closeAllConnections();
     await new Promise((resolve) => server.close(resolve));
   };
@@ -89,7 +94,8 @@ async function answer(
   request: IncomingMessage,
   response: ServerResponse,
   operations: Record<string, Operation>,
-  options: LocalGlueOptions,
+  emulator: Emulator,
+  { region, accountId = "000000000000" }: LocalGlueOptions,
 ): Promise<void> {
   const [, action] = TARGET.exec(String(request.headers["x-amz-target"] ?? "")) ?? [];
   if (request.headers.origin !== undefined || !LOOPBACK.test(request.headers.host ?? ""))
@@ -103,18 +109,20 @@ async function answer(
   if (body === undefined)
     return refuse(response, new GlueError("InvalidInputException", "The request is too large."), 413);
   const known = Object.hasOwn(operations, action) ? operations[action] : undefined;
-  if (!known) return forward(request, response, body, options);
   try {
+    if (!known) return pass(response, await emulator.forward(request, body));
     const content = parse(body);
     if (
       /^(TagResource|UntagResource|GetTags)$/.test(action) &&
       !isOurs((content as { ResourceArn?: unknown })?.ResourceArn)
     )
-      return await forward(request, response, body, options);
+      return pass(response, await emulator.forward(request, body));
+    const refusal = await emulator.refusal(request, body, resourceOf(action, content, { region, accountId }));
+    if (refusal) return pass(response, refusal);
     send(response, 200, await known.run(checked(known.request, content)));
   } catch (error) {
     if (!(error instanceof GlueError)) throw error;
-    refuse(response, error);
+    refuse(response, error, error.code === "InternalServiceException" ? 500 : 400);
   }
 }
 
@@ -136,25 +144,9 @@ function parse(body: Buffer): unknown {
   }
 }
 
-/** Hands a request to the emulator as it came, and back what it says. */
-async function forward(request: IncomingMessage, response: ServerResponse, body: Buffer, options: LocalGlueOptions) {
-  const headers = new Headers();
-  for (const [key, value] of Object.entries(request.headers))
-    if (typeof value === "string" && !HOP_BY_HOP.has(key)) headers.set(key, value);
-  let reply: Response;
-  try {
-    const url = new URL(request.url ?? "/", options.emulatorEndpoint);
-    reply = await fetch(url, { method: "POST", headers, body: new Uint8Array(body) });
-  } catch (error) {
-    const why = ((error as Error).cause as Error | undefined)?.message ?? (error as Error).message;
-    return refuse(response, new GlueError("InternalServiceException", `The emulator does not answer: ${why}`), 500);
-  }
-  const content = Buffer.from(await reply.arrayBuffer());
-  const kept = [...reply.headers].filter(([key]) => !HOP_BY_HOP.has(key) && key !== "content-encoding");
-  response.writeHead(reply.status, Object.fromEntries(kept)).end(content);
+function pass(response: ServerResponse, { status, headers, body }: Reply): void {
+  response.writeHead(status, headers).end(body);
 }
-
-const HOP_BY_HOP = new Set(["host", "connection", "content-length", "transfer-encoding", "keep-alive", "expect"]);
 
 function refuse(response: ServerResponse, error: GlueError, status = 400): void {
   response.setHeader("x-amzn-errortype", error.code);

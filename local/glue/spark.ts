@@ -89,9 +89,11 @@ function storage(options: LocalGlueOptions, folder: string): [string, string][] 
     ["spark.hadoop.fs.s3a.endpoint.region", options.region],
     ["spark.hadoop.fs.s3a.path.style.access", "true"],
     ["spark.hadoop.fs.s3a.connection.ssl.enabled", String(endpoint.startsWith("https:"))],
-    ["spark.hadoop.fs.s3a.access.key", "test"],
-    ["spark.hadoop.fs.s3a.secret.key", "test"],
-    ["spark.hadoop.fs.s3a.aws.credentials.provider", "org.apache.hadoop.fs.s3a.SimpleAWSCredentialsProvider"],
+    // By the environment, which other users of the machine can't read, unlike a command line.
+    [
+      "spark.hadoop.fs.s3a.aws.credentials.provider",
+      "software.amazon.awssdk.auth.credentials.EnvironmentVariableCredentialsProvider",
+    ],
     ["spark.hadoop.fs.s3a.bucket.probe", "0"],
     ["spark.hadoop.fs.s3a.buffer.dir", join(folder, "tmp")],
     ["spark.hadoop.hadoop.tmp.dir", join(folder, "tmp")],

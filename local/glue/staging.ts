@@ -1,27 +1,21 @@
-import { createHash, randomUUID } from "node:crypto";
-import { mkdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { mkdir, writeFile } from "node:fs/promises";
 import { basename, dirname, extname, join } from "node:path";
 import { GetObjectCommand, S3Client } from "@aws-sdk/client-s3";
-import { installerEnvironment } from "./environment";
+import type { Session } from "./credentials";
+import { LaunchError } from "./errors";
+import type { Modules } from "./modules";
 import type { LocalGlueOptions } from "./options";
-import { runCommand } from "./process";
 
-/** Why a run can't even be launched; its text becomes the run's ErrorMessage. */
-export class LaunchError extends Error {}
-
-/** Brings what a job names in S3, and the modules it wants installed, onto this machine. */
+/** Brings what a job names in S3, and the modules it wants installed, onto this machine, as far as the job's role may read them. */
 export class Staging {
   private readonly s3: S3Client;
-  private readonly installing = new Map<string, Promise<string>>();
-  private pythonVersion: Promise<string> | undefined;
 
-  constructor(private readonly options: LocalGlueOptions) {
-    this.s3 = new S3Client({
-      endpoint: options.emulatorEndpoint,
-      region: options.region,
-      credentials: { accessKeyId: "test", secretAccessKey: "test" },
-      forcePathStyle: true,
-    });
+  constructor(
+    { emulatorEndpoint: endpoint, region }: Pick<LocalGlueOptions, "emulatorEndpoint" | "region">,
+    credentials: Session,
+    private readonly installed: Modules,
+  ) {
+    this.s3 = new S3Client({ endpoint, region, credentials, forcePathStyle: true });
   }
 
   /** Copies an object of S3 into a folder, under its own name. @throws LaunchError */
@@ -50,7 +44,7 @@ export class Staging {
     const paths: string[] = [];
     for (const [index, location] of split(list).entries()) {
       const path = await this.fetch(location, join(folder, `${index}`), signal);
-      if (extname(path) === ".whl") paths.push(await this.modules(path, undefined, folder, signal));
+      if (extname(path) === ".whl") paths.push(await this.installed.folder([path], undefined, signal));
       else paths.push(extname(path) === ".py" ? dirname(path) : path);
     }
     return paths;
@@ -63,11 +57,7 @@ export class Staging {
     return paths;
   }
 
-  /**
-   * A folder with the modules of `--additional-python-modules` (names with versions, or files in S3) and what they need.
-   * One folder for each exact set, kept for later runs; it appears whole or not at all.
-   * @throws LaunchError with pip's message
-   */
+  /** A folder with the modules of `--additional-python-modules`: names with versions, or files in S3. @throws LaunchError */
   async modules(
     list: string | undefined,
     installerOption: string | undefined,
@@ -75,61 +65,13 @@ export class Staging {
     signal: AbortSignal,
   ): Promise<string> {
     const wanted: string[] = [];
-    const identity: string[] = [await this.version(), installerOption ?? ""];
-    for (const item of split(list)) {
-      const local = /^s3[an]?:/.test(item) ? await this.fetch(item, join(folder, "wheels"), signal) : item;
-      wanted.push(local);
-      identity.push(local.startsWith("/") ? `${basename(local)} ${await digestOf(local)}` : local);
-    }
-    const hash = createHash("sha256").update(JSON.stringify(identity.sort())).digest("hex").slice(0, 32);
-    const target = join(this.options.modulesDir ?? join(this.options.workDir, "modules"), hash);
-    if (await exists(target)) return target;
-    // A second run that wants the same set waits for the first one's installation. If that one was stopped, it installs.
-    const first = this.installing.get(hash);
-    if (first) {
-      const done = await first.catch((error: unknown) => error);
-      if (typeof done === "string") return done;
-      if (signal.aborted) throw new LaunchError("Installation of Python modules was stopped");
-    }
-    const installation = this.install(wanted, installerOption, target, signal);
-    this.installing.set(hash, installation);
-    return installation.finally(() => this.installing.delete(hash));
+    for (const item of split(list))
+      wanted.push(/^s3[an]?:/.test(item) ? await this.fetch(item, join(folder, "wheels"), signal) : item);
+    return this.installed.folder(wanted, installerOption, signal);
   }
 
-  private async install(wanted: string[], option: string | undefined, target: string, signal: AbortSignal) {
-    const draft = `${target}.${randomUUID()}.draft`;
-    await mkdir(draft, { recursive: true });
-    const output: string[] = [];
-    const quiet = ["--disable-pip-version-check", "--no-input", "--no-warn-script-location", "--quiet"];
-    const args = ["-m", "pip", "install", ...quiet, "--target", draft, ...words(option), ...wanted];
-    try {
-      const command = { file: this.options.python, args, env: installerEnvironment(), cwd: draft };
-      const exit = await runCommand(command, signal, (_, line) => output.push(line));
-      if (exit.code !== 0) {
-        const errors = output.filter((line) => /^\s*ERROR:|No module named pip/.test(line));
-        const said = (errors.length > 0 ? errors : output.slice(-3)).join(" ").trim();
-        throw new LaunchError(
-          `LAUNCH ERROR | Failed to install Python modules ${wanted.map((each) => basename(each)).join(", ")}: ${said}`,
-        );
-      }
-      await rename(draft, target).catch(async (error: unknown) => {
-        if (!(await exists(target))) throw error; // Another process was quicker with the same set.
-      });
-      return target;
-    } finally {
-      await rm(draft, { recursive: true, force: true });
-    }
-  }
-
-  private version(): Promise<string> {
-    this.pythonVersion ??= (async () => {
-      const lines: string[] = [];
-      const args = ["-c", "import sys, sysconfig; print(sys.version, sysconfig.get_platform())"];
-      const command = { file: this.options.python, args, env: installerEnvironment(), cwd: this.options.workDir };
-      await runCommand(command, new AbortController().signal, (_, line) => lines.push(line));
-      return lines.join(" ");
-    })();
-    return this.pythonVersion;
+  close(): void {
+    this.s3.destroy();
   }
 }
 
@@ -138,18 +80,3 @@ const split = (list = "") =>
     .split(",")
     .map((item) => item.trim())
     .filter(Boolean);
-
-const words = (option = "") => option.split(/\s+/).filter(Boolean);
-
-async function digestOf(path: string): Promise<string> {
-  return createHash("sha256")
-    .update(await readFile(path))
-    .digest("hex");
-}
-
-async function exists(path: string): Promise<boolean> {
-  return stat(path).then(
-    () => true,
-    () => false,
-  );
-}

@@ -15,6 +15,7 @@ import { strToU8, zipSync } from "fflate";
 import { localTarget, type Target } from "../../cli/target";
 import { exitCodeOf, type Main } from "../../cli/terminal";
 import { startEmulator } from "../../local/emulator";
+import { createRole } from "../support/roles";
 
 export const outputs = {
   bucketName: "lake",
@@ -86,7 +87,7 @@ export async function startPipeline(): Promise<Pipeline> {
   const target = localTarget(cloud);
   await mkdir(path.join(root, ".local"), { recursive: true });
   await writeFile(path.join(root, ".local", "run.json"), JSON.stringify({ pid: process.pid, pids: [], ...cloud }));
-  await createResources(target);
+  await createResources(target, emulator.endpoint);
 
   const put = async (key: string, body: string) => {
     const answer = await target.s3.send(new PutObjectCommand({ Bucket: outputs.bucketName, Key: key, Body: body }));
@@ -144,7 +145,7 @@ export async function startPipeline(): Promise<Pipeline> {
   };
 }
 
-async function createResources(target: Target): Promise<void> {
+async function createResources(target: Target, endpoint: string): Promise<void> {
   await target.s3.send(new CreateBucketCommand({ Bucket: outputs.bucketName }));
   for (const TableName of [outputs.ledgerTableName, outputs.metricsTableName]) {
     const names = ["pk", "sk"] as const;
@@ -160,14 +161,17 @@ async function createResources(target: Target): Promise<void> {
       }),
     );
   }
+  const role = await createRole(endpoint, "sense", { service: "lambda.amazonaws.com", actions: ["logs:*"] });
   // A sense that leaves a trace of each tick.
-  const code = `exports.handler = () => fetch(process.env.AWS_ENDPOINT_URL + "/${outputs.bucketName}/ticks/" + Date.now(), { method: "PUT", body: "x" });`;
+  const authorization = `AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0`;
+  const request = JSON.stringify({ method: "PUT", headers: { authorization }, body: "x" });
+  const code = `exports.handler = () => fetch(process.env.AWS_ENDPOINT_URL + "/${outputs.bucketName}/ticks/" + Date.now(), ${request});`;
   await target.lambda.send(
     new CreateFunctionCommand({
       FunctionName: outputs.senseFunctionName,
       Runtime: "nodejs24.x",
       Handler: "index.handler",
-      Role: "arn:aws:iam::000000000000:role/sense",
+      Role: role,
       Code: { ZipFile: zipSync({ "index.js": strToU8(code) }) },
       Timeout: 10,
     }),

@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { GetJobCommand, GlueClient, UpdateJobCommand } from "@aws-sdk/client-glue";
+import { CloudWatchLogsClient, paginateFilterLogEvents } from "@aws-sdk/client-cloudwatch-logs";
+import { GetJobCommand, GetTableCommand, GlueClient, UpdateJobCommand } from "@aws-sdk/client-glue";
 import { DeleteObjectCommand, GetObjectCommand, PutObjectCommand } from "@aws-sdk/client-s3";
+import { execa } from "execa";
 import pMap from "p-map";
 import { exportMetrics } from "../../cli/metrics";
 import { localTarget, type Target } from "../../cli/target";
@@ -262,6 +264,83 @@ describe("the pipeline on the local cloud", function () {
       "batchId state attempt files rowsRead rowsKept rowsDuplicate rowsQuarantined filesQuarantined unknownTracks unknownUsers claimedAt settledAt error";
     for (const batch of batches) for (const name of wanted.split(" ")) assert.ok(name in batch, name);
     assert.ok(batches.every((batch) => batch.state === "ARCHIVED"));
+  });
+
+  it("finds the lines of all jobs by their batch: each that the jobs write names one, and each batch has both jobs' last", async () => {
+    const logs = new CloudWatchLogsClient({
+      endpoint: cloud.endpoint,
+      region: cloud.region,
+      credentials: { accessKeyId: "test", secretAccessKey: "test" },
+    });
+    const groups = [
+      `/aws-glue/jobs/music-streams-local/music-streams-transform/output`,
+      "/aws-glue/python-jobs/output",
+    ];
+    const found: Record<string, unknown>[] = [];
+    for (const logGroupName of groups)
+      for await (const page of paginateFilterLogEvents({ client: logs }, { logGroupName }))
+        for (const { message = "" } of page.events ?? []) if (message.startsWith("{")) found.push(JSON.parse(message));
+    const batches: Batch[] = JSON.parse((await npm("batches", "--json")).stdout);
+    const ids = batches.map(({ batchId }) => batchId);
+    for (const line of found) {
+      assert.match(String(line.job), /^(transform|publish)$/);
+      assert.ok(ids.includes(String(line.batch_id)), JSON.stringify(line));
+      assert.match(String(line.workflow_run_id), /^wr_/);
+    }
+    const ends = found.filter(({ event }) => event === "reconciled" || event === "done");
+    for (const batchId of ids) assert.ok(ends.filter((line) => line.batch_id === batchId).length >= 2, batchId);
+    assert.ok(found.some(({ level, error }) => level === "ERROR" && /reference\/songs/.test(String(error))));
+  });
+
+  it("lets Athena ask the listens as the manual says: through the catalog's table, with the metrics' numbers", async () => {
+    const { Table } = await glue.send(
+      new GetTableCommand({ DatabaseName: String(cloud.outputs.catalogDatabaseName), Name: "listens" }),
+    );
+    const location = Table!.StorageDescriptor!.Location!.replace(`s3://${bucket}/`, "");
+    const copy = path.join(folder, "curated");
+    for (const key of await keys(location)) {
+      const file = path.join(copy, key.slice(location.length));
+      await mkdir(path.dirname(file), { recursive: true });
+      await writeFile(file, await bytes(key));
+    }
+    const items: Record<string, string | number>[] = (await metrics())
+      .trimEnd()
+      .split("\n")
+      .map((line) => JSON.parse(line));
+    const days = items.filter(({ sk }) => sk === "SUMMARY");
+    const busiest = days.reduce((one, other) => (Number(other.listens) > Number(one.listens) ? other : one));
+    const day = String(busiest.pk).slice("DAY#".length);
+    const manual = await readFile(path.join(root, "docs", "operations.md"), "utf8");
+    const queries = [...manual.matchAll(/^```sql\n([\s\S]*?)^```$/gm)].map(([, sql]) =>
+      sql!.replaceAll("2024-06-25", day),
+    );
+
+    const { stdout } = await execa(
+      path.join(root, ".local", "python", "bin", "python"),
+      [path.join(root, "test", "end-to-end", "catalog_query.py")],
+      { input: JSON.stringify({ table: Table, folder: copy, queries }) },
+    );
+    const [tracks, countries, genres]: (string | number)[][][] = JSON.parse(stdout).rows;
+    const ofDay = (kind: string) =>
+      items
+        .filter(({ pk, sk }) => String(pk).startsWith(`${kind}#`) && sk === `DAY#${day}`)
+        .map((item) => ({ ...item, name: String(item.pk).slice(kind.length + 1) }) as Record<string, string | number>)
+        .sort((one, other) => Number(other.listens) - Number(one.listens) || (one.name! < other.name! ? -1 : 1));
+    assert.deepEqual(
+      tracks!.map(([track, , listens, listeners]) => [track, listens, listeners]),
+      ofDay("TRACK")
+        .slice(0, 10)
+        .map(({ name, listens, unique_listeners }) => [name, listens, unique_listeners]),
+    );
+    assert.ok(countries!.length > 1);
+    assert.equal(
+      countries!.reduce((sum, [, , users]) => sum + Number(users), 0),
+      busiest.unique_listeners,
+    );
+    assert.deepEqual(
+      genres!.map(([genre, listens, ms]) => [genre, listens, Number(ms)]),
+      ofDay("GENRE").map(({ name, listens, listening_ms }) => [name, listens, listening_ms]),
+    );
   });
 
   it("lost nothing in all this and counted nothing twice: `npm run audit -- --deep` finds no breach", async () => {

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from tables import create_ledger, put_batch
 
+from music_streams import log
 from music_streams.batch import BatchError
 from music_streams.fence import batch_in_turn
 
@@ -73,6 +75,17 @@ def test_a_run_that_came_too_late_is_refused(ask: Callable[..., str], item: dict
 def test_a_run_that_a_person_started_is_refused(ask: Callable[..., str], properties: dict[str, str]) -> None:
     with pytest.raises(BatchError, match="runs are started by sense, not by hand"):
         ask(properties, state="RUNNING", workflowRunId="wr_2")
+
+
+def test_a_refusal_is_logged_with_the_batch_that_it_is_about(
+    ask: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    log.start("transform")
+    with pytest.raises(BatchError):
+        ask(state="ARCHIVED", workflowRunId="wr_1")
+    log.say("refused")
+    line = json.loads(capsys.readouterr().out)
+    assert (line["batch_id"], line["attempt"]) == (BATCH, "2")
 
 
 def test_a_batch_that_the_ledger_does_not_know_is_refused(ask: Callable[..., str]) -> None:

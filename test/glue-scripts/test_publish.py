@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import runpy
 import sys
 from pathlib import Path
@@ -277,7 +278,12 @@ def test_many_days_are_taken_in_parts_that_fit_the_memory(
     days = lake.curate(FIRST, rows)
     monkeypatch.setattr(publish_duckdb, "BYTES_TOGETHER", 5_000)
     lake.publish(FIRST, days)
-    assert "part 2 of" in capsys.readouterr().out
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    parts = [line["part"] for line in lines if line["event"] == "reading"]
+    assert parts == [f"{number} of {len(parts)}" for number in range(1, 1 + len(parts))]
+    assert len(parts) > 1
+    assert (lines[-1]["event"], lines[-1]["written"]) == ("done", len(expected(rows)))
+    assert {(line["job"], line["level"], line["workflow_run_id"]) for line in lines} == {("publish", "INFO", "wr_1")}
     assert lake.items() == expected(rows)
 
 
@@ -353,7 +359,11 @@ def test_a_failure_ends_in_a_traceback_one_line_and_a_code_above_zero(
     monkeypatch.setattr("music_streams.fence.batch_in_turn", lambda *_: FIRST)
     with pytest.raises(SystemExit) as ended:
         runpy.run_path(str(Path(__file__).parents[2] / "glue-scripts" / "publish.py"), run_name="__main__")
-    lines = capsys.readouterr().err.strip().splitlines()
+    told = capsys.readouterr()
+    lines = told.err.strip().splitlines()
+    failed = json.loads(told.out.splitlines()[-1])
+    assert (failed["event"], failed["workflow_run_id"]) == ("jobFailed", "wr_1")
+    assert lines[-1] == f"ERROR: {failed['error']}"
     assert ended.value.code == 1
     assert lines[0].startswith("Traceback")
     assert lines[-1].startswith("ERROR: ")

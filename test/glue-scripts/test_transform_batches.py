@@ -443,3 +443,6 @@ def test_a_job_that_fails_says_why_in_its_last_line_and_exits_with_an_error(lake
     last = done.stderr.strip().splitlines()[-1]
     assert last.startswith("ERROR: ")
     assert "GetWorkflowRunProperties" in last
+    line = json.loads(done.stdout.splitlines()[-1])
+    assert (line["job"], line["event"], line["workflow_run_id"]) == ("transform", "jobFailed", "wr_1")
+    assert last == f"ERROR: {line['error']}"

@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { METRICS } from "../../runtime/metrics";
 import { type Recorded, recordProgram } from "../support/program-record";
 
 interface Statement {
@@ -540,40 +539,6 @@ describe("the program", function () {
     }
   });
 
-  it("has a dashboard of all alarms, of metrics that are sent, and of the functions' last errors", () => {
-    const { dashboardName, dashboardBody } = program.inputsOf(
-      "cloudwatch/dashboard:Dashboard",
-      "music-streams-dashboard",
-    );
-    assert.equal(dashboardName, "music-streams-dev");
-    const { widgets } = JSON.parse(String(dashboardBody)) as {
-      widgets: { type: string; x: number; y: number; width: number; properties: Record<string, unknown> }[];
-    };
-    const of = (type: string) => widgets.filter((widget) => widget.type === type).map(({ properties }) => properties);
-    const [alarms] = of("alarm");
-    const existing = program.namesOf("cloudwatch/metricAlarm:MetricAlarm");
-    const named = (alarms!.alarms as string[]).map((arn) => arn.split(":").at(-1));
-    assert.deepEqual(named.sort(), existing.sort());
-    const shown = of("metric").flatMap(({ metrics }) => metrics as string[][]);
-    for (const [namespace, metric] of shown) {
-      if (namespace === "music-streams/dev") assert.ok(METRICS.includes(metric!), metric);
-      else assert.deepEqual([namespace, /^(Errors|Duration)$/.test(metric!)], ["AWS/Lambda", true]);
-    }
-    for (const metric of ["WaitingFiles", "BatchesFailed", "RowsKept", "RunsFailed"]) {
-      assert.ok(
-        shown.some((one) => one[1] === metric),
-        metric,
-      );
-    }
-    assert.match(
-      String(of("log")[0]?.query),
-      /^SOURCE 'music-streams-sense-logs' \| SOURCE 'music-streams-archive-logs' \| fields/,
-    );
-    // No two on one place, none beyond the page's 24 columns.
-    assert.equal(new Set(widgets.map(({ x, y }) => `${x} ${y}`)).size, widgets.length);
-    for (const { x, width } of widgets) assert.ok(x + width <= 24);
-  });
-
   it("keeps logs as long as the stack says", () => {
     const groups = program.namesOf("cloudwatch/logGroup:LogGroup");
     assert.equal(groups.length, 4);
@@ -602,7 +567,9 @@ describe("the program", function () {
     const region = "region=eu-central-1";
     assert.deepEqual(consoleLinks, {
       dashboard: `${console}/cloudwatch/home?${region}#dashboards/dashboard/music-streams-dev`,
-      workflows: `${console}/glue/home?${region}#/v2/etl-configuration/workflows`,
+      workflow: `${console}/glue/home?${region}#/v2/etl-configuration/workflows/view/music-streams`,
+      ledger: `${console}/dynamodbv2/home?${region}#item-explorer?table=music-streams-ledger-table`,
+      listens: `${console}/glue/home?${region}#/v2/data-catalog/tables/view/listens?database=music_streams_dev`,
       metrics: `${console}/dynamodbv2/home?${region}#item-explorer?table=music-streams-metrics-table`,
       bucket: `${console}/s3/buckets/music-streams-lake-bucket`,
     });
@@ -615,6 +582,24 @@ describe("the program", function () {
         .reduce<unknown>((at, key) => (at as Record<string, unknown>)?.[key], program.outputs);
       assert.equal(typeof value, "string", output);
     }
+  });
+
+  it("names no account, region or partition of its own accord", async () => {
+    const where = { accountId: "444455556666", partition: "aws-cn", region: "cn-north-1" };
+    const there = await recordProgram("dev", {}, where);
+    assert.equal(there.resources.length, program.resources.length);
+    const text = JSON.stringify([there.resources.map(({ inputs }) => inputs), there.outputs], (_, value) =>
+      // What a function's package holds is not the stack's.
+      value?.__pulumiAsset || value?.__pulumiArchive ? undefined : value,
+    );
+    assert.match(text, /arn:aws-cn:[a-z]+:cn-north-1:444455556666:/);
+    for (const [what, strange] of Object.entries({
+      account: /(?<!\d)(?!444455556666)\d{12}(?!\d)/,
+      region:
+        /\b(?!cn-north-1)(us|eu|ap|sa|ca|me|af|il|mx|cn)(-gov|-iso\w?)?-(north|south|east|west|central)[a-z]*-\d\b/,
+      partition: /arn:(?!aws-cn:)/,
+    }))
+      assert.equal(strange.exec(text)?.[0], undefined, what);
   });
 
   it("says what is wrong with a stack's settings before it creates anything", async () => {

@@ -39,7 +39,12 @@ describe("the API of the local Glue", () => {
   async function post(operation: string, body: unknown, headers: Record<string, string> = {}): Promise<Answer> {
     const answer = await fetch(cloud.local.endpoint, {
       method: "POST",
-      headers: { "content-type": "application/x-amz-json-1.1", "x-amz-target": `AWSGlue.${operation}`, ...headers },
+      headers: {
+        authorization: `AWS4-HMAC-SHA256 Credential=test/20260101/${client.region}/glue/aws4_request, SignedHeaders=host, Signature=0`,
+        "content-type": "application/x-amz-json-1.1",
+        "x-amz-target": `AWSGlue.${operation}`,
+        ...headers,
+      },
       body: typeof body === "string" ? body : JSON.stringify(body),
     });
     const type = answer.headers.get("x-amzn-errortype");

@@ -1,6 +1,10 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { CloudWatchLogsClient, GetLogEventsCommand } from "@aws-sdk/client-cloudwatch-logs";
 import { EventBridgeClient, PutRuleCommand, PutTargetsCommand, type Target } from "@aws-sdk/client-eventbridge";
+import { StartJobRunCommand } from "@aws-sdk/client-glue";
 import { CreateFunctionCommand, LambdaClient } from "@aws-sdk/client-lambda";
 import { GetObjectCommand } from "@aws-sdk/client-s3";
 import { strToU8, zipSync } from "fflate";
@@ -8,11 +12,14 @@ import { jobStateEvent, targetInput } from "../../local/glue/events";
 import { firstBatch } from "../../local/glue/logs";
 import { parseSchedule } from "../../local/glue/schedule";
 import { BUCKET, client, createJob, type GlueCloud, runJob, startGlueCloud, until } from "../support/glue-cloud";
+import { createRole } from "../support/roles";
 
 /** A function that keeps each event that it gets in the bucket, named by the run's state. */
 const KEEPER = `exports.handler = async (event) => {
   const key = "events/" + (event.detail ? event.detail.jobName + "-" + event.detail.state : "plain");
-  await fetch(process.env.AWS_ENDPOINT_URL + "/${BUCKET}/" + key, { method: "PUT", body: JSON.stringify(event) });
+  const authorization = "AWS4-HMAC-SHA256 Credential=test/20260101/${client.region}/s3/aws4_request, SignedHeaders=host, Signature=0";
+  const url = process.env.AWS_ENDPOINT_URL + "/${BUCKET}/" + key;
+  await fetch(url, { method: "PUT", headers: { authorization }, body: JSON.stringify(event) });
 };`;
 
 describe("events and logs of the local Glue", () => {
@@ -23,11 +30,12 @@ describe("events and logs of the local Glue", () => {
     cloud = await startGlueCloud();
     rules = new EventBridgeClient({ ...client, endpoint: cloud.emulator });
     const lambda = new LambdaClient({ ...client, endpoint: cloud.emulator });
+    const keeper = await createRole(cloud.emulator, "keeper", { service: "lambda.amazonaws.com", actions: ["logs:*"] });
     const created = await lambda.send(
       new CreateFunctionCommand({
         FunctionName: "keeper",
         Runtime: "nodejs24.x",
-        Role: "arn:aws:iam::000000000000:role/keeper",
+        Role: keeper,
         Handler: "index.handler",
         Code: { ZipFile: zipSync({ "index.js": strToU8(KEEPER) }) },
       }),
@@ -126,15 +134,26 @@ describe("events and logs of the local Glue", () => {
     assert.equal(firstBatch(large).length, 16);
   });
 
-  it("with the emulator gone, a run is FAILED for want of its script, and nothing worse happens", async () => {
-    // Nothing listens on port 9 (discard).
-    const lonely = await startGlueCloud({ emulatorEndpoint: "http://127.0.0.1:9" });
+  it("with the emulator gone, callers are told and a run is FAILED, and nothing worse happens", async () => {
+    // Says yes to whoever asks for a permission as long as it lives, and else ends each call without a word.
+    const dying = createServer(({ headers, socket }, response) =>
+      "x-local-glue-resource" in headers ? response.end("{}") : socket.destroy(),
+    );
+    await once(dying.listen(0, "127.0.0.1"), "listening");
+    const emulatorEndpoint = `http://127.0.0.1:${(dying.address() as AddressInfo).port}`;
+    const lonely = await startGlueCloud({ emulatorEndpoint });
     try {
       await createJob(lonely, "alone", "print(1)\n");
       const run = await runJob(lonely, "alone");
       assert.equal(run.JobRunState, "FAILED");
-      assert.match(run.ErrorMessage!, /Error downloading from S3.*ECONNREFUSED/);
+      assert.match(run.ErrorMessage!, /^LAUNCH ERROR \| No session of role role: ECONNRESET/);
+      dying.close().closeAllConnections();
+      await assert.rejects(lonely.glue.send(new StartJobRunCommand({ JobName: "alone" })), {
+        name: "InternalServiceException",
+        message: /The emulator does not answer/,
+      });
     } finally {
+      dying.close().closeAllConnections();
       await lonely.close();
     }
   });

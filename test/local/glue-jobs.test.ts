@@ -18,7 +18,9 @@ import {
   StartJobRunCommand,
 } from "@aws-sdk/client-glue";
 import { strToU8, zipSync } from "fflate";
-import { LaunchError, Staging } from "../../local/glue/staging";
+import { LaunchError } from "../../local/glue/errors";
+import { Modules } from "../../local/glue/modules";
+import { Staging } from "../../local/glue/staging";
 import { createJob, ended, type GlueCloud, put, runJob, running, startGlueCloud, until } from "../support/glue-cloud";
 
 const MINUTE_MS = 1500;
@@ -43,6 +45,7 @@ describe("jobs of the local Glue", () => {
     assert.match(run.Id!, /^jr_[0-9a-f]{64}$/);
     assert.ok(run.StartedOn instanceof Date && run.CompletedOn instanceof Date && run.CompletedOn > run.StartedOn);
     assert.equal(run.ExecutionTime, 1);
+    assert.equal(run.DPUSeconds, undefined, "only a job that scales says what it used");
     assert.equal(run.Attempt, 0);
     assert.equal(run.ErrorMessage, undefined);
     assert.equal(run.LogGroupName, "/aws-glue/python-jobs");
@@ -116,7 +119,7 @@ describe("jobs of the local Glue", () => {
     assert.deepEqual(run.Arguments, given);
   });
 
-  it("a job talks to the emulator and the local Glue, and not as the user", async () => {
+  it("a job talks to the emulator and the local Glue, in a session of its role, and not as the user", async () => {
     process.env.AWS_PROFILE = "production";
     process.env.AWS_SESSION_TOKEN = "secret";
     try {
@@ -125,12 +128,12 @@ describe("jobs of the local Glue", () => {
       const env = found(run.Id!) as Record<string, string>;
       assert.equal(env.AWS_ENDPOINT_URL, cloud.emulator);
       assert.equal(env.AWS_ENDPOINT_URL_GLUE, cloud.local.endpoint);
-      assert.equal(env.AWS_ACCESS_KEY_ID, "test");
+      assert.match(env.AWS_ACCESS_KEY_ID!, /^ASIA/);
       assert.equal(env.AWS_CONFIG_FILE, "/dev/null");
       assert.equal(env.TZ, "UTC");
       assert.equal(env.MARK, "from the options");
       assert.equal(env.AWS_PROFILE, undefined);
-      assert.equal(env.AWS_SESSION_TOKEN, undefined);
+      assert.notEqual(env.AWS_SESSION_TOKEN, "secret");
     } finally {
       delete process.env.AWS_PROFILE;
       delete process.env.AWS_SESSION_TOKEN;
@@ -323,14 +326,16 @@ describe("jobs of the local Glue", () => {
     await once(stalled.listen(0, "127.0.0.1"), "listening");
     const emulatorEndpoint = `http://127.0.0.1:${(stalled.address() as AddressInfo).port}`;
     const folder = await mkdtemp(join(tmpdir(), "local-glue-staging-"));
-    const staging = new Staging({
+    const options = {
       emulatorEndpoint,
       workDir: folder,
       region: "us-east-1",
       python: "",
       sparkSubmit: "",
       sparkJars: [],
-    });
+    };
+    const session = { accessKeyId: "test", secretAccessKey: "test", sessionToken: "test" };
+    const staging = new Staging(options, session, new Modules(options));
     try {
       for (let turns = 0; turns < 60; turns += 1) {
         const controller = new AbortController();

@@ -55,6 +55,7 @@ describe("Spark jobs of the local Glue", function () {
         "--extra-py-files": await put(cloud, "lib/numbers.zip", library),
         "--conf": "spark.sql.ansi.enabled=false --conf spark.sql.shuffle.partitions=3 --conf spark.ui.enabled=true",
         "--word": "schön & gut",
+        "--enable-auto-scaling": "true",
       },
     });
     const run = await runJob(cloud, "spark");
@@ -76,6 +77,8 @@ describe("Spark jobs of the local Glue", function () {
     for (const line of own)
       assert.match(line.trim().split(/\s+/)[3]!, /^(127\.0\.0\.1|\[::ffff:127\.0\.0\.1\]|\[::1\]):\d+$/);
     assert.deepEqual([run.LogGroupName, run.MaxCapacity, run.WorkerType], ["/aws-glue/jobs", 2, "G.1X"]);
+    assert.ok(run.ExecutionTime! > 0);
+    assert.equal(run.DPUSeconds, 2 * run.ExecutionTime!, "a job that scales says what it used");
     const written = await cloud.s3.send(new ListObjectsV2Command({ Bucket: BUCKET, Prefix: "out/" }));
     assert.ok(written.Contents!.some((object) => object.Key!.endsWith(".parquet")));
     assert.equal(readdirSync(archives).filter((name) => name.endsWith(".jsa")).length, 1);

@@ -136,7 +136,9 @@ describe("the local provider", function () {
     const { arn, url } = await create("sqs/queue:Queue", { name: "letters", messageRetentionSeconds: 60 });
     const source = "exports.handler = async () => { throw new Error('no use'); };";
     const code = new asset.AssetArchive({ "index.js": new asset.StringAsset(source) });
-    const role = "arn:aws:iam::000000000000:role/r";
+    const trust = { Effect: "Allow", Principal: { Service: "lambda.amazonaws.com" }, Action: "sts:AssumeRole" };
+    const assumeRolePolicy = JSON.stringify({ Version: "2012-10-17", Statement: [trust] });
+    const { arn: role } = await create("iam/role:Role", { name: "failing", assumeRolePolicy });
     await create("lambda/function:Function", {
       name: "fails",
       code,

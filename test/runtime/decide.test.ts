@@ -4,7 +4,7 @@ import type { Batch, BatchState, Limits, Manifest } from "../../runtime/batch";
 import { childBatchId, newBatchId } from "../../runtime/batch-id";
 import { choose, sift } from "../../runtime/claim";
 import { decide, pauseSeconds, type RunFacts } from "../../runtime/decide";
-import { judge } from "../../runtime/glue-runs";
+import { judge, usage } from "../../runtime/glue-runs";
 import { place } from "../../runtime/places";
 import { breach } from "../../runtime/reports";
 import { connect } from "../../runtime/world";
@@ -178,6 +178,35 @@ describe("what a workflow run came to", () => {
           : judgement.outcome;
       assert.equal(said, expected);
     });
+});
+
+describe("what a workflow run used", () => {
+  const jobs = { transformJob: "t", publishJob: "p" };
+  const used = (Name: string, ...JobRuns: object[]) =>
+    usage({ Graph: { Nodes: [{ Type: "JOB", Name, JobDetails: { JobRuns } }] } } as WorkflowRun, jobs);
+
+  it("is what Glue says of a job that scales, not the capacity that it might have taken", () => {
+    assert.deepEqual(
+      used("t", { Id: "jr_1", JobRunState: "FAILED", ExecutionTime: 60, DPUSeconds: 90, MaxCapacity: 4 }),
+      [{ job: "transform", jobRunId: "jr_1", state: "FAILED", seconds: 60, dpuSeconds: 90 }],
+    );
+  });
+
+  it("is the whole capacity from begin to end, where Glue does not say", () => {
+    assert.deepEqual(used("p", { JobRunState: "TIMEOUT", ExecutionTime: 60, MaxCapacity: 0.0625 }), [
+      { job: "publish", state: "TIMEOUT", seconds: 60, dpuSeconds: 3.75 },
+    ]);
+  });
+
+  it("is told of each attempt that Glue made", () => {
+    const attempt = { JobRunState: "FAILED", ExecutionTime: 5, MaxCapacity: 1 };
+    assert.equal(used("p", attempt, { ...attempt, Attempt: 1 }).length, 2);
+  });
+
+  it("is not known of a job that never ran, and of a run that is gone", () => {
+    assert.deepEqual(used("t", { JobRunState: "ERROR" }), [{ job: "transform", state: "ERROR" }]);
+    assert.deepEqual(usage(undefined, jobs), []);
+  });
 });
 
 describe("a run's reports", () => {

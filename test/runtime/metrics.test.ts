@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { withMetrics } from "../../runtime/metrics";
 import { observedTick } from "../../runtime/observe";
-import { pause } from "../../runtime/operator";
+import { pause, requestReplay } from "../../runtime/operator";
 import { connect } from "../../runtime/world";
 import { createSimulation } from "../support/simulated-pipeline";
 
@@ -77,6 +77,23 @@ describe("a line's metrics", () => {
       FilesQuarantined: 2,
       RowsQuarantinedPercent: 5,
     });
+  });
+
+  it("tell how long a job took, if it succeeded, and what it used in any case", () => {
+    const line = { event: "jobEnded", job: "transform", state: "SUCCEEDED", seconds: 70, dpu_seconds: 110.5 };
+    const told = withMetrics(line, "n", 1);
+    assert.deepEqual(metrics(line), { TransformSeconds: 70, DpuSeconds: 110.5 });
+    assert.deepEqual(
+      directives(told).map(({ Dimensions, Metrics }) => [Metrics[0]?.Name, Dimensions]),
+      [
+        ["TransformSeconds", [[]]],
+        ["DpuSeconds", [[], ["Job"]]],
+      ],
+    );
+    assert.equal(told.Job, "transform");
+    assert.deepEqual(metrics({ ...line, job: "publish" }), { PublishSeconds: 70, DpuSeconds: 110.5 });
+    assert.deepEqual(metrics({ ...line, state: "FAILED" }), { DpuSeconds: 110.5 });
+    assert.deepEqual(metrics({ event: "jobEnded", job: "transform", state: "ERROR" }), {});
   });
 
   it("have no share of quarantined rows where no row was read", () => {
@@ -201,6 +218,77 @@ describe("the pipeline's log", () => {
     const failed = simulation.logs.filter(({ event }) => event === "runFailed");
     assert.equal(failed.length, simulation.limits.maxAttempts);
     assert.equal(simulation.logs.filter(({ event }) => event === "batchFailed").length, 1);
+  });
+
+  it("tells once for each run what its jobs took and used, also of a run that failed", async () => {
+    const simulation = createSimulation();
+    const ended = () =>
+      simulation.logs
+        .filter(({ event }) => event === "jobEnded")
+        .map(({ attempt, workflow_run_id, job, state, ...line }) => [
+          attempt,
+          workflow_run_id,
+          job,
+          state,
+          metrics({ job, state, ...line }),
+        ]);
+    simulation.drop("a.csv", "one");
+    await observed(simulation);
+    simulation.finish("publishFails");
+    // Two Lambdas look at once.
+    await Promise.all([observed(simulation), observed(simulation)]);
+    const first = [
+      [1, "wr_1", "transform", "SUCCEEDED", { TransformSeconds: 70, DpuSeconds: 110.5 }],
+      [1, "wr_1", "publish", "FAILED", { DpuSeconds: 20 }],
+    ];
+    assert.deepEqual(ended(), first);
+    simulation.clock.advance(60 * MINUTE);
+    await observed(simulation);
+    simulation.finish("good");
+    await Promise.all([observed(simulation), observed(simulation)]);
+    assert.deepEqual(ended(), [
+      ...first,
+      [2, "wr_2", "transform", "SUCCEEDED", { TransformSeconds: 70, DpuSeconds: 110.5 }],
+      [2, "wr_2", "publish", "SUCCEEDED", { PublishSeconds: 20, DpuSeconds: 20 }],
+    ]);
+  });
+
+  it("tells how long the archiving took, and the batch from its claim on; of a replay the first alone", async () => {
+    const simulation = createSimulation();
+    const times = () => {
+      const line = simulation.logs.findLast(({ event }) => event === "archived");
+      const { ArchiveSeconds, BatchSeconds } = metrics(line!);
+      return [ArchiveSeconds, BatchSeconds];
+    };
+    simulation.drop("a.csv", "one");
+    await observed(simulation);
+    const batchId = simulation.inFlight()!;
+    simulation.clock.advance(5 * MINUTE);
+    simulation.finish("good");
+    // The run is found to have succeeded, and then S3 is out of order for half a minute.
+    const fault = (_: number, name: string) => (name === "CopyObject" ? ("errorBefore" as const) : undefined);
+    await simulation.actor({ fault }).run((world) => observedTick(world, 60_000));
+    simulation.clock.advance(MINUTE / 2);
+    await observed(simulation);
+    assert.deepEqual(times(), [30, 330]);
+    simulation.clock.advance(24 * 60 * MINUTE);
+    await requestReplay(simulation.actor().world, batchId);
+    await observed(simulation);
+    simulation.finish("good");
+    await observed(simulation);
+    assert.deepEqual(times(), [0, undefined]);
+  });
+
+  it("names the batch whose step failed with an error that nobody expected", async () => {
+    const simulation = createSimulation();
+    simulation.drop("a.csv", "one");
+    await observed(simulation);
+    const batchId = simulation.inFlight();
+    const fault = (_: number, name: string) => (name === "GetWorkflowRun" ? ("denied" as const) : undefined);
+    const ended = await simulation.actor({ fault }).run((world) => observedTick(world, 60_000));
+    assert.ok(typeof ended === "object" && "threw" in ended, "Lambda hears of it as well");
+    const { level, batch_id, error } = simulation.logs.find(({ event }) => event === "stepFailed")!;
+    assert.deepEqual([level, batch_id, error], ["ERROR", batchId, "AccessDenied: AccessDenied (simulated)"]);
   });
 
   it("names the batch in each line that concerns one", async () => {

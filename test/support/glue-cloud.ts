@@ -17,6 +17,7 @@ import {
 import { CreateBucketCommand, PutObjectCommand, S3Client } from "@aws-sdk/client-s3";
 import { startEmulator } from "../../local/emulator";
 import { type LocalGlue, type LocalGlueOptions, startLocalGlue } from "../../local/glue/server";
+import { createRole } from "./roles";
 
 const site = join(__dirname, "..", "..", ".local");
 const python = join(site, "python", "bin", "python");
@@ -32,15 +33,24 @@ export interface GlueCloud {
   readonly s3: S3Client;
   /** What the local Glue logged. */
   readonly lines: string[];
+  /** File in which the emulator writes down what roles ask for, when the test wants to know. */
+  readonly authorizations: string | undefined;
   /** Job runs as the listener saw them. */
   readonly seen: JobRun[];
   close(): Promise<void>;
 }
 
-export async function startGlueCloud(options: Partial<LocalGlueOptions> = {}): Promise<GlueCloud> {
+export async function startGlueCloud(options: Partial<LocalGlueOptions> = {}, records = false): Promise<GlueCloud> {
   // A space in the path, as in many a home folder.
   const workDir = await mkdtemp(join(tmpdir(), "local glue "));
-  const emulator = await startEmulator({ workDir: join(workDir, "emulator"), python, port: 0, region: client.region });
+  const authorizations = records ? join(workDir, "authorizations.ndjson") : undefined;
+  const emulator = await startEmulator({
+    workDir: join(workDir, "emulator"),
+    python,
+    port: 0,
+    region: client.region,
+    ...(authorizations !== undefined && { authorizationsFile: authorizations }),
+  });
   const lines: string[] = [];
   const seen: JobRun[] = [];
   const jars = join(site, "jars");
@@ -59,6 +69,7 @@ export async function startGlueCloud(options: Partial<LocalGlueOptions> = {}): P
     onJobRun: (run) => seen.push(run),
     ...options,
   });
+  await createRole(emulator.endpoint, "role", { service: "glue.amazonaws.com", actions: ["s3:*", "logs:*", "glue:*"] });
   const s3 = new S3Client({ ...client, endpoint: emulator.endpoint, forcePathStyle: true });
   await s3.send(new CreateBucketCommand({ Bucket: BUCKET }));
   const glue = new GlueClient({ ...client, endpoint: local.endpoint, maxAttempts: 1 });
@@ -67,7 +78,7 @@ export async function startGlueCloud(options: Partial<LocalGlueOptions> = {}): P
     await emulator.close();
     await rm(workDir, { recursive: true, force: true, maxRetries: 5 });
   };
-  return { emulator: emulator.endpoint, workDir, local, glue, s3, lines, seen, close };
+  return { emulator: emulator.endpoint, workDir, authorizations, local, glue, s3, lines, seen, close };
 }
 
 /** Puts an object into the test's bucket. @returns its s3:// path */

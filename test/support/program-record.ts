@@ -18,8 +18,17 @@ export interface Recorded {
   namesOf(type: string): string[];
 }
 
+/** Where a program believes to be deployed. */
+export interface Whereabouts {
+  accountId: string;
+  partition: string;
+  region: string;
+}
+
+const HERE: Whereabouts = { accountId: "111122223333", partition: "aws", region: "eu-central-1" };
+
 /** Runs the real program for a stack, with values on top of the stack's own, and takes down each resource that it registers. */
-export async function recordProgram(stack: string, changes: Config = {}): Promise<Recorded> {
+export async function recordProgram(stack: string, changes: Config = {}, where = HERE): Promise<Recorded> {
   const resources: Registration[] = [];
   const course: string[] = [];
   const config = { ...readConfig(ROOT, stack), ...changes };
@@ -31,12 +40,12 @@ export async function recordProgram(stack: string, changes: Config = {}): Promis
       await setTimeout(1);
       course.push(`end ${type} ${name}`);
       const service = type.split(":")[1]?.split("/")[0];
-      const arn = `arn:aws:${service}:eu-central-1:111122223333:${name}`;
+      const arn = `arn:${where.partition}:${service}:${where.region}:${where.accountId}:${name}`;
       const made = { name, bucket: name, arn, url: `https://${name}` };
       return { id: `${name}-id`, outs: { ...made, ...inputs } };
     },
     async invoke() {
-      return { accountId: "111122223333", partition: "aws", region: "eu-central-1" };
+      return { ...where };
     },
   });
   const ofType = (type: string) => resources.filter((one) => one.type === `aws:${type}`);

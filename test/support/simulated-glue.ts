@@ -148,12 +148,18 @@ export class SimulatedGlue {
   }
 }
 
+/** As Glue tells it: DPU seconds of a job that scales, the capacity of one that does not. */
+const USED: Record<string, object> = {
+  transform: { Id: "jr_1", ExecutionTime: 70, DPUSeconds: 110.5, MaxCapacity: 2 },
+  publish: { Id: "jr_2", ExecutionTime: 20, MaxCapacity: 1 },
+};
+
 function described(run: SimulatedRun, graph: boolean, nowMs: number) {
   const count = (...states: string[]) => run.jobs.filter(({ state }) => states.includes(state)).length;
   const nodes = run.jobs.map(({ name, state, error }) => ({
     Type: "JOB",
     Name: name,
-    JobDetails: { JobRuns: [{ Attempt: 0, JobRunState: state, ErrorMessage: error }] },
+    JobDetails: { JobRuns: [{ Attempt: 0, JobRunState: state, ErrorMessage: error, ...USED[name] }] },
   }));
   return {
     WorkflowRunId: run.id,

@@ -6,7 +6,8 @@ import type { SimulatedS3 } from "./simulated-s3";
 
 /**
  * The jobs, as far as the protocol can see them. A file's text is a list of listens, split by commas; a listen's last
- * character picks its day. `POISON` makes transform fail, `JUNK` makes the file a quarantined one.
+ * character picks its day. `POISON` makes transform fail, `JUNK` makes the file a quarantined one, and a row that begins
+ * with `BAD` is quarantined itself.
  */
 export class SimulatedJobs implements Jobs {
   /** listen -> how often it is counted. */
@@ -53,7 +54,9 @@ export class SimulatedJobs implements Jobs {
         .get(name)!
         .split(",")
         .filter((row) => row !== "POISON");
+      const bad = rows.filter((row) => row.startsWith("BAD")).length;
       const kept = rows.filter((row) => {
+        if (row.startsWith("BAD")) return false;
         const known = seen.has(row) || this.isCounted(row, batchId);
         seen.add(row);
         if (!known) listens.set(dayOf(row), [...(listens.get(dayOf(row)) ?? []), row]);
@@ -63,8 +66,8 @@ export class SimulatedJobs implements Jobs {
         name,
         rowsRead: rows.length,
         rowsKept: kept.length,
-        rowsDuplicate: rows.length - kept.length,
-        rowsQuarantined: {},
+        rowsDuplicate: rows.length - kept.length - bad,
+        rowsQuarantined: bad > 0 ? { bad_id: bad } : {},
       };
     });
     const days = [...new Set([...wasTouched, ...listens.keys()])].sort();
@@ -86,7 +89,7 @@ export class SimulatedJobs implements Jobs {
       rowsRead: sum("rowsRead"),
       rowsKept: sum("rowsKept"),
       rowsDuplicate: sum("rowsDuplicate"),
-      rowsQuarantined: {},
+      rowsQuarantined: { bad_id: counts.reduce((total, file) => total + (file.rowsQuarantined.bad_id ?? 0), 0) },
       filesQuarantined: junk.map(({ name, key }) => ({ name, key, reason: "not_text" })),
       filesChanged: changed.map(({ name, key }) => ({ name, key })),
       days,

@@ -1,0 +1,154 @@
+import assert from "node:assert/strict";
+import { pause, resume } from "../../runtime/operator";
+import { recordProgram } from "../support/program-record";
+import { type Alarm, createStory, type Story } from "../support/simulated-cloudwatch";
+
+const TICKS_AN_HOUR = 12;
+
+/** What happens, and which alarms are raised by it: those and no others. */
+const STORIES: [happens: string, raises: string[], tell: (story: Story) => Promise<void>][] = [
+  [
+    "files come all day and get through",
+    [],
+    async (story) => {
+      for (let tick = 0; tick < 24 * TICKS_AN_HOUR; tick++) {
+        if (tick % 7 === 0) story.simulation.drop(`${tick}.csv`, `row-${tick},row-${tick}b`);
+        await story.tick();
+        await story.end("good");
+      }
+    },
+  ],
+  [
+    "nothing comes for a day",
+    [],
+    async (story) => {
+      for (let tick = 0; tick < 24 * TICKS_AN_HOUR; tick++) await story.tick();
+    },
+  ],
+  [
+    "runs fail twice, once by each job, and then work",
+    [],
+    async (story) => {
+      story.simulation.drop("a.csv", "one");
+      for (const end of ["publishFails", "transformFailsEarly", "good"] as const) {
+        await story.tick();
+        await story.end(end);
+      }
+      for (let tick = 0; tick < TICKS_AN_HOUR; tick++) await story.tick();
+    },
+  ],
+  [
+    "a file can't be transformed on any attempt",
+    ["batch-failed"],
+    async (story) => {
+      story.simulation.drop("a.csv", "POISON");
+      for (let tick = 0; tick < 6; tick++) {
+        await story.tick();
+        await story.end("good");
+      }
+    },
+  ],
+  ["reference data is missing", ["transform-failing"], (story) => keepsFailing(story, "transformFailsEarly")],
+  ["the metrics table refuses all writes", ["publish-failing"], (story) => keepsFailing(story, "publishFails")],
+  ["Glue has no machines", ["workflow-failing"], (story) => keepsFailing(story, "error")],
+  [
+    "a run takes five hours, and more files come meanwhile",
+    ["batch-stuck"],
+    async (story) => {
+      story.simulation.drop("a.csv", "one");
+      for (let tick = 0; tick < 5 * TICKS_AN_HOUR; tick++) await story.tick();
+    },
+  ],
+  [
+    "the pipeline is paused for seven hours while a file waits",
+    ["files-waiting"],
+    async (story) => {
+      const { world } = story.simulation.actor();
+      await pause(world);
+      story.simulation.drop("a.csv", "one");
+      for (let tick = 0; tick < 7 * TICKS_AN_HOUR; tick++) await story.tick();
+      await resume(world);
+    },
+  ],
+  [
+    "a producer changes its format",
+    ["rows-quarantined"],
+    async (story) => {
+      story.simulation.drop("a.csv", "one,two,BAD-three");
+      await story.tick();
+      await story.end("good");
+      await story.tick();
+    },
+  ],
+  ["sense may not read the ledger", ["sense-errors"], (story) => story.tick({ fault: () => "denied" })],
+  [
+    "archive ends with an error, and sense does its work",
+    ["archive-errors"],
+    async (story) => {
+      story.simulation.drop("a.csv", "one");
+      await story.tick();
+      await story.end("good", { fault: (_, name) => (name === "CopyObject" ? "throttle" : undefined) });
+      await story.tick();
+      assert.deepEqual(story.simulation.s3.keys("incoming/"), []);
+    },
+  ],
+  [
+    "a call ends in the queue of dead letters",
+    ["dead-letters"],
+    async (story) => {
+      story.leaveDeadLetter();
+      await story.tick();
+    },
+  ],
+  [
+    "the schedule stops for four hours",
+    ["silence"],
+    async (story) => {
+      await story.tick();
+      story.pass(240);
+    },
+  ],
+  [
+    "the schedule stops for two hours, and goes on",
+    [],
+    async (story) => {
+      await story.tick();
+      story.pass(120);
+      await story.tick();
+    },
+  ],
+  ["the stack was just made, and has not ticked yet", ["silence"], async (story) => story.look()],
+];
+
+/** The batch in flight fails in one way, for as long as it takes. */
+async function keepsFailing(story: Story, kind: Parameters<Story["end"]>[0]): Promise<void> {
+  story.simulation.drop("a.csv", "one");
+  for (let tick = 0; tick < 2 * TICKS_AN_HOUR; tick++) {
+    await story.tick();
+    await story.end(kind);
+  }
+}
+
+describe("what the alarms tell of", function () {
+  this.timeout(120_000);
+  let alarms: Alarm[];
+  before(async () => {
+    const program = await recordProgram("dev");
+    alarms = program.namesOf("cloudwatch/metricAlarm:MetricAlarm").map((name) => {
+      const inputs = program.inputsOf("cloudwatch/metricAlarm:MetricAlarm", name);
+      return { ...inputs, name: name.replace("music-streams-alarms-", "") } as unknown as Alarm;
+    });
+  });
+
+  for (const [happens, raises, tell] of STORIES)
+    it(`${happens}: ${raises.join(", ") || "nothing to tell"}`, async () => {
+      const story = createStory(alarms, "music-streams/dev");
+      await tell(story);
+      assert.deepEqual(story.taken(), raises);
+    });
+
+  it("is, over all stories, every alarm", () => {
+    const told = new Set(STORIES.flatMap(([, raises]) => raises));
+    assert.deepEqual([...told].sort(), alarms.map(({ name }) => name).sort());
+  });
+});

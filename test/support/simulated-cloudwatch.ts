@@ -1,0 +1,148 @@
+import assert from "node:assert/strict";
+import { withMetrics } from "../../runtime/metrics";
+import { observedTick } from "../../runtime/observe";
+import { settle } from "../../runtime/settle";
+import { type ActorOptions, createSimulation } from "./simulated-pipeline";
+
+/** A value of a metric at a moment. Dimensions are written `Name=value`, in order, with commas between them. */
+export interface Datapoint {
+  namespace: string;
+  metric: string;
+  dimensions: string;
+  atMs: number;
+  value: number;
+}
+
+/** An alarm as the program describes it. */
+export interface Alarm {
+  name: string;
+  namespace: string;
+  metricName: string;
+  dimensions?: Record<string, string>;
+  statistic: "Sum" | "Maximum";
+  period: number;
+  evaluationPeriods: number;
+  datapointsToAlarm: number;
+  comparisonOperator: "GreaterThanOrEqualToThreshold" | "LessThanThreshold";
+  threshold: number;
+  treatMissingData: "breaching" | "notBreaching";
+}
+
+type Line = Record<string, unknown>;
+
+const MINUTE = 60_000;
+const TICK_MS = 5 * MINUTE;
+
+/** What CloudWatch reads out of a line (Amazon CloudWatch User Guide, "Specification: Embedded metric format"). */
+function datapoints(line: Line): Datapoint[] {
+  const embedded = line._aws as
+    | {
+        Timestamp: number;
+        CloudWatchMetrics: { Namespace: string; Dimensions: string[][]; Metrics: { Name: string }[] }[];
+      }
+    | undefined;
+  return (embedded?.CloudWatchMetrics ?? []).flatMap(({ Namespace, Dimensions, Metrics }) =>
+    Dimensions.flatMap((names) =>
+      Metrics.map(({ Name }) => {
+        const value = line[Name];
+        assert.ok(typeof value === "number", `${Name} of ${line.event}`);
+        const dimensions = written(Object.fromEntries(names.map((name) => [name, String(line[name])])));
+        return { namespace: Namespace, metric: Name, dimensions, atMs: embedded!.Timestamp, value };
+      }),
+    ),
+  );
+}
+
+export const written = (dimensions: Record<string, string> = {}) =>
+  Object.entries(dimensions)
+    .map((one) => one.join("="))
+    .sort()
+    .join(",");
+
+/** Whether an alarm is up at a moment (Amazon CloudWatch User Guide, "Evaluating an alarm"). */
+function isUp(alarm: Alarm, points: Datapoint[], nowMs: number): boolean {
+  const dimensions = written(alarm.dimensions);
+  let breaching = 0;
+  for (let back = 0; back < alarm.evaluationPeriods; back++) {
+    const endMs = nowMs - back * alarm.period * 1000;
+    const values = points
+      .filter(
+        ({ namespace, metric, dimensions: own, atMs }) =>
+          namespace === alarm.namespace &&
+          metric === alarm.metricName &&
+          own === dimensions &&
+          atMs <= endMs &&
+          atMs > endMs - alarm.period * 1000,
+      )
+      .map(({ value }) => value);
+    breaching += breaches(alarm, values) ? 1 : 0;
+  }
+  return breaching >= alarm.datapointsToAlarm;
+}
+
+function breaches(alarm: Alarm, values: number[]): boolean {
+  if (values.length === 0) return alarm.treatMissingData === "breaching";
+  const value = alarm.statistic === "Sum" ? values.reduce((sum, one) => sum + one, 0) : Math.max(...values);
+  return alarm.comparisonOperator === "LessThanThreshold" ? value < alarm.threshold : value >= alarm.threshold;
+}
+
+/**
+ * A pipeline in memory with the program's alarms over it: its lines are read as CloudWatch reads them, and what Lambda
+ * and SQS tell by themselves is added.
+ */
+export function createStory(alarms: Alarm[], namespace: string) {
+  const simulation = createSimulation();
+  const { clock } = simulation;
+  const points: Datapoint[] = [];
+  const raised = new Set<string>();
+  let deadLetters = 0;
+
+  const tell = (service: string, metric: string, dimension: string, value: number) =>
+    points.push({ namespace: service, metric, dimensions: dimension, atMs: clock.now(), value });
+  const look = () => {
+    for (const alarm of alarms) if (isUp(alarm, points, clock.now())) raised.add(alarm.name);
+  };
+
+  async function invoke(what: "sense" | "archive", options: ActorOptions): Promise<void> {
+    const actor = simulation.actor(options);
+    actor.world.log = (line) => points.push(...datapoints(withMetrics(line, namespace, clock.now())));
+    const act = what === "sense" ? observedTick : settle;
+    const ended = await actor.run<unknown>((world) => act(world, MINUTE));
+    const failed = ended !== null && typeof ended === "object" && "threw" in ended;
+    tell("AWS/Lambda", "Invocations", `FunctionName=music-streams-${what}`, 1);
+    tell("AWS/Lambda", "Errors", `FunctionName=music-streams-${what}`, failed ? 1 : 0);
+  }
+
+  return {
+    simulation,
+    points,
+    /** Which alarms were up at any time since the last call, by name. */
+    taken(): string[] {
+      const names = [...raised].sort();
+      raised.clear();
+      return names;
+    },
+    look,
+    leaveDeadLetter: () => void deadLetters++,
+    /** The run in flight ends, and archive hears of it. */
+    async end(kind: Parameters<typeof simulation.finish>[0], options: ActorOptions = {}): Promise<void> {
+      if (simulation.finish(kind)) await invoke("archive", options);
+    },
+    /** The schedule ticks once, and five minutes go by. */
+    async tick(options: ActorOptions = {}): Promise<void> {
+      await invoke("sense", options);
+      tell("AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName=music-streams-dead-letters", deadLetters);
+      look();
+      clock.advance(TICK_MS);
+    },
+    /** Time without a tick. */
+    pass(minutes: number): void {
+      for (let gone = 0; gone < minutes; gone += 5) {
+        clock.advance(TICK_MS);
+        look();
+      }
+    },
+  };
+}
+
+export type Story = ReturnType<typeof createStory>;
