@@ -237,5 +237,5 @@ function tagsOf(raw: string): Record<string, string> | undefined {
 /** Amazon S3 User Guide, "General purpose bucket naming rules"; without dots, which S3's certificates don't cover. */
 function isBucketName(raw: string): boolean {
   if (!/^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$/.test(raw)) return false;
-  return !/^(xn--|sthree-|amzn-s3-demo-)|(-s3alias|--ol-s3|--x-s3|--table-s3)$/.test(raw);
+  return !/^(xn--|sthree-|amzn-s3-demo-)|(-s3alias|--ol-s3|--x-s3|--table-s3|-an)$/.test(raw);
 }

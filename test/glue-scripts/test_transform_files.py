@@ -185,7 +185,7 @@ def test_reference_data_may_lie_in_another_bucket_and_then_alone_there(lake: Lak
         lake.transform(batch, "--reference-location", location)
     # One is copied as it is, one is written anew from its header on.
     put("music/songs/s.csv", "track_id,track_name,track_genre\nt0,There,folk\n")
-    put("music/songs/t.csv", "\n\ntrack_id,track_name,track_genre\nt0,There,jazz\n")
+    put("music/songs/t.csv", "\ufeff\ntrack_id,track_name,track_genre\nt0,There,jazz\n")
     put("songs/none.csv", "track_id,track_name,track_genre\nt0,Not there,none\n")
     lake.transform(batch, "--reference-location", location)
     (row,) = lake.curated()

@@ -146,7 +146,7 @@ describe("settings", () => {
         "sthree-music",
         "sthree-configurator",
       ],
-      ...["amzn-s3-demo-music", "music-s3alias", "music--ol-s3", "music--x-s3", "music--table-s3"],
+      ...["amzn-s3-demo-music", "music-s3alias", "music--ol-s3", "music--x-s3", "music--table-s3", "music-an"],
     ].map((bad): Wrong => ["bucketName", bad, /bucketName is/]),
     [
       "referenceLocation",
@@ -178,7 +178,7 @@ describe("settings", () => {
     ],
     ["tags", '["stack=other"]', /tags is .* each key once, not project or stack/],
     ["tags", '["Project=other"]', /tags is/],
-    ["tags", '["team=a","Team=b"]', /tags is/],
+    ["tags", '["Team=a","team=b"]', /tags is/],
     ["tags", JSON.stringify([`${"k".repeat(129)}=v`]), /tags is/],
     ["tags", JSON.stringify([`k=${"v".repeat(257)}`]), /tags is/],
     ["tags", '["team=a*b"]', /tags is/],

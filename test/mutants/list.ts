@@ -75,6 +75,26 @@ export const MUTANTS: Mutant[] = [
     caughtBy: histories,
   },
   {
+    name: "a file that must be restored raises no alarm",
+    file: "runtime/observe.ts",
+    find: "waiting_files: files.length + cold.length",
+    replace: "waiting_files: files.length",
+    caughtBy: {
+      file: "test/runtime/metrics.test.ts",
+      title: "the pipeline's log calls a file waiting that lies in a cold class",
+    },
+  },
+  {
+    name: "a restored file is never claimed",
+    file: "runtime/lake.ts",
+    find: '        OptionalObjectAttributes: ["RestoreStatus"],\n',
+    replace: "",
+    caughtBy: {
+      file: "test/runtime/metrics.test.ts",
+      title: "the pipeline's log calls a file waiting that lies in a cold class",
+    },
+  },
+  {
     name: "a lost claim takes its manifest back though it was this one that won",
     file: "runtime/claim.ts",
     find: "if (!(await readBatch(world, batchId))) await dropManifest",
