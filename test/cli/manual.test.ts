@@ -1,0 +1,49 @@
+import assert from "node:assert/strict";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import path from "node:path";
+import { root } from "../support/commands";
+
+const read = (...parts: string[]) => readFileSync(path.join(root, ...parts), "utf8");
+const { scripts }: { scripts: Record<string, string> } = JSON.parse(read("package.json"));
+const pages = [
+  "README.md",
+  "Pulumi.README.md",
+  ...readdirSync(path.join(root, "docs")).map((name) => `docs/${name}`),
+].filter((name) => name.endsWith(".md"));
+
+describe("the manual", () => {
+  it("names commands that exist, with options that they have", () => {
+    let checked = 0;
+    for (const page of pages)
+      for (const [command, name, rest] of read(page).matchAll(/npm run ([\w:]+)(?: -- ([^\n`#|]*))?/g)) {
+        assert.ok(scripts[name!], `${page}: ${command}`);
+        const source = `cli/${name}.ts`;
+        for (const [option] of (rest ?? "").matchAll(/--[a-z][a-z-]*/g)) {
+          const known = [source, "cli/operate.ts", "cli/settling.ts", "test/faults/run.ts"].filter((file) =>
+            existsSync(path.join(root, file)),
+          );
+          assert.ok(
+            known.some((file) => new RegExp(`"(-\\w, )?${option}\\b`).test(read(file))),
+            `${page}: ${command}`,
+          );
+          checked++;
+        }
+      }
+    assert.ok(checked > 20, String(checked));
+  });
+
+  it("leads to sections and pages that are there", () => {
+    for (const page of pages)
+      for (const [link, to = "", section] of read(page).matchAll(/\]\(([\w/.-]*\.md)?(?:#([\w-]+))?\)/g)) {
+        const file = to === "" ? page : path.join(path.dirname(page), to);
+        assert.ok(existsSync(path.join(root, file)), `${page}: ${link}`);
+        const sections = [...read(file).matchAll(/^#+ (.+)$/gm)].map(([, title]) =>
+          title!
+            .toLowerCase()
+            .replace(/[^\w -]/g, "")
+            .replaceAll(" ", "-"),
+        );
+        if (section) assert.ok(sections.includes(section), `${page}: ${link}`);
+      }
+  });
+});
