@@ -6,7 +6,7 @@ import * as aws from "@pulumi/aws";
 import * as pulumi from "@pulumi/pulumi";
 import { observedTick } from "../runtime/observe";
 import { connect } from "../runtime/world";
-import { createRole } from "./access";
+import { createRole, objectsIn } from "./access";
 import { createPipelineFunction, type PipelineArgs } from "./function";
 
 /** Looks on a schedule: settles the batch in flight, and if there is none, claims what waits and starts the workflow. */
@@ -21,6 +21,8 @@ export class Sense extends pulumi.ComponentResource {
       {
         ...args,
         grants: [
+          // The manifest of a claim that another tick made first.
+          { actions: ["s3:DeleteObject"], resources: objectsIn(args.lake.bucket, ["batches/"]) },
           {
             actions: ["glue:GetWorkflowRuns", "glue:StartWorkflowRun", "glue:StopWorkflowRun"],
             resources: [args.workflow.workflow.arn],
