@@ -108,10 +108,7 @@ function settlingGrants({ lake, ledger, workflow }: PipelineArgs): Grant[] {
     { actions: ["s3:GetObjectTagging", "s3:DeleteObject"], resources: objectsIn(bucket, sources) },
     { actions: ["s3:GetObject", "s3:PutObject"], resources: objectsIn(bucket, ["batches/"]) },
     // What a batch that is given up had written.
-    {
-      actions: ["s3:DeleteObject"],
-      resources: objectsIn(bucket, ["batches/", "curated/", "quarantine/rows/", "temporary/"]),
-    },
+    { actions: ["s3:DeleteObject"], resources: objectsIn(bucket, ["curated/", "quarantine/rows/", "temporary/"]) },
     {
       actions: ["dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"],
       resources: [ledger.table.arn],

@@ -46,7 +46,6 @@ export function createSparkJob(name: string, args: JobArgs, parent: pulumi.Resou
       resources: ["*"],
       condition: { StringEquals: { "cloudwatch:namespace": ["Glue"] } },
     },
-    { actions: ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"], resources: [temporary(args, "arn")] },
   ];
   const { role, ready } = createRole(`${name}-role`, { service: "glue.amazonaws.com", grants, tags }, parent);
   return new aws.glue.Job(
@@ -68,7 +67,6 @@ export function createSparkJob(name: string, args: JobArgs, parent: pulumi.Resou
         "--enable-continuous-cloudwatch-log": "true",
         "--enable-auto-scaling": "true",
         "--custom-logGroup-prefix": logs,
-        "--TempDir": temporary(args, "url"),
         "--extra-py-files": args.library,
         ...args.arguments,
       },
@@ -124,10 +122,4 @@ export function createPythonShellJob(
 function common(args: JobArgs): Grant[] {
   const code: Grant = { actions: ["s3:GetObject"], resources: [pulumi.interpolate`${args.bucket.arn}/scripts/*`] };
   return [code, ...usingKey(args.settings), ...args.grants];
-}
-
-function temporary(args: JobArgs, as: "arn" | "url"): pulumi.Output<string> {
-  return as === "arn"
-    ? pulumi.interpolate`${args.bucket.arn}/temporary/glue/*`
-    : pulumi.interpolate`s3://${args.bucket.bucket}/temporary/glue/`;
 }

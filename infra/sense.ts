@@ -6,7 +6,7 @@ import * as aws from "@pulumi/aws";
 import * as pulumi from "@pulumi/pulumi";
 import { observedTick } from "../runtime/observe";
 import { connect } from "../runtime/world";
-import { createRole } from "./access";
+import { createRole, objectsIn } from "./access";
 import { type Arrivals, GATHERING_SECONDS } from "./arrivals";
 import { createPipelineFunction, type PipelineArgs } from "./function";
 
@@ -28,6 +28,8 @@ export class Sense extends pulumi.ComponentResource {
       {
         ...args,
         grants: [
+          // The manifest of a claim that another tick made first.
+          { actions: ["s3:DeleteObject"], resources: objectsIn(args.lake.bucket, ["batches/"]) },
           {
             actions: ["glue:GetWorkflowRuns", "glue:StartWorkflowRun", "glue:StopWorkflowRun"],
             resources: [args.workflow.workflow.arn],

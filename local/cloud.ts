@@ -23,6 +23,8 @@ export interface CloudOptions {
    * tests whose proxy makes calls fail; without it they call directly.
    */
   between?: (service: "emulator" | "glue", endpoint: string) => Promise<string>;
+  /** File in which the emulator writes down what the program's roles ask for; for tests. */
+  authorizationsFile?: string;
   /** Length of the minute in which the local Glue counts timeouts. */
   minuteMs?: number;
 }
@@ -62,6 +64,7 @@ export async function startCloud(options: CloudOptions): Promise<LocalCloud> {
       port,
       region,
       ...(kept && { keep: kept }),
+      ...(options.authorizationsFile !== undefined && { authorizationsFile: options.authorizationsFile }),
     });
     closers.push(() => emulator.close());
     await kept?.opened();

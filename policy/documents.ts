@@ -30,15 +30,30 @@ export function statementsOf(document: unknown): Statement[] {
   });
 }
 
-/** Whether the document refuses everybody all of `action` over plain HTTP. */
-export function refusesPlainHttp(document: unknown, action: string): boolean {
-  return statementsOf(document).some(
-    ({ effect, actions, isForAnyone, condition }) =>
-      effect === "Deny" &&
-      isForAnyone &&
-      actions.includes(action) &&
-      String(condition.Bool?.["aws:SecureTransport"]) === "false",
+/** Whether the document refuses everybody all of `action` over plain HTTP, on each of the resources. */
+export function refusesPlainHttp(document: unknown, action: string, resources: (string | RegExp)[]): boolean {
+  const refused = statementsOf(document)
+    .filter(
+      ({ effect, actions, isForAnyone, condition }) =>
+        effect === "Deny" &&
+        isForAnyone &&
+        actions.includes(action) &&
+        // With another condition it would not hold for all.
+        Object.keys(condition).length === 1 &&
+        String(condition.Bool?.["aws:SecureTransport"]) === "false",
+    )
+    .flatMap((statement) => statement.resources);
+  return resources.every((wanted) =>
+    refused.some((one) => one === "*" || (typeof wanted === "string" ? one === wanted : wanted.test(one))),
   );
+}
+
+/** Whether a pattern of a policy covers objects of S3 below a folder: `arn:aws:s3:::bucket/sc*` does below `scripts/`. */
+export function reaches(resource: string, folder: string): boolean {
+  const [, path = ""] = /^arn:[^:]*:s3:[^/]*(?:\/(.*))?$/s.exec(resource) ?? [];
+  const isOfObjects = resource.includes("/") || /[*?]/.test(resource);
+  const literal = path.split(/[*?]/)[0]!;
+  return isOfObjects && (folder.startsWith(literal) || literal.startsWith(folder));
 }
 
 /** Whether one of the condition's operators tests the key. */

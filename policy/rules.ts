@@ -1,7 +1,7 @@
 import type * as aws from "@pulumi/aws";
-import type { ResourceValidationPolicy, StackValidationPolicy } from "@pulumi/policy";
+import type { PolicyResource, ResourceValidationPolicy, StackValidationPolicy } from "@pulumi/policy";
 import type { Unwrap } from "@pulumi/pulumi";
-import { refusesPlainHttp, statementsOf, tests } from "./documents";
+import { reaches, refusesPlainHttp, statementsOf, tests } from "./documents";
 
 type Say = (problem: string) => void;
 
@@ -26,7 +26,7 @@ const bucketRules = [
   each<aws.s3.BucketPublicAccessBlockArgs>(
     "bucket-private",
     "s3/bucketPublicAccessBlock:BucketPublicAccessBlock",
-    "A bucket lets nothing be public, by whatever way.",
+    "A bucket lets nothing be public, by whatever way (S3.2, S3.3, S3.8).",
     (block, say) => {
       const ways = ["blockPublicAcls", "blockPublicPolicy", "ignorePublicAcls", "restrictPublicBuckets"] as const;
       for (const way of ways) if (block[way] !== true) say(`${way} must be true`);
@@ -54,7 +54,7 @@ const bucketRules = [
   each<aws.s3.BucketLifecycleConfigurationArgs>(
     "bucket-tidy",
     "s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration",
-    "Old versions and uploads that were broken off go by themselves.",
+    "Old versions and uploads that were broken off go by themselves (S3.13).",
     ({ rules = [] }, say) => {
       const active = rules.filter(({ status }) => status === "Enabled");
       if (!active.some((rule) => rule.noncurrentVersionExpiration)) say("old versions must expire");
@@ -64,20 +64,45 @@ const bucketRules = [
   each<aws.s3.BucketPolicyArgs>(
     "bucket-tls-only",
     "s3/bucketPolicy:BucketPolicy",
-    "A bucket refuses plain HTTP, and lets nobody in from outside.",
-    ({ policy }, say) => {
-      if (!refusesPlainHttp(policy, "s3:*")) say("s3:* must be refused where aws:SecureTransport is false");
+    "A bucket refuses plain HTTP, itself and its objects, and lets nobody in from outside (S3.2, S3.3, S3.5).",
+    ({ bucket, policy }, say) => {
+      const own = [endingIn(":", bucket), endingIn(":", `${bucket}/*`)];
+      if (!refusesPlainHttp(policy, "s3:*", own))
+        say("s3:* on the bucket and its objects must be refused where aws:SecureTransport is false");
       for (const { effect, isForAnyone, isByExclusion } of statementsOf(policy))
         if (effect === "Allow" && (isForAnyone || isByExclusion)) say("nothing may be allowed to everybody");
     },
   ),
+  each<aws.s3.BucketPolicyArgs>(
+    "bucket-scripts-own",
+    "s3/bucketPolicy:BucketPolicy",
+    "A bucket lets no other account write below scripts/: whoever does has the jobs run it, with their rights.",
+    ({ bucket, policy }, say) => {
+      const refused = statementsOf(policy).filter(
+        ({ effect, isForAnyone, resources, condition }) =>
+          effect === "Deny" &&
+          isForAnyone &&
+          resources.some((one) => endingIn(":", `${bucket}/scripts/*`).test(one)) &&
+          Object.keys(condition).length === 1 &&
+          /^\d{12}$/.test(String(condition.StringNotEquals?.["aws:PrincipalAccount"])),
+      );
+      for (const action of ["s3:PutObject", "s3:PutObjectAcl", "s3:DeleteObject", "s3:DeleteObjectVersion"])
+        if (!refused.some(({ actions }) => actions.includes(action)))
+          say(`${action} on scripts/* must be refused to other accounts`);
+    },
+  ),
 ];
+
+/** A pattern for ARNs that end in a name, behind a separator. */
+function endingIn(separator: string, name: unknown): RegExp {
+  return new RegExp(`${separator}${String(name).replace(/[.*+?^${}()|[\]\\]/g, "\\$&")}$`);
+}
 
 const tableRules = [
   each<aws.dynamodb.TableArgs>(
     "table-restorable",
     "dynamodb/table:Table",
-    "A table can be restored to any second of the last weeks.",
+    "A table can be restored to any second of the last weeks (DynamoDB.2).",
     (table, say) => {
       if (table.pointInTimeRecovery?.enabled !== true) say("point-in-time recovery must be enabled");
     },
@@ -85,7 +110,7 @@ const tableRules = [
   each<aws.dynamodb.TableArgs>(
     "table-paid-by-request",
     "dynamodb/table:Table",
-    "A table costs nothing while nothing arrives.",
+    "A table grows with what comes, and costs nothing while nothing does (DynamoDB.1).",
     ({ billingMode }, say) => {
       if (billingMode !== "PAY_PER_REQUEST") say(`billingMode must be PAY_PER_REQUEST, not ${billingMode}`);
     },
@@ -110,7 +135,7 @@ const roleRules = [
   each<aws.iam.RolePolicyArgs>(
     "role-least-privilege",
     "iam/rolePolicy:RolePolicy",
-    "A role's policy names actions, and resources that are its own.",
+    "A role's policy names actions, and resources that are its own (IAM.1, IAM.21).",
     ({ policy }, say) => {
       for (const { effect, actions, resources, condition, isByExclusion } of statementsOf(policy)) {
         if (effect !== "Allow") continue;
@@ -121,6 +146,30 @@ const roleRules = [
           if (/^(\*|arn:[^:]*:[^:]*:[^:]*:[^:]*:\*)$/.test(resource) && !isBound)
             say(`${actions}: ${resource} is too much`);
         }
+      }
+    },
+  ),
+  each<aws.iam.RolePolicyArgs>(
+    "role-leaves-scripts",
+    "iam/rolePolicy:RolePolicy",
+    "What runs can't change what runs: no role may write below scripts/.",
+    ({ policy }, say) => {
+      for (const { effect, actions, resources } of statementsOf(policy)) {
+        const writes = actions.filter((one) => /^s3:(Put|Delete|Restore|Replicate|ObjectOwner|Bypass)/i.test(one));
+        if (effect !== "Allow" || writes.length === 0) continue;
+        for (const resource of resources) if (reaches(resource, "scripts/")) say(`${writes}: not on ${resource}`);
+      }
+    },
+  ),
+  each<aws.iam.RolePolicyArgs>(
+    "role-passes-to-one-service",
+    "iam/rolePolicy:RolePolicy",
+    "A role may hand on another one to a service that is named, and to no other.",
+    ({ policy }, say) => {
+      for (const { effect, actions, condition } of statementsOf(policy)) {
+        if (effect !== "Allow" || !actions.includes("iam:PassRole")) continue;
+        const service = condition.StringEquals?.["iam:PassedToService"];
+        if (typeof service !== "string") say("iam:PassRole must be bound by iam:PassedToService");
       }
     },
   ),
@@ -138,7 +187,7 @@ const functionRules = [
   each<aws.lambda.FunctionArgs>(
     "function-runtime",
     "lambda/function:Function",
-    "A function's runtime is named, and one that AWS still keeps.",
+    "A function's runtime is named, and one that AWS still keeps (Lambda.2).",
     ({ runtime }, say) => {
       if (!RUNTIMES.includes(String(runtime))) say(`the runtime must be one of ${RUNTIMES}, not ${runtime}`);
     },
@@ -155,8 +204,9 @@ const functionRules = [
   each<aws.lambda.PermissionArgs>(
     "function-called-by-known",
     "lambda/permission:Permission",
-    "Who may call a function is named by its ARN or account, not by its service alone.",
-    ({ sourceArn, sourceAccount }, say) => {
+    "Who may call a function is named by its ARN or account, not by its service alone, and is not everybody (Lambda.1).",
+    ({ principal, sourceArn, sourceAccount }, say) => {
+      if (principal === "*") say("principal must be a service, not everybody");
       if (!sourceArn && !sourceAccount) say("sourceArn or sourceAccount must be set");
     },
   ),
@@ -188,7 +238,7 @@ const glueRules = [
   each<aws.glue.JobArgs>(
     "job-version",
     "glue/job:Job",
-    "A job runs on a version that Glue supports: Spark 5.0 or later, Python shell 3.9.",
+    "A job runs on a version that Glue supports: Spark 5.0 or later, Python shell 3.9 (Glue.4).",
     ({ command, glueVersion }, say) => {
       if (command.name === "pythonshell") {
         if (command.pythonVersion !== "3.9") say(`pythonVersion must be 3.9, not ${command.pythonVersion}`);
@@ -217,7 +267,7 @@ const operationRules = [
   each<aws.cloudwatch.LogGroupArgs>(
     "logs-expire",
     "cloudwatch/logGroup:LogGroup",
-    "Logs are kept for a time, not for ever.",
+    "Logs are kept for a time that the stack sets, not for ever (CloudWatch.16).",
     ({ retentionInDays }, say) => {
       if (!retentionInDays) say("retentionInDays must be set");
     },
@@ -242,7 +292,7 @@ const operationRules = [
   each<aws.sqs.QueueArgs>(
     "queue-encrypted",
     "sqs/queue:Queue",
-    "A queue encrypts what it keeps.",
+    "A queue encrypts what it keeps (SQS.1).",
     ({ sqsManagedSseEnabled, kmsMasterKeyId }, say) => {
       if (sqsManagedSseEnabled !== true && !kmsMasterKeyId) say("sqsManagedSseEnabled must be true");
     },
@@ -251,12 +301,21 @@ const operationRules = [
     "queue-tls-only",
     "sqs/queuePolicy:QueuePolicy",
     "A queue refuses plain HTTP, and services that don't say for whom they come.",
-    ({ policy }, say) => {
-      if (!refusesPlainHttp(policy, "sqs:*")) say("sqs:* must be refused where aws:SecureTransport is false");
-      for (const statement of statementsOf(policy)) {
-        const isBound = tests(statement, "aws:SourceArn", "aws:SourceAccount");
-        if (statement.effect === "Allow" && !isBound) say("what is allowed must be bound to the account");
-      }
+    ({ queueUrl, policy }, say) => {
+      const own = [endingIn(":", String(queueUrl).replace(/^.*\//, ""))];
+      if (!refusesPlainHttp(policy, "sqs:*", own)) say("sqs:* must be refused where aws:SecureTransport is false");
+      sayWhatIsUnbound(policy, say);
+    },
+  ),
+  each<aws.sns.TopicPolicyArgs>(
+    "topic-tls-only",
+    "sns/topicPolicy:TopicPolicy",
+    "A topic refuses plain HTTP, and services that don't say for whom they come.",
+    ({ arn, policy }, say) => {
+      // SNS takes no sns:* in a topic's policy; what it takes over plain HTTP at all is Publish.
+      if (!refusesPlainHttp(policy, "sns:Publish", [arn]))
+        say("sns:Publish must be refused where aws:SecureTransport is false");
+      sayWhatIsUnbound(policy, say);
     },
   ),
   each<aws.cloudwatch.MetricAlarmArgs>(
@@ -269,6 +328,13 @@ const operationRules = [
     },
   ),
 ];
+
+function sayWhatIsUnbound(policy: unknown, say: Say): void {
+  for (const statement of statementsOf(policy)) {
+    const isBound = tests(statement, "aws:SourceArn", "aws:SourceAccount");
+    if (statement.effect === "Allow" && !isBound) say("what is allowed must be bound to the account");
+  }
+}
 
 const TAGGED =
   /^aws:(s3\/bucket:|dynamodb\/table:|lambda\/function:|iam\/role:|glue\/(job|workflow|trigger):|sqs\/queue:|sns\/topic:|cloudwatch\/(logGroup|metricAlarm|eventRule):)/;
@@ -291,6 +357,19 @@ const BUCKET_GUARDS = [
   "s3/bucketPolicy:BucketPolicy",
 ];
 
+/** The role by which something acts. */
+const ROLE_OF: Record<string, (props: PolicyResource["props"]) => unknown> = {
+  "aws:lambda/function:Function": ({ role }) => role,
+  "aws:glue/job:Job": ({ roleArn }) => roleArn,
+  "aws:scheduler/schedule:Schedule": ({ target }) => target?.roleArn,
+};
+
+/** Whether what holds data is kept from being deleted with it. */
+const PROTECTED: Record<string, (props: PolicyResource["props"]) => boolean> = {
+  "aws:s3/bucket:Bucket": ({ forceDestroy }) => forceDestroy !== true,
+  "aws:dynamodb/table:Table": ({ deletionProtectionEnabled }) => deletionProtectionEnabled === true,
+};
+
 // What a rule about one resource can't see: that another one is missing.
 const stackRules: StackValidationPolicy[] = [
   {
@@ -304,6 +383,76 @@ const stackRules: StackValidationPolicy[] = [
             ({ type, props }) => type === `aws:${guard}` && props.bucket === bucket.props.bucket,
           );
           if (!isThere) report(`the bucket ${bucket.name} has no ${guard.split(":")[1]}`, bucket.urn);
+        }
+      }
+    },
+  },
+  {
+    name: "topic-guarded",
+    description: "Each topic and queue has a policy, which the rules about them look at.",
+    enforcementLevel: "mandatory",
+    validateStack: ({ resources }, report) => {
+      for (const { type, name, urn, props } of resources) {
+        const isTopic = type === "aws:sns/topic:Topic";
+        if (!isTopic && type !== "aws:sqs/queue:Queue") continue;
+        const isGuarded = resources.some((one) =>
+          isTopic
+            ? one.type === "aws:sns/topicPolicy:TopicPolicy" && one.props.arn === props.arn
+            : one.type === "aws:sqs/queuePolicy:QueuePolicy" && one.props.queueUrl === props.url,
+        );
+        if (!isGuarded) report(`${name} has no policy`, urn);
+      }
+    },
+  },
+  {
+    name: "role-own",
+    description: "Each function, job and schedule has a role of its own.",
+    enforcementLevel: "mandatory",
+    validateStack: ({ resources }, report) => {
+      const users = new Map<unknown, string>();
+      for (const { type, name, urn, props } of resources) {
+        const role = ROLE_OF[type]?.(props);
+        if (role === undefined) continue;
+        const other = users.get(role);
+        if (other !== undefined) report(`${name} shares the role of ${other}`, urn);
+        users.set(role, name);
+      }
+    },
+  },
+  {
+    name: "data-protected",
+    description:
+      "Where one holder of data is protected from deletion, all are; on the stack prod they must be (DynamoDB.6).",
+    enforcementLevel: "mandatory",
+    validateStack: ({ resources }, report) => {
+      const holders = resources.flatMap(({ type, name, urn, props }) => {
+        const isProtected = PROTECTED[type]?.(props);
+        return isProtected === undefined ? [] : [{ name, urn, isProtected, isProd: props.tags?.stack === "prod" }];
+      });
+      const isAsked = holders.some(({ isProtected, isProd }) => isProtected || isProd);
+      for (const { name, urn, isProtected } of holders)
+        if (isAsked && !isProtected) report(`${name} must be protected from deletion`, urn);
+    },
+  },
+  {
+    name: "key-usable",
+    description: "Where a key of KMS encrypts a bucket, who reads and writes its objects may use that key.",
+    enforcementLevel: "mandatory",
+    validateStack: ({ resources }, report) => {
+      const keys = resources
+        .filter(({ type }) => type === `aws:${BUCKET_GUARDS[1]}`)
+        .map(({ props }) => props.rules?.[0]?.applyServerSideEncryptionByDefault?.kmsMasterKeyId)
+        .filter((key) => key !== undefined);
+      for (const { name, urn, props } of resources.filter(({ type }) => type === "aws:iam/rolePolicy:RolePolicy")) {
+        const statements = statementsOf(props.policy).filter(({ effect }) => effect === "Allow");
+        for (const [action, use] of [
+          ["s3:GetObject", "kms:Decrypt"],
+          ["s3:PutObject", "kms:GenerateDataKey"],
+        ] as const) {
+          if (!statements.some(({ actions }) => actions.includes(action))) continue;
+          for (const key of keys)
+            if (!statements.some(({ actions, resources: on }) => actions.includes(use) && on.includes(key)))
+              report(`${name} allows ${action} without ${use} on ${key}`, urn);
         }
       }
     },

@@ -7,6 +7,7 @@ signature is checked, and the policies of bucket, queue and topic count too. Wha
   sent stays on loopback, where nobody else listens.
 - A call of Glue with the header `x-local-glue-resource` is authorised for that resource and not carried out: the local
   Glue asks so, because it runs the jobs and workflows and MiniStack keeps the roles.
+- A copy of an object that has tags needs the permissions to read and to write them, as with S3.
 - With AUTHORIZATIONS_FILE in the environment, each question that was asked about a role's call is written there, a JSON
   object a line: role, action, resource, allowed. Tests hold the roles' policies to them.
 """
@@ -21,6 +22,7 @@ from typing import Any, Callable
 
 from ministack import app as ministack
 from ministack.core import iam_actions, iam_evaluator
+from ministack.services import s3
 
 Asgi = Callable[[Any, Any, Any], Awaitable[None]]
 
@@ -57,6 +59,25 @@ def authorize_for_local_glue() -> None:
     ministack.SERVICE_HANDLERS["glue"] = handle
 
 
+def check_tags_of_copies() -> None:
+    """Has CopyObject asked for the tags that it copies ("CopyObject", Permissions); MiniStack copies them unasked."""
+    find_more = iam_actions.s3_additional_checks
+
+    def more_of(method: str, path: str, headers: dict[str, str], body: bytes, query: Any) -> list[tuple[str, str]]:
+        checks = list(find_more(method, path, headers, body, query))
+        source = iam_actions._s3_source_object(headers)
+        # A part that is copied carries none.
+        if source is None or "uploadId" in query or headers.get("x-amz-tagging-directive", "COPY") != "COPY":
+            return checks
+        arn = source[0]
+        bucket, _, key = arn.removeprefix("arn:aws:s3:::").partition("/")
+        if s3.object_tags_for_condition(bucket, key, {}):
+            checks += [("s3:GetObjectTagging", arn), ("s3:PutObjectTagging", f"arn:aws:s3:::{path.lstrip('/')}")]
+        return checks
+
+    iam_actions.s3_additional_checks = more_of
+
+
 def record_authorizations(file: Path) -> None:
     """Appends each decision about a call by a role to a file."""
     decide = iam_evaluator.enforce
@@ -78,6 +99,7 @@ def record_authorizations(file: Path) -> None:
 def main() -> None:
     """Listens until it is told to end; settings come by the environment, as for MiniStack itself."""
     authorize_for_local_glue()
+    check_tags_of_copies()
     file = os.environ.get("AUTHORIZATIONS_FILE")
     if file:
         record_authorizations(Path(file))

@@ -5,6 +5,7 @@ import path from "node:path";
 import { createInterface } from "node:readline";
 import type { PolicyResource, ResourceValidationPolicy, StackValidationPolicy } from "@pulumi/policy";
 import type { Properties } from "../../local/provider/kind";
+import { controls } from "../../policy/controls";
 import { rules } from "../../policy/rules";
 import { type Recorded, ROOT, recordProgram } from "../support/program-record";
 
@@ -31,13 +32,24 @@ async function violations(rule: (typeof rules)[number], resources: Resource[]): 
   return found;
 }
 
-const tlsOnly = (action: string) => ({
+const BUCKET = "arn:aws:s3:::b";
+const TOPIC = "arn:aws:sns:eu-central-1:111122223333:t";
+const QUEUE = "arn:aws:sqs:eu-central-1:111122223333:q";
+const tlsOnly = (action: string, Resource: string | string[]) => ({
   Effect: "Deny",
   Principal: "*",
   Action: action,
-  Resource: "r",
+  Resource,
   Condition: { Bool: { "aws:SecureTransport": "false" } },
 });
+const bucketTls = tlsOnly("s3:*", [BUCKET, `${BUCKET}/*`]);
+const scripts = {
+  Effect: "Deny",
+  Principal: "*",
+  Action: ["s3:PutObject", "s3:PutObjectAcl", "s3:DeleteObject", "s3:DeleteObjectVersion"],
+  Resource: `${BUCKET}/scripts/*`,
+  Condition: { StringNotEquals: { "aws:PrincipalAccount": "111122223333" } },
+};
 const policy = (...statements: object[]) => JSON.stringify({ Version: "2012-10-17", Statement: statements });
 const trust = (more: object) =>
   policy({ Effect: "Allow", Principal: { Service: "glue.amazonaws.com" }, Action: "sts:AssumeRole", ...more });
@@ -83,18 +95,35 @@ const FIXTURES: Record<string, [type: string, passes: Properties[], fails: Prope
   ],
   "bucket-tls-only": [
     "s3/bucketPolicy:BucketPolicy",
-    [{ policy: policy(tlsOnly("s3:*")) }],
+    [{ policy: policy(bucketTls) }, { policy: policy(tlsOnly("s3:*", BUCKET), tlsOnly("s3:*", `${BUCKET}/*`)) }],
     [
-      { policy: policy(tlsOnly("s3:GetObject")) },
-      { policy: policy({ ...tlsOnly("s3:*"), Principal: { AWS: "1" } }) },
+      { policy: policy(tlsOnly("s3:GetObject", bucketTls.Resource)) },
+      // The bucket without its objects, the objects without the bucket, another bucket.
+      { policy: policy(tlsOnly("s3:*", BUCKET)) },
+      { policy: policy(tlsOnly("s3:*", `${BUCKET}/*`)) },
+      { policy: policy(tlsOnly("s3:*", [`${BUCKET}2`, `${BUCKET}2/*`])) },
+      { policy: policy({ ...bucketTls, Principal: { AWS: "1" } }) },
+      { policy: policy({ ...bucketTls, Condition: { ...bucketTls.Condition, ...bound.Condition } }) },
       ...[
         { Principal: "*" },
         { Principal: { AWS: "*" } },
         { Principal: { AWS: ["1", "*"] } },
         { NotPrincipal: "1" },
       ].map((who) => ({
-        policy: policy(tlsOnly("s3:*"), { Effect: "Allow", ...who, Action: "s3:GetObject", Resource: "r" }),
+        policy: policy(bucketTls, { Effect: "Allow", ...who, Action: "s3:GetObject", Resource: "r" }),
       })),
+    ],
+  ],
+  "bucket-scripts-own": [
+    "s3/bucketPolicy:BucketPolicy",
+    [{ policy: policy(scripts) }],
+    [
+      { policy: policy(bucketTls) },
+      { policy: policy({ ...scripts, Action: ["s3:PutObject"] }) },
+      { policy: policy({ ...scripts, Resource: `${BUCKET}/scripts/a` }) },
+      { policy: policy({ ...scripts, Principal: { AWS: "1" } }) },
+      { policy: policy({ ...scripts, Condition: { StringNotEquals: { "aws:PrincipalAccount": "*" } } }) },
+      { policy: policy({ ...scripts, Condition: { ...scripts.Condition, ...bound.Condition } }) },
     ],
   ],
   "table-restorable": [
@@ -132,6 +161,33 @@ const FIXTURES: Record<string, [type: string, passes: Properties[], fails: Prope
       { policy: grant(["cloudwatch:PutMetricData", "s3:GetObject"], "*", bound) },
     ],
   ],
+  "role-leaves-scripts": [
+    "iam/rolePolicy:RolePolicy",
+    [
+      { policy: grant(["s3:GetObject"], `${BUCKET}/scripts/*`) },
+      { policy: grant(["s3:PutObject"], `${BUCKET}/incoming/*`) },
+      { policy: grant(["s3:ListBucket", "s3:PutBucketTagging"], BUCKET) },
+    ],
+    ["scripts/*", "scripts/a/transform.py", "sc*", "*", "?cripts/*"].flatMap((key) =>
+      ["s3:PutObject", "s3:DeleteObject", "s3:PutObjectTagging"].map((action) => ({
+        policy: grant([action], `${BUCKET}/${key}`),
+      })),
+    ),
+  ],
+  "role-passes-to-one-service": [
+    "iam/rolePolicy:RolePolicy",
+    [
+      {
+        policy: grant(["iam:PassRole"], "arn:aws:iam::111122223333:role/r", {
+          Condition: { StringEquals: { "iam:PassedToService": "glue.amazonaws.com" } },
+        }),
+      },
+    ],
+    [
+      { policy: grant(["iam:PassRole"], "arn:aws:iam::111122223333:role/r") },
+      { policy: grant(["iam:PassRole"], "arn:aws:iam::111122223333:role/r", bound) },
+    ],
+  ],
   "role-no-managed-policy": [
     "iam/rolePolicyAttachment:RolePolicyAttachment",
     [],
@@ -146,7 +202,7 @@ const FIXTURES: Record<string, [type: string, passes: Properties[], fails: Prope
   "function-called-by-known": [
     "lambda/permission:Permission",
     [{ sourceArn: "r" }, { sourceAccount: "1" }],
-    [{ principal: "events.amazonaws.com" }],
+    [{ principal: "events.amazonaws.com" }, { principal: "*", sourceAccount: "1" }],
   ],
   "function-failures-kept": [
     "lambda/functionEventInvokeConfig:FunctionEventInvokeConfig",
@@ -201,10 +257,20 @@ const FIXTURES: Record<string, [type: string, passes: Properties[], fails: Prope
   ],
   "queue-tls-only": [
     "sqs/queuePolicy:QueuePolicy",
-    [{ policy: policy(tlsOnly("sqs:*"), { Effect: "Allow", Action: "sqs:SendMessage", ...bound }) }],
+    [{ policy: policy(tlsOnly("sqs:*", QUEUE), { Effect: "Allow", Action: "sqs:SendMessage", ...bound }) }],
     [
       { policy: policy({ Effect: "Allow", Action: "sqs:SendMessage", ...bound }) },
-      { policy: policy(tlsOnly("sqs:*"), { Effect: "Allow", Action: "sqs:SendMessage" }) },
+      { policy: policy(tlsOnly("sqs:*", `${QUEUE}2`)) },
+      { policy: policy(tlsOnly("sqs:*", QUEUE), { Effect: "Allow", Action: "sqs:SendMessage" }) },
+    ],
+  ],
+  "topic-tls-only": [
+    "sns/topicPolicy:TopicPolicy",
+    [{ policy: policy(tlsOnly("sns:Publish", TOPIC), { Effect: "Allow", Action: "sns:Publish", ...bound }) }],
+    [
+      { policy: policy({ Effect: "Allow", Action: "sns:Publish", ...bound }) },
+      { policy: policy(tlsOnly("sns:Publish", `${TOPIC}2`)) },
+      { policy: policy(tlsOnly("sns:Publish", TOPIC), { Effect: "Allow", Action: "sns:Publish" }) },
     ],
   ],
   "alarm-told": [
@@ -221,6 +287,9 @@ const FIXTURES: Record<string, [type: string, passes: Properties[], fails: Prope
     [{}, { tags: { project: "p" } }, { tags: { stack: "s" } }],
   ],
 };
+
+const arnOf = (type: string, name: string) =>
+  `arn:aws:${type.split(":")[1]?.split("/")[0]}:eu-central-1:111122223333:${name}`;
 
 describe("the policy pack", function () {
   this.timeout(240_000);
@@ -242,7 +311,7 @@ describe("the policy pack", function () {
     return program.resources.map(({ type, name, inputs }) => ({
       type,
       name,
-      props: { name, bucket: name, ...inputs },
+      props: { name, bucket: name, url: `https://${name}`, arn: arnOf(type, name), ...inputs },
     }));
   }
 
@@ -264,7 +333,8 @@ describe("the policy pack", function () {
   for (const rule of about) {
     const [type, passes, fails] = FIXTURES[rule.name]!;
     it(`${rule.name}: ${rule.description}`, async () => {
-      const resource = (props: Properties) => [{ type: `aws:${type}`, name: "x", props }];
+      const named = { bucket: "b", arn: TOPIC, queueUrl: "https://sqs.eu-central-1.amazonaws.com/111122223333/q" };
+      const resource = (props: Properties) => [{ type: `aws:${type}`, name: "x", props: { ...named, ...props } }];
       for (const props of passes) assert.deepEqual(await violations(rule, resource(props)), [], JSON.stringify(props));
       assert.ok(fails.length > 0);
       for (const props of fails)
@@ -285,6 +355,79 @@ describe("the policy pack", function () {
       assert.equal(found.length, 1);
       assert.match(found[0]!, new RegExp(`^the bucket music-streams-lake-bucket has no Bucket.*${guard}`));
     }
+  });
+
+  /** What a stack rule finds when one resource of the program has other properties, or is gone. */
+  async function change(rule: string, name: string, props: Properties | undefined, program = programs[0]![1]) {
+    const all = resourcesOf(program);
+    const other = all.flatMap((one) =>
+      one.name !== name ? [one] : props === undefined ? [] : [{ ...one, props: { ...one.props, ...props } }],
+    );
+    assert.notDeepEqual(other, all, `there is no ${name}`);
+    return violations(stackRule(rule), other);
+  }
+
+  it("topic-guarded: misses the policy of a topic, and of a queue", async () => {
+    for (const what of ["music-streams-alarms-topic", "music-streams-dead-letters"])
+      assert.deepEqual(await change("topic-guarded", `${what}-policy`, undefined), [`${what} has no policy`]);
+  });
+
+  it("role-own: finds a function, a job and a schedule that act by the role of another", async () => {
+    const { role } = programs[0]![1].inputsOf("lambda/function:Function", "music-streams-sense");
+    assert.ok(role);
+    for (const [name, props] of [
+      ["music-streams-archive", { role }],
+      ["music-streams-transform", { roleArn: role }],
+      ["music-streams-sense-schedule", { target: { roleArn: role } }],
+    ] as const) {
+      const found = await change("role-own", name, props);
+      assert.equal(found.length, 1, name);
+      assert.match(found[0]!, /shares the role of/);
+    }
+  });
+
+  it("data-protected: finds what of a protected stack's data would go with the stack", async () => {
+    const prod = programs.find(([stack]) => stack === "prod")![1];
+    for (const [name, props] of [
+      ["music-streams-lake-bucket", { forceDestroy: true }],
+      ["music-streams-ledger-table", { deletionProtectionEnabled: false }],
+      ["music-streams-metrics-table", { deletionProtectionEnabled: undefined }],
+    ] as const)
+      assert.deepEqual(await change("data-protected", name, props, prod), [`${name} must be protected from deletion`]);
+    const half = await change("data-protected", "music-streams-ledger-table", { deletionProtectionEnabled: true });
+    assert.equal(half.length, 2, "the others, on a stack that is not protected");
+    const bare = resourcesOf(prod).map((one) => ({
+      ...one,
+      props: { ...one.props, deletionProtectionEnabled: false, forceDestroy: true },
+    }));
+    assert.equal((await violations(stackRule("data-protected"), bare)).length, 3, "prod must be protected");
+  });
+
+  it("key-usable: finds a role that may not use the bucket's key", async () => {
+    const [, program] = programs.at(-1)!;
+    for (const role of ["sense", "archive", "transform", "publish"]) {
+      const name = `music-streams-${role}-role-policy`;
+      const { policy: document } = program.inputsOf("iam/rolePolicy:RolePolicy", name);
+      for (const use of ["kms:Decrypt", "kms:GenerateDataKey"]) {
+        const without = JSON.stringify(JSON.parse(String(document)), (_, value) =>
+          Array.isArray(value) ? value.filter((one) => one !== use) : value,
+        );
+        const found = await change("key-usable", name, { policy: without }, program);
+        assert.equal(found.length, 1, `${role} ${use}`);
+        assert.ok(found[0]!.includes(`without ${use} on arn:aws:kms:`));
+      }
+    }
+  });
+
+  it("has a rule that names it for each control of the standard, or a reason why there is none", () => {
+    const said = new Map(rules.map(({ name, description }) => [name, description]));
+    for (const [control, held] of Object.entries(controls)) {
+      if ("because" in held) continue;
+      assert.ok(held.length > 0);
+      for (const name of held) assert.ok(said.get(name)?.match(`\\b${control}\\b`), `${name} names ${control}`);
+    }
+    const named = rules.flatMap(({ description }) => description.match(/\b[A-Z]\w+\.\d+\b/g) ?? []);
+    for (const control of named) assert.ok(control in controls, control);
   });
 
   it("function-watched: misses an alarm about a function's errors, and where its failed calls go", async () => {

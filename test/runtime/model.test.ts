@@ -1,3 +1,4 @@
+import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import path from "node:path";
 import fc from "fast-check";
@@ -5,6 +6,9 @@ import { pause, requestReplay, requestRetry, resume } from "../../runtime/operat
 import { settle } from "../../runtime/settle";
 import { tick } from "../../runtime/tick";
 import type { World } from "../../runtime/world";
+import { AskedCalls, resourcesOf, rolePermissions } from "../support/asked-calls";
+import { differences } from "../support/permissions";
+import { recordProgram } from "../support/program-record";
 import { check, quiesce } from "../support/simulated-check";
 import { ENDINGS, type Ending } from "../support/simulated-glue";
 import { type Actor, createSimulation, FAULTS, type Fault, type Simulation } from "../support/simulated-pipeline";
@@ -82,8 +86,12 @@ const event: fc.Arbitrary<Event> = fc.oneof(
   },
 );
 
-function call(actor: Actor, of: "tick" | "settle"): Promise<unknown> {
-  return actor.run<unknown>((world) => (of === "tick" ? tick(world, 60_000) : settle(world, 20_000)));
+/** What the Lambdas asked of AWS in all histories. */
+const asked = new AskedCalls();
+
+async function call(actor: Actor, of: "tick" | "settle"): Promise<void> {
+  await actor.run<unknown>((world) => (of === "tick" ? tick(world, 60_000) : settle(world, 20_000)));
+  asked.note(of === "tick" ? "sense" : "archive", actor.commands);
 }
 
 /** Runs Lambdas at once: before and after each of their calls it is chance that says whose turn it is. */
@@ -188,5 +196,15 @@ describe("the protocol under random histories", () => {
       { numRuns, ...seed, endOnFailure: process.env.SHRINK === "no" },
     );
     console.log(`      ${numRuns} histories`);
+  });
+
+  it("asks for nothing that the Lambdas' roles may not do", async () => {
+    const program = await recordProgram("dev");
+    const permissions = (["sense", "archive"] as const).flatMap((role) => rolePermissions(program, role));
+    const refused = differences(permissions, asked.calls(resourcesOf(program)), []);
+    assert.deepEqual(
+      refused.filter((one) => one.includes("no permission allows it")),
+      [],
+    );
   });
 });

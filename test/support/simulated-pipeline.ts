@@ -38,6 +38,8 @@ export interface Actor {
   world: World;
   clients: Clients;
   calls: string[];
+  /** The same calls, whole. */
+  commands: Command[];
   /** What a Lambda's invocation comes to: its report, its error, or its death in the middle. */
   run<T>(act: (world: World) => Promise<T>): Promise<T | "died" | { threw: Error }>;
 }
@@ -84,6 +86,7 @@ export function createSimulation(given: { limits?: Partial<Limits>; pageSize?: n
 
   function actor(options: ActorOptions = {}): Actor {
     const calls: string[] = [];
+    const commands: Command[] = [];
     let dead = false;
     let died: () => void = () => undefined;
     const death = new Promise<"died">((resolve) => {
@@ -96,6 +99,7 @@ export function createSimulation(given: { limits?: Partial<Limits>; pageSize?: n
         if (dead) return new Promise(() => undefined);
         const fault = options.fault?.(calls.length, name);
         calls.push(name);
+        commands.push(command);
         const die = () => {
           dead = true;
           died();
@@ -155,6 +159,7 @@ export function createSimulation(given: { limits?: Partial<Limits>; pageSize?: n
       world,
       clients,
       calls,
+      commands,
       run: (act) => Promise.race([death, act(world).catch((error: Error) => ({ threw: error }))]),
     };
   }

@@ -1,0 +1,74 @@
+import type { Config } from "../../local/provider/program";
+import { needsOf, type Resources } from "./command-permissions";
+import { type Call, type Permission, permissionsOf, type Unrecorded } from "./permissions";
+import type { Recorded } from "./program-record";
+import type { Command } from "./simulated-s3";
+
+type Role = "sense" | "archive";
+
+/** A key that a stack may have. */
+export const KEY = "arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab";
+
+const NAMES: Resources = { bucket: "<bucket>", ledger: "<ledger>", workflow: "<workflow>", key: "<key>" };
+/** The part of a key that policies go by. */
+const FOLDER = /^(<bucket>\/(?:quarantine\/)?[^/]+\/).*/s;
+
+/** What simulated Lambdas asked of AWS, each kind of call once, however many there were. */
+export class AskedCalls {
+  private readonly found = new Map<string, Call>();
+
+  note(role: Role, commands: readonly Command[]): void {
+    for (const command of commands) {
+      for (const { action, resource } of needsOf(role, command, NAMES)) {
+        const call = { role, action, resource: resource.replace(FOLDER, "$1any") };
+        this.found.set(`${role} ${action} ${call.resource}`, call);
+      }
+    }
+  }
+
+  /** The calls, to the resources of a program; those of the key only where it has one. */
+  calls(resources: Resources): Call[] {
+    const named = Object.entries(NAMES).map(
+      ([part, name]) => [name, resources[part as keyof Resources] ?? ""] as const,
+    );
+    return [...this.found.values()]
+      .map((call) => ({
+        ...call,
+        resource: named.reduce((text, [name, arn]) => text.replace(name, arn), call.resource),
+      }))
+      .filter(({ resource }) => resource !== "");
+  }
+}
+
+const PREFIX = "music-streams";
+
+export function resourcesOf(program: Recorded, { "music-streams:kmsKeyArn": key }: Config = {}): Resources {
+  const arn = (type: string, name: string) => {
+    const found = program.resources.find((one) => one.type === `aws:${type}` && one.name === name);
+    return `arn:aws:${type.split("/")[0]}:eu-central-1:111122223333:${found?.name}`;
+  };
+  return {
+    bucket: arn("s3/bucket:Bucket", `${PREFIX}-lake-bucket`),
+    ledger: arn("dynamodb/table:Table", `${PREFIX}-ledger-table`),
+    workflow: arn("glue/workflow:Workflow", PREFIX),
+    ...(key === undefined ? {} : { key }),
+  };
+}
+
+export function rolePermissions(program: Recorded, role: string): Permission[] {
+  const { policy } = program.inputsOf("iam/rolePolicy:RolePolicy", `${PREFIX}-${role}-role-policy`);
+  return permissionsOf(role, policy);
+}
+
+/** What AWS does in a function's place: Lambda writes its logs, and sends the calls that failed to the last try. */
+export function byAws(program: Recorded): Unrecorded[] {
+  return (["sense", "archive"] as const).flatMap((role) => {
+    const ofLambda = rolePermissions(program, role).filter(({ action }) => /^(logs|sqs):/.test(action));
+    return ofLambda.map(({ action, resource }) => ({
+      role,
+      actions: [action],
+      resources: [resource],
+      because: "Lambda does it",
+    }));
+  });
+}
