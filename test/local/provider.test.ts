@@ -8,13 +8,16 @@ import { GetJobCommand, GetTriggerCommand } from "@aws-sdk/client-glue";
 import { GetFunctionCommand, InvokeCommand } from "@aws-sdk/client-lambda";
 import {
   GetBucketVersioningCommand,
+  GetObjectCommand,
   HeadObjectCommand,
   ListBucketsCommand,
   ListObjectsV2Command,
+  S3Client,
 } from "@aws-sdk/client-s3";
 import { GetScheduleCommand, ListSchedulesCommand } from "@aws-sdk/client-scheduler";
 import { CreateTopicCommand, ListTopicsCommand } from "@aws-sdk/client-sns";
 import { ReceiveMessageCommand } from "@aws-sdk/client-sqs";
+import { AssumeRoleCommand, STSClient } from "@aws-sdk/client-sts";
 import { asset } from "@pulumi/pulumi";
 import { unzipSync } from "fflate";
 import { deploy } from "../../local/deploy";
@@ -181,6 +184,41 @@ describe("the local provider", function () {
       uploadReference(clients.s3, "our-data", sources),
       /referenceLocation is our-data, which names/,
     );
+  });
+
+  it("lets transform read reference data in another bucket, and nothing else there", async () => {
+    const config = { ...readConfig(ROOT, "local"), "music-streams:referenceLocation": "s3://our-data/music/" };
+    let RoleArn = "";
+    await runProgram(ROOT, "local", config, {
+      async create({ urn, name, inputs: given }) {
+        const { inputs } = await provider.check(urn, undefined, given);
+        const { id, outs } = await provider.create(urn, inputs as Properties);
+        if (name === "music-streams-transform-role") RoleArn = String((outs as Properties).arn);
+        return { id, outs: outs as Properties };
+      },
+      invoke: async (token, inputs) => (await provider.invoke(token, inputs)).outputs as Properties,
+    });
+    const own = { region: REGION, endpoint: cloud.endpoint };
+    const sts = new STSClient({ ...own, credentials: { accessKeyId: "test", secretAccessKey: "test" } });
+    const { Credentials: keys } = await sts.send(new AssumeRoleCommand({ RoleArn, RoleSessionName: "test" }));
+    const credentials = {
+      accessKeyId: keys!.AccessKeyId!,
+      secretAccessKey: keys!.SecretAccessKey!,
+      sessionToken: keys!.SessionToken!,
+    };
+    const s3 = new S3Client({ ...own, forcePathStyle: true, credentials });
+    const Bucket = "our-data";
+    const list = (Prefix: string) => s3.send(new ListObjectsV2Command({ Bucket, Prefix }));
+    const read = (Key: string) => s3.send(new GetObjectCommand({ Bucket, Key }));
+    try {
+      assert.equal((await list("music/users/")).KeyCount, 1);
+      assert.equal((await read("music/users/users.csv")).ContentLength, 8);
+      for (const denied of [list("again/"), list(""), read("again/users/users.csv"), read("music/none.csv")])
+        await assert.rejects(denied, { name: "AccessDenied" });
+    } finally {
+      s3.destroy();
+      sts.destroy();
+    }
   });
 
   it("runs the deployed Lambdas in the emulator's Node", async () => {
