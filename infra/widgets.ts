@@ -30,7 +30,10 @@ export function table(title: string, groups: pulumi.Input<string>[], query: stri
   return { type: "log", properties: { title, query: pulumi.interpolate`${sources} | ${query}`, view: "table" } };
 }
 
-/** The widgets on their places: each section below the other, its text first, then two in a row; a table, or a last one without a neighbour, has the whole width. */
+/**
+ * The widgets on their places: each section below the other, its text first, then two in a row. A table, and a widget
+ * without a neighbour, has the whole width.
+ */
 export function arranged(sections: Section[], region: pulumi.Input<string>): object[] {
   const placed: object[] = [];
   let y = 0;
