@@ -87,24 +87,19 @@ export class LocalProvider implements Provider {
       reason: `the local cloud has no ${property} for ${type}`,
     }));
     const inputs = { ...news };
-    if (kind.name && inputs[kind.name] === undefined) {
-      const before = olds?.[kind.name];
-      inputs[kind.name] = isMadeUp(before, name) ? before : `${name}-${this.suffix(urn)}`.toLowerCase();
-    }
+    if (kind.name) inputs[kind.name] ??= olds?.[kind.name] ?? `${name}-${this.suffix(urn)}`.toLowerCase();
     return { inputs, failures };
   }
 
   async diff(_id: string, urn: string, olds: Properties, news: Properties): Promise<DiffResult> {
-    const { kind, name } = find(urn);
+    const { kind } = find(urn);
     const changed: string[] = [];
     for (const key of new Set([...Object.keys(news), ...Object.keys(olds)])) {
       const isInput = kind.inputs.some((one) => one === key || one.startsWith(`${key}.`));
       if (isInput && !(await isSame(olds[key], news[key]))) changed.push(key);
     }
     const replaces = changed.filter((key) => key === kind.name || kind.fixed?.includes(key as never));
-    // A name that the program fixes can't be had twice at a time; any other is made up anew for the replacement.
-    const fixed = kind.name !== undefined && news[kind.name] === olds[kind.name] && !isMadeUp(news[kind.name], name);
-    return { changes: changed.length > 0, replaces, deleteBeforeReplace: replaces.length > 0 && fixed };
+    return { changes: changed.length > 0, replaces, deleteBeforeReplace: kind.name === undefined };
   }
 
   async create(urn: string, inputs: Properties): Promise<CreateResult> {
@@ -112,15 +107,10 @@ export class LocalProvider implements Provider {
     return { id, outs: { ...inputs, ...outs } };
   }
 
-  /** Says whether a resource exists, and which of its settings somebody changed; a kind's `actual` says which it knows of. */
   async read(id: string, urn: string, props: Properties = {}): Promise<ReadResult> {
-    const { kind } = find(urn);
     try {
-      await kind.exists(id, props as never, this.here);
-      const actual: Properties = (await kind.actual?.(id, props as never, this.here)) ?? {};
-      // What the program left open is whatever the cloud has.
-      const set = Object.entries(actual).filter(([key]) => props[key] !== undefined);
-      return { id, props: { ...props, ...Object.fromEntries(set) } };
+      await find(urn).kind.exists(id, props as never, this.here);
+      return { id, props };
     } catch (error) {
       if (isMissing(error)) return {};
       throw error;
@@ -155,14 +145,6 @@ export class LocalProvider implements Provider {
         throw new Error(`the local cloud does not know the function ${token}`);
     }
   }
-}
-
-/** Whether a physical name is one that `check` made up for the resource `name`, and not the program's own. */
-function isMadeUp(physical: unknown, name: string): boolean {
-  const prefix = `${name}-`.toLowerCase();
-  return (
-    typeof physical === "string" && physical.startsWith(prefix) && /^[0-9a-z]{7}$/.test(physical.slice(prefix.length))
-  );
 }
 
 /** The kind of a URN such as `urn:pulumi:local::music-streams::a:b:C$aws:s3/bucket:Bucket::name`. */
