@@ -29,7 +29,7 @@ export async function installToolchain(
 }
 
 /** Where an installation happens, who hears of it, and what breaks it off. */
-interface Site {
+export interface Site {
   root: string;
   log: (line: string) => void;
   stop?: AbortSignal;
@@ -248,7 +248,7 @@ function proxyOptions(): string {
 }
 
 /** Runs `install` unless the marker says that it ran through for the same inputs; the marker is written last. */
-async function once(
+export async function once(
   root: string,
   name: string,
   inputs: string,
@@ -266,13 +266,14 @@ async function once(
   return product;
 }
 
-async function fileHash(...files: string[]): Promise<string> {
+export async function fileHash(...files: string[]): Promise<string> {
   const hash = createHash("sha256");
   for (const file of files) hash.update(await readFile(file));
   return hash.digest("hex");
 }
 
-async function step(
+/** Runs a command whose output goes to a log; a UserError with the output's end and `remedy` where it fails. */
+export async function step(
   site: Site,
   name: string,
   command: string,

@@ -5,12 +5,15 @@ import { execa } from "execa";
 import { UserError } from "../cli/errors";
 import { runAsProgram } from "../cli/terminal";
 import { installTestPython, installToolchain } from "../local/install";
+import { installPulumi, PULUMI_REMEDY } from "../local/install-pulumi";
 
 /** `npm test`: every check of the project, one after the other, with their own output, and one line that adds them up. */
 interface Check {
   name: string;
   about: string;
   command: (tools: Tools) => [string, ...string[]];
+  /** Runs only where there is a Pulumi CLI, or Go to build it with. */
+  needsPulumi?: boolean;
   /** Reads how many tests ran from what a test runner prints; a check without it counts as one. */
   count?: (output: string) => Counts;
 }
@@ -79,6 +82,13 @@ const checks: Check[] = [
     command: () => ["node", "--require", "ts-node/register/transpile-only", "test/faults/run.ts", "--quick"],
     count: pytestCounts,
   },
+  {
+    name: "engine",
+    about: "mocha: the whole program under a real Pulumi engine",
+    command: () => mocha("test/engine/**/*.test.ts"),
+    needsPulumi: true,
+    count: mochaCounts,
+  },
 ];
 
 function mochaCounts(output: string): Counts {
@@ -112,24 +122,62 @@ async function main(args: string[]): Promise<number> {
   await installToolchain(root, say);
   const tools = { root, testPython: await installTestPython(root, say) };
 
+  const chosen = checks.filter(({ name }) => names.length === 0 || names.includes(name));
+  const stop = new AbortController();
+  // Its build takes minutes, in which the other checks don't need all of the machine.
+  const pulumi = chosen.some(({ needsPulumi }) => needsPulumi)
+    ? installPulumi({ root, log: say, stop: stop.signal }, chosen.length > 1)
+    : undefined;
+  pulumi?.catch(() => {});
+  try {
+    return await runChecks(chosen, tools, pulumi);
+  } finally {
+    stop.abort();
+  }
+}
+
+/** @param pulumi what PATH must be for `pulumi` to be found; nothing where it can't be had */
+async function runChecks(
+  chosen: Check[],
+  tools: Tools,
+  pulumi: Promise<string | undefined> | undefined,
+): Promise<number> {
   const total: Counts = { passed: 0, failed: 0 };
   const failures: string[] = [];
-  for (const check of checks.filter(({ name }) => names.length === 0 || names.includes(name))) {
-    const counts = await runCheck(check, tools);
+  const notRun: string[] = [];
+  for (const check of chosen) {
+    console.log(`\n== ${check.name} (${check.about})`);
+    let PATH: string | undefined;
+    if (check.needsPulumi) {
+      try {
+        PATH = await pulumi;
+      } catch (error) {
+        console.log(`${(error as Error).message}\n== ${check.name}: FAILED`);
+        failures.push(check.name);
+        total.failed += 1;
+        continue;
+      }
+      if (PATH === undefined) {
+        console.log(`== ${check.name}: NOT RUN, there is no Pulumi CLI here. ${PULUMI_REMEDY}`);
+        notRun.push(check.name);
+        continue;
+      }
+    }
+    const counts = await runCheck(check, tools, PATH === undefined ? {} : { PATH });
     total.passed += counts.passed;
     total.failed += counts.failed;
     if (counts.failed > 0) failures.push(check.name);
   }
+  if (notRun.length) console.log(`\nNOT RUN, for want of the Pulumi CLI: ${notRun.join(", ")}. ${PULUMI_REMEDY}`);
   if (failures.length) console.log(`\nFailed: ${failures.join(", ")}. One check alone: npm test -- ${failures[0]}`);
   console.log(`\n${total.passed} passed, ${total.failed} failed`);
   return failures.length ? 1 : 0;
 }
 
-async function runCheck(check: Check, tools: Tools): Promise<Counts> {
-  console.log(`\n== ${check.name} (${check.about})`);
+async function runCheck(check: Check, tools: Tools, env: Record<string, string>): Promise<Counts> {
   const [command, ...args] = check.command(tools);
   const started = Date.now();
-  const child = execa(command, args, { reject: false, all: true, stdin: "ignore", buffer: true });
+  const child = execa(command, args, { reject: false, all: true, stdin: "ignore", buffer: true, env });
   child.all.pipe(process.stdout, { end: false });
   const done = await child;
   const counted = check.count?.(done.all ?? "") ?? { passed: 1, failed: 0 };

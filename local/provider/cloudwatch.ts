@@ -58,6 +58,18 @@ const metricAlarm = kind<aws.cloudwatch.MetricAlarmArgs>({
     const { MetricAlarms } = await cloudwatch.send(new DescribeAlarmsCommand({ AlarmNames: [AlarmName] }));
     if (MetricAlarms?.length !== 1) throw notFound(`no alarm ${AlarmName}`);
   },
+  async actual(AlarmName, _, { clients: { cloudwatch } }) {
+    const { MetricAlarms } = await cloudwatch.send(new DescribeAlarmsCommand({ AlarmNames: [AlarmName] }));
+    const now = MetricAlarms?.[0];
+    return {
+      alarmDescription: now?.AlarmDescription,
+      period: now?.Period,
+      evaluationPeriods: now?.EvaluationPeriods ?? 0,
+      threshold: now?.Threshold,
+      treatMissingData: now?.TreatMissingData,
+      alarmActions: now?.AlarmActions,
+    };
+  },
   remove: (AlarmName, _, { clients: { cloudwatch } }) =>
     cloudwatch.send(new DeleteAlarmsCommand({ AlarmNames: [AlarmName] })),
 });

@@ -64,6 +64,10 @@ const table = kind<aws.dynamodb.TableArgs>({
     return { id: TableName, outs: { arn: await arnOf(TableName, dynamodb), tagsAll: args.tags ?? {} } };
   },
   exists: (TableName, _, { clients: { dynamodb } }) => dynamodb.send(new DescribeTableCommand({ TableName })),
+  async actual(TableName, _, { clients: { dynamodb } }) {
+    const { Table } = await dynamodb.send(new DescribeTableCommand({ TableName }));
+    return { deletionProtectionEnabled: Table?.DeletionProtectionEnabled ?? false };
+  },
   async remove(TableName, _, { clients: { dynamodb } }) {
     await dynamodb.send(new DeleteTableCommand({ TableName }));
     await waitUntilTableNotExists({ client: dynamodb, maxWaitTime: 60, minDelay: 1, maxDelay: 1 }, { TableName });

@@ -34,6 +34,10 @@ const rule = kind<aws.cloudwatch.EventRuleArgs>({
     return { id: Name, outs: { arn: RuleArn, eventBusName: "default", tagsAll: tags ?? {} } };
   },
   exists: (Name, _, { clients: { events } }) => events.send(new DescribeRuleCommand({ Name })),
+  async actual(Name, _, { clients: { events } }) {
+    const now = await events.send(new DescribeRuleCommand({ Name }));
+    return { description: now.Description, eventPattern: now.EventPattern, state: now.State };
+  },
   remove: (Name, _, { clients: { events } }) => events.send(new DeleteRuleCommand({ Name })),
 });
 
@@ -106,6 +110,10 @@ const schedule = kind<aws.scheduler.ScheduleArgs>({
     return { id: `default/${Name}`, outs };
   },
   exists: (_, { name: Name }, { clients: { scheduler } }) => scheduler.send(new GetScheduleCommand({ Name })),
+  async actual(_, { name: Name }, { clients: { scheduler } }) {
+    const now = await scheduler.send(new GetScheduleCommand({ Name }));
+    return { description: now.Description, scheduleExpression: now.ScheduleExpression ?? "", state: now.State };
+  },
   remove: (_, { name: Name }, { clients: { scheduler } }) => scheduler.send(new DeleteScheduleCommand({ Name })),
 });
 

@@ -75,6 +75,19 @@ const job = kind<aws.glue.JobArgs>({
     return { id: Name, outs: { arn: `arn:aws:glue:${region}:${account}:job/${Name}`, tagsAll: args.tags ?? {} } };
   },
   exists: (JobName, _, { clients: { glue } }) => glue.send(new GetJobCommand({ JobName })),
+  async actual(JobName, _, { clients: { glue } }) {
+    const { Job: now } = await glue.send(new GetJobCommand({ JobName }));
+    return {
+      roleArn: now?.Role ?? "",
+      description: now?.Description,
+      glueVersion: now?.GlueVersion,
+      workerType: now?.WorkerType,
+      numberOfWorkers: now?.NumberOfWorkers,
+      timeout: now?.Timeout,
+      maxRetries: now?.MaxRetries,
+      defaultArguments: now?.DefaultArguments,
+    };
+  },
   remove: (JobName, _, { clients: { glue } }) => glue.send(new DeleteJobCommand({ JobName })),
 });
 
@@ -159,6 +172,11 @@ const trigger = kind<aws.glue.TriggerArgs>({
     return { id: Name, outs: { arn, state: Trigger?.State, tagsAll: args.tags ?? {} } };
   },
   exists: (Name, _, { clients: { glue } }) => glue.send(new GetTriggerCommand({ Name })),
+  async actual(Name, { type }, { clients: { glue } }) {
+    const { Trigger: now } = await glue.send(new GetTriggerCommand({ Name }));
+    // An ON_DEMAND trigger is never active.
+    return type === "ON_DEMAND" ? {} : { enabled: now?.State === "ACTIVATED" };
+  },
   remove: (Name, _, { clients: { glue } }) => glue.send(new DeleteTriggerCommand({ Name })),
 });
 

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import {
   CreateRoleCommand,
   DeleteRoleCommand,
@@ -25,6 +26,10 @@ const role = kind<aws.iam.RoleArgs>({
     return { id: RoleName ?? "", outs: { arn: Role?.Arn, uniqueId: Role?.RoleId, path: "/", tagsAll: tags ?? {} } };
   },
   exists: (RoleName, _, { clients: { iam } }) => iam.send(new GetRoleCommand({ RoleName })),
+  async actual(RoleName, { assumeRolePolicy }, { clients: { iam } }) {
+    const { Role } = await iam.send(new GetRoleCommand({ RoleName }));
+    return { assumeRolePolicy: sameDocument(assumeRolePolicy, Role?.AssumeRolePolicyDocument) };
+  },
   remove: (RoleName, _, { clients: { iam } }) => iam.send(new DeleteRoleCommand({ RoleName })),
 });
 
@@ -39,9 +44,19 @@ const rolePolicy = kind<aws.iam.RolePolicyArgs>({
   },
   exists: (_, { name: PolicyName, role }, { clients: { iam } }) =>
     iam.send(new GetRolePolicyCommand({ RoleName: String(role), PolicyName })),
+  async actual(_, { name: PolicyName, role, policy }, { clients: { iam } }) {
+    const { PolicyDocument } = await iam.send(new GetRolePolicyCommand({ RoleName: String(role), PolicyName }));
+    return { policy: sameDocument(policy, PolicyDocument) };
+  },
   remove: (_, { name: PolicyName, role }, { clients: { iam } }) =>
     iam.send(new DeleteRolePolicyCommand({ RoleName: String(role), PolicyName })),
 });
+
+/** A document as IAM gives it, URL-encoded and perhaps in other white space; the old text where it says the same. */
+function sameDocument(old: unknown, found = ""): string {
+  const now = decodeURIComponent(found);
+  return isDeepStrictEqual(JSON.parse(String(old)), JSON.parse(now)) ? String(old) : now;
+}
 
 export const iamKinds: Record<string, Kind> = {
   "aws:iam/role:Role": role,

@@ -1,8 +1,11 @@
-import type { Unwrap } from "@pulumi/pulumi";
+import { runtime, type Unwrap } from "@pulumi/pulumi";
 import type { Clients } from "./clients";
 
 /** A resource's properties, as Pulumi names them. */
 export type Properties = Record<string, unknown>;
+
+/** Stands for a value that a preview can't know yet. */
+export const UNKNOWN = runtime.unknownValue;
 
 /** What a kind works with. */
 export interface Surroundings {
@@ -28,6 +31,8 @@ export interface Kind<Args = Properties> {
   /** Creates the resource, or brings the one that exists to these inputs. Gives its id and what AWS adds to the inputs. */
   put(args: Unwrap<Args>, here: Surroundings): Promise<{ id: string; outs?: Properties }>;
   exists(id: string, args: Unwrap<Args>, here: Surroundings): Promise<unknown>;
+  /** The inputs as they are now, those that the cloud tells of and that somebody may have changed by hand. */
+  actual?(id: string, args: Unwrap<Args>, here: Surroundings): Promise<Partial<Unwrap<Args>>>;
   remove(id: string, args: Unwrap<Args>, here: Surroundings): Promise<unknown>;
 }
 
@@ -39,12 +44,14 @@ export function kind<Args>(it: Kind<Args>): Kind {
 /** The paths of a resource's inputs that its kind does not know. */
 export function unknownInputs(it: Kind, value: unknown, prefix = ""): string[] {
   const known = [...it.inputs, ...(it.unused ?? [])];
+  if (value === UNKNOWN) return [];
   if (Array.isArray(value)) return value.flatMap((item) => unknownInputs(it, item, prefix));
   return Object.entries(value as Properties).flatMap(([key, item]) => {
     const path = prefix === "" ? key : `${prefix}.${key}`;
     if (item === undefined || item === null || known.includes(path)) return [];
-    const inside = known.some((one) => one.startsWith(`${path}.`)) && typeof item === "object";
-    return inside ? unknownInputs(it, item, path) : [path];
+    const holdsKnown = known.some((one) => one.startsWith(`${path}.`));
+    if (holdsKnown && item === UNKNOWN) return [];
+    return holdsKnown && typeof item === "object" ? unknownInputs(it, item, path) : [path];
   });
 }
 

@@ -89,6 +89,20 @@ const lambdaFunction = kind<aws.lambda.FunctionArgs>({
     };
   },
   exists: (FunctionName, _, { clients: { lambda } }) => lambda.send(new GetFunctionCommand({ FunctionName })),
+  async actual(FunctionName, _, { clients: { lambda }, functionVariables }) {
+    const { Configuration: now } = await lambda.send(new GetFunctionCommand({ FunctionName }));
+    const variables = Object.entries(now?.Environment?.Variables ?? {}).filter(
+      ([name]) => !(name in functionVariables),
+    );
+    return {
+      role: now?.Role ?? "",
+      handler: now?.Handler,
+      description: now?.Description,
+      memorySize: now?.MemorySize,
+      timeout: now?.Timeout,
+      environment: { variables: Object.fromEntries(variables) },
+    };
+  },
   remove: (FunctionName, _, { clients: { lambda } }) => lambda.send(new DeleteFunctionCommand({ FunctionName })),
 });
 

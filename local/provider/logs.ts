@@ -23,6 +23,10 @@ const logGroup = kind<aws.cloudwatch.LogGroupArgs>({
     const { logGroups } = await logs.send(new DescribeLogGroupsCommand({ logGroupNamePrefix: name }));
     if (!logGroups?.some((group) => group.logGroupName === name)) throw notFound(`no log group ${name}`);
   },
+  async actual(name, _, { clients: { logs } }) {
+    const { logGroups } = await logs.send(new DescribeLogGroupsCommand({ logGroupNamePrefix: name }));
+    return { retentionInDays: logGroups?.find((group) => group.logGroupName === name)?.retentionInDays };
+  },
   remove: (name, _, { clients: { logs } }) => logs.send(new DeleteLogGroupCommand({ logGroupName: name })),
 });
 

@@ -23,6 +23,7 @@ import { logsKinds } from "./logs";
 import { s3Kinds } from "./s3";
 import { snsKinds } from "./sns";
 import { sqsKinds } from "./sqs";
+import { putTags, readTags } from "./tags";
 
 const KINDS: Record<string, Kind> = {
   ...catalogKinds,
@@ -87,30 +88,40 @@ export class LocalProvider implements Provider {
       reason: `the local cloud has no ${property} for ${type}`,
     }));
     const inputs = { ...news };
-    if (kind.name) inputs[kind.name] ??= olds?.[kind.name] ?? `${name}-${this.suffix(urn)}`.toLowerCase();
+    if (kind.name && inputs[kind.name] === undefined) {
+      const before = olds?.[kind.name];
+      inputs[kind.name] = isMadeUp(before, name) ? before : `${name}-${this.suffix(urn)}`.toLowerCase();
+    }
     return { inputs, failures };
   }
 
   async diff(_id: string, urn: string, olds: Properties, news: Properties): Promise<DiffResult> {
-    const { kind } = find(urn);
+    const { kind, name } = find(urn);
     const changed: string[] = [];
     for (const key of new Set([...Object.keys(news), ...Object.keys(olds)])) {
       const isInput = kind.inputs.some((one) => one === key || one.startsWith(`${key}.`));
       if (isInput && !(await isSame(olds[key], news[key]))) changed.push(key);
     }
     const replaces = changed.filter((key) => key === kind.name || kind.fixed?.includes(key as never));
-    return { changes: changed.length > 0, replaces, deleteBeforeReplace: kind.name === undefined };
+    // A name that the program fixes can't be had twice at a time; any other is made up anew for the replacement.
+    const fixed = kind.name !== undefined && news[kind.name] === olds[kind.name] && !isMadeUp(news[kind.name], name);
+    return { changes: changed.length > 0, replaces, deleteBeforeReplace: replaces.length > 0 && fixed };
   }
 
   async create(urn: string, inputs: Properties): Promise<CreateResult> {
-    const { id, outs } = await find(urn).kind.put(inputs as never, this.here);
-    return { id, outs: { ...inputs, ...outs } };
+    return this.put(urn, inputs);
   }
 
+  /** Says whether a resource exists, and which of its settings somebody changed; a kind's `actual` says which it knows of. */
   async read(id: string, urn: string, props: Properties = {}): Promise<ReadResult> {
+    const { kind, type } = find(urn);
     try {
-      await find(urn).kind.exists(id, props as never, this.here);
-      return { id, props };
+      await kind.exists(id, props as never, this.here);
+      const actual: Properties = (await kind.actual?.(id, props as never, this.here)) ?? {};
+      if (props.tags !== undefined) actual.tags = await readTags(type, id, props, this.here.clients);
+      // What the program left open is whatever the cloud has.
+      const set = Object.entries(actual).filter(([key]) => props[key] !== undefined);
+      return { id, props: { ...props, ...Object.fromEntries(set) } };
     } catch (error) {
       if (isMissing(error)) return {};
       throw error;
@@ -118,8 +129,15 @@ export class LocalProvider implements Provider {
   }
 
   async update(_id: string, urn: string, _olds: Properties, news: Properties): Promise<UpdateResult> {
-    const { outs } = await find(urn).kind.put(news as never, this.here);
-    return { outs: { ...news, ...outs } };
+    return { outs: (await this.put(urn, news)).outs };
+  }
+
+  private async put(urn: string, inputs: Properties): Promise<{ id: string; outs: Properties }> {
+    const { kind, type } = find(urn);
+    const { id, outs: added } = await kind.put(inputs as never, this.here);
+    const outs = { ...inputs, ...added };
+    if (kind.inputs.includes("tags")) await putTags(type, id, outs, this.here.clients);
+    return { id, outs };
   }
 
   async delete(id: string, urn: string, props: Properties): Promise<void> {
@@ -145,6 +163,14 @@ export class LocalProvider implements Provider {
         throw new Error(`the local cloud does not know the function ${token}`);
     }
   }
+}
+
+/** Whether a physical name is one that `check` made up for the resource `name`, and not the program's own. */
+function isMadeUp(physical: unknown, name: string): boolean {
+  const prefix = `${name}-`.toLowerCase();
+  return (
+    typeof physical === "string" && physical.startsWith(prefix) && /^[0-9a-z]{7}$/.test(physical.slice(prefix.length))
+  );
 }
 
 /** The kind of a URN such as `urn:pulumi:local::music-streams::a:b:C$aws:s3/bucket:Bucket::name`. */

@@ -99,6 +99,10 @@ const versioning = kind<aws.s3.BucketVersioningArgs>({
     return { id: bucket };
   },
   exists: (Bucket, _, { clients: { s3 } }) => s3.send(new GetBucketVersioningCommand({ Bucket })),
+  async actual(Bucket, _, { clients: { s3 } }) {
+    const { Status = "Disabled" } = await s3.send(new GetBucketVersioningCommand({ Bucket }));
+    return { versioningConfiguration: { status: Status } };
+  },
   // Versioning can't be taken back, only suspended.
   remove: (Bucket, _, { clients: { s3 } }) =>
     s3.send(new PutBucketVersioningCommand({ Bucket, VersioningConfiguration: { Status: "Suspended" } })),

@@ -24,7 +24,7 @@ import { deploy } from "../../local/deploy";
 import { uploadReference } from "../../local/load";
 import { bytesOf } from "../../local/provider/archive";
 import { type Clients, closeClients, createClients } from "../../local/provider/clients";
-import type { Properties } from "../../local/provider/kind";
+import { type Properties, UNKNOWN } from "../../local/provider/kind";
 import { type Registration, readConfig, runProgram } from "../../local/provider/program";
 import { LocalProvider } from "../../local/provider/provider";
 import { ROOT } from "../support/program-record";
@@ -261,11 +261,13 @@ describe("the local provider", function () {
     );
     assert.ok(made.length >= 40);
     for (const { id, urn, props, full } of made) {
-      assert.equal((await provider.read(id, urn, props)).id, id, `${urn} is there`);
+      assert.deepEqual(await provider.read(id, urn, props), { id, props }, `${urn} is there, as it was made`);
       const again = await provider.check(urn, full, { ...full });
       assert.deepEqual(again.inputs, full, `${urn} keeps its name`);
       assert.equal((await provider.diff(id, urn, props, full)).changes, false, `${urn} has not changed`);
-      await provider.update(id, urn, props, full);
+      const tags = full.tags === undefined ? undefined : { project: "music-streams", more: "1" };
+      const { outs } = await provider.update(id, urn, props, tags ? { ...full, tags } : full);
+      assert.deepEqual((await provider.read(id, urn, outs as Properties)).props?.tags, tags, `${urn} has other tags`);
     }
     for (const { id, urn, props } of made.reverse()) {
       await provider.delete(id, urn, props);
@@ -284,6 +286,29 @@ describe("the local provider", function () {
     assert.deepEqual([retagged.changes, retagged.replaces], [true, []]);
     const rekeyed = await provider.diff("t-1", urn, olds, { ...olds, hashKey: "id" });
     assert.deepEqual([rekeyed.changes, rekeyed.replaces], [true, ["hashKey"]]);
+  });
+
+  it("makes another beside the old one, unless the program fixes the name", async () => {
+    const urn = "urn:pulumi:local::music-streams::aws:dynamodb/table:Table::t";
+    const rekeyed = (name: string) => provider.diff(name, urn, { name, hashKey: "pk" }, { name, hashKey: "id" });
+    assert.equal((await rekeyed("t-0123abc")).deleteBeforeReplace, false);
+    assert.equal((await rekeyed("t")).deleteBeforeReplace, true);
+    const retagged = await provider.diff("t", urn, { name: "t", tags: { a: "1" } }, { name: "t", tags: { a: "2" } });
+    assert.equal(retagged.deleteBeforeReplace, false);
+  });
+
+  it("keeps a name that it made up, and makes one up where the program gives its own up", async () => {
+    const urn = "urn:pulumi:local::music-streams::aws:dynamodb/table:Table::t";
+    const nameAfter = async (name: string) => (await provider.check(urn, { name }, {})).inputs?.name;
+    assert.equal(await nameAfter("t-0123abc"), "t-0123abc");
+    assert.match(await nameAfter("of-the-program"), /^t-[0-9a-f]{7}$/);
+  });
+
+  it("takes a value that a preview can't know yet for one that will be right", async () => {
+    const urn = "urn:pulumi:local::music-streams::aws:glue/job:Job::j";
+    const { failures } = await provider.check(urn, undefined, { roleArn: UNKNOWN, command: UNKNOWN, tags: UNKNOWN });
+    assert.deepEqual(failures, []);
+    assert.equal((await provider.diff("j", urn, { roleArn: "r" }, { roleArn: UNKNOWN })).changes, true);
   });
 
   it("sees that a package or a script has other contents", async () => {

@@ -1,0 +1,89 @@
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { startEmulator } from "../../local/emulator";
+import { startLocalGlue } from "../../local/glue/server";
+import { type Clients, closeClients, createClients } from "../../local/provider/clients";
+import { readConfig } from "../../local/provider/program";
+import { LocalProvider } from "../../local/provider/provider";
+import { serveProvider } from "../../local/provider/server";
+import { ROOT } from "../support/program-record";
+import { PYTHON } from "../support/provider-cloud";
+import { DeployedStack } from "./deployed-stack";
+import { Project } from "./project";
+
+/** A real Pulumi engine, and a cloud on this machine for it to deploy to. All that they write lies below one temporary folder. */
+export interface Engine {
+  clients: Clients;
+  /** Another copy of the project. */
+  copyProject(name: string, modified?: Date): Promise<Project>;
+  /** A stack, deployed from one of the copies; all of them share the stacks' states. */
+  openStack(name: string, project: Project, env?: Record<string, string>): Promise<DeployedStack>;
+  close(): Promise<void>;
+}
+
+/** Starts the emulator, the local Glue and the local provider. The engine is the `pulumi` on PATH. */
+export async function startEngine(): Promise<Engine> {
+  const folder = await mkdtemp(path.join(tmpdir(), "music-streams-engine-"));
+  const place = process.cwd();
+  const closers: (() => unknown)[] = [() => rm(folder, { recursive: true, force: true }), () => process.chdir(place)];
+  const close = async () => {
+    for (const step of closers.splice(0).reverse()) await step();
+  };
+  try {
+    const region = readConfig(ROOT, "dev")["aws:region"]!;
+    const emulator = await startEmulator({ workDir: path.join(folder, "emulator"), python: PYTHON, port: 0, region });
+    closers.push(() => emulator.close());
+    const glue = await startLocalGlue({
+      emulatorEndpoint: emulator.endpoint,
+      region,
+      workDir: path.join(folder, "glue"),
+      // No job is ever run here.
+      python: PYTHON,
+      sparkSubmit: "spark-submit",
+      sparkJars: [],
+    });
+    closers.push(() => glue.close());
+    const where = { endpoint: emulator.endpoint, glueEndpoint: glue.endpoint, region };
+    const provider = await LocalProvider.connect({ ...where, root: ROOT });
+    closers.push(() => provider.close());
+    const served = await serveProvider(provider);
+    closers.push(() => served.close());
+    const clients = createClients(emulator.endpoint, glue.endpoint, region);
+    closers.push(() => closeClients(clients));
+    const state = path.join(folder, "state");
+    await mkdir(state);
+    const environment = {
+      PATH: [await policyStarter(folder), process.env.PATH].join(path.delimiter),
+      PULUMI_BACKEND_URL: `file://${state}`,
+      PULUMI_CONFIG_PASSPHRASE: "of a test",
+      PULUMI_DEBUG_PROVIDERS: `aws:${served.port}`,
+      PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION: "true",
+      PULUMI_SKIP_UPDATE_CHECK: "true",
+    };
+    return {
+      clients,
+      copyProject: (name, modified) => Project.copy(path.join(folder, name), modified),
+      openStack: (name, project, env) =>
+        DeployedStack.open(name, project, path.join(folder, "home"), { ...environment, ...env }),
+      close,
+    };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+/**
+ * The folder of the script by which an engine starts a policy pack for Node where it finds no plugin for the language, as a CLI that was built
+ * from its Go sources does not. Pulumi's releases have such a script, too.
+ */
+async function policyStarter(folder: string): Promise<string> {
+  const bin = path.join(folder, "bin");
+  const modules = path.join(ROOT, "node_modules");
+  const start = `exec ${modules}/.bin/node ${modules}/@pulumi/pulumi/cmd/run-policy-pack "$@"`;
+  const script = `#!/bin/sh\nunset TS_NODE_PROJECT\n${start}\n`;
+  await mkdir(bin);
+  await writeFile(path.join(bin, "pulumi-analyzer-policy-nodejs"), script, { mode: 0o755 });
+  return bin;
+}
