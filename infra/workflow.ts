@@ -105,6 +105,13 @@ export class Workflow extends pulumi.ComponentResource {
             actions: ["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"],
             resources: objectsIn(bucket, written),
           },
+          // Where S3A is to make a folder, it first looks whether a file of that name is there.
+          {
+            actions: ["s3:GetObject"],
+            resources: ["curated", "quarantine", "quarantine/rows"].map(
+              (folder) => pulumi.interpolate`${bucket.arn}/${folder}`,
+            ),
+          },
           // Files are staged by copies, and a copy carries its source's tags.
           { actions: ["s3:PutObjectTagging"], resources: objectsIn(bucket, ["temporary/"]) },
           listing(bucket),

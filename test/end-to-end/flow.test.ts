@@ -4,7 +4,13 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { CloudWatchLogsClient, paginateFilterLogEvents } from "@aws-sdk/client-cloudwatch-logs";
 import { GetJobCommand, GetTableCommand, GlueClient, UpdateJobCommand } from "@aws-sdk/client-glue";
-import { DeleteObjectCommand, GetObjectCommand, PutObjectCommand } from "@aws-sdk/client-s3";
+import {
+  DeleteObjectCommand,
+  GetObjectCommand,
+  GetObjectTaggingCommand,
+  PutObjectCommand,
+  PutObjectTaggingCommand,
+} from "@aws-sdk/client-s3";
 import { execa } from "execa";
 import pMap from "p-map";
 import { exportMetrics } from "../../cli/metrics";
@@ -17,8 +23,12 @@ import { type Watch, watchPipeline } from "../../local/watch";
 import type { Batch, Manifest } from "../../runtime/batch";
 import { listAll } from "../../runtime/lake";
 import { readPipeline } from "../../runtime/ledger";
+import { requestReplay } from "../../runtime/operator";
 import { connect, type World } from "../../runtime/world";
 import { npm, oracle, realData, root, until } from "../support/commands";
+import { deployedPermissions, recordedCalls } from "../support/deployed-permissions";
+import { differences, dispensable } from "../support/permissions";
+import { UNRECORDED } from "./unrecorded";
 
 /** The issue's list of what must hold, in one local cloud, with real Spark and the Lambdas as Pulumi serialised them. */
 describe("the pipeline on the local cloud", function () {
@@ -31,12 +41,14 @@ describe("the pipeline on the local cloud", function () {
   let data: string;
   let folder: string;
   let bucket: string;
+  let scheduled: string;
 
   before(async () => {
     folder = await mkdtemp(path.join(tmpdir(), "music-streams-flow-"));
     data = realData ?? path.join(folder, "generated");
     if (!realData) await generateSample(data);
-    cloud = await startCloud({ root, port: 0, log: () => {} });
+    const authorizationsFile = path.join(folder, "authorizations.ndjson");
+    cloud = await startCloud({ root, port: 0, log: () => {}, authorizationsFile });
     target = localTarget(cloud);
     bucket = target.outputs.bucketName;
     glue = new GlueClient({
@@ -63,6 +75,9 @@ describe("the pipeline on the local cloud", function () {
     );
     watch = watchPipeline(world, target.lambda, target.outputs.senseFunctionName, glue);
     await upload(target.s3, bucket, (await readDataFolder(data)).reference);
+    const Tagging = { TagSet: [{ Key: "origin", Value: "partner" }] };
+    for (const Key of [...(await keys(layout.songs)), ...(await keys(layout.users))])
+      await target.s3.send(new PutObjectTaggingCommand({ Bucket: bucket, Key, Tagging }));
   });
   after(async () => {
     await cloud?.close();
@@ -206,12 +221,31 @@ describe("the pipeline on the local cloud", function () {
   });
 
   it("takes a file by its schedule alone", async () => {
-    await put("incoming/scheduled.csv", csv(["tick-1,tickTrack,2024-07-06 10:00:00"]));
+    // With a row that is rejected, and next to a file that is.
+    const body = csv(["tick-1,tickTrack,2024-07-06 10:00:00", "tick-2,,2024-07-06 10:00:00"]);
+    await put("incoming/no-table.csv", "no,columns\n1,2\n");
+    const tagged = { Bucket: bucket, Key: "incoming/scheduled.csv", Body: body, Tagging: "origin=partner" };
+    await target.s3.send(new PutObjectCommand(tagged));
     // Only reads: nobody asks sense for an early tick.
     await until("the schedule ticks", 100_000, async () => (await readPipeline(world)).inFlight);
-    const [batch] = await settled();
-    assert.equal(batch?.state, "ARCHIVED");
+    const batches = await settled();
+    assert.ok(batches.every(({ state }) => state === "ARCHIVED"));
     assert.match(await metrics(), /tickTrack/);
+    assert.match((await keys("quarantine/files/")).join("\n"), /\/no-table\.csv$/m);
+    const key = (await keys("archive/")).find((one) => one.endsWith("/scheduled.csv"))!;
+    const { TagSet } = await target.s3.send(new GetObjectTaggingCommand({ Bucket: bucket, Key: key }));
+    assert.deepEqual(TagSet, [{ Key: "origin", Value: "partner" }]);
+    scheduled = key.split("/").at(-2)!;
+  });
+
+  it("runs an archived batch again when a person asks, and comes to the same", async () => {
+    const before = await metrics();
+    await requestReplay(world, scheduled);
+    await settled();
+    const again = (await watch.look()).batches.find((batch) => batch.batchId === scheduled);
+    assert.equal(again?.state, "ARCHIVED");
+    assert.ok(again.attempt > 1, "it ran again");
+    assert.equal(await metrics(), before);
   });
 
   it("claims more than a page of objects, odd names included, and leaves alone what is not CSV", async () => {
@@ -349,5 +383,25 @@ describe("the pipeline on the local cloud", function () {
     // What it says nothing of, it has not looked at.
     for (const check of ["files", "ledger", "reports", "curated", "metrics", "deep"])
       assert.match(done.stdout, new RegExp(`^✔ ${check} +[1-9][0-9,]* `, "m"));
+  });
+
+  it("did all this by what its roles may do, and removing any one permission would be noticed", async () => {
+    const calls = await recordedCalls(path.join(folder, "authorizations.ndjson"), cloud);
+    const permissions = await deployedPermissions(cloud);
+    // Which Lambda does what is chance here: what they need is found in simulated histories (test/runtime/permissions.test.ts).
+    const isOfLambda = ({ role }: { role: string }) => role === "sense" || role === "archive";
+    const ofLambdas = differences(permissions.filter(isOfLambda), calls.filter(isOfLambda), []);
+    assert.ok(calls.some(isOfLambda));
+    assert.deepEqual(
+      ofLambdas.filter((one) => !one.endsWith("nothing needs it")),
+      [],
+    );
+
+    const roles = [...new Set(permissions.map(({ role }) => role))].sort();
+    assert.deepEqual(roles, ["archive", "publish", "sense", "sense-schedule", "transform"]);
+    const others = permissions.filter((one) => !isOfLambda(one));
+    const theirs = calls.filter((one) => !isOfLambda(one));
+    assert.deepEqual(differences(others, theirs, UNRECORDED), []);
+    assert.deepEqual(dispensable(others, theirs, UNRECORDED), []);
   });
 });

@@ -20,6 +20,8 @@ export interface Unrecorded {
   role: string;
   actions: string[];
   resources: string[];
+  /** It depends on chance or data whether a call needs it. */
+  sometimes?: true;
   because: string;
 }
 
@@ -47,13 +49,14 @@ export function differences(
     // What two permissions allow needs neither.
     if (allowing.length === 1) needed.add(allowing[0]!);
   }
-  const listed = unrecorded.flatMap(({ role, actions, resources }) =>
-    actions.flatMap((action) => resources.map((resource) => ({ role, action, resource }))),
+  const listed = unrecorded.flatMap(({ role, actions, resources, sometimes = false }) =>
+    actions.flatMap((action) => resources.map((resource) => ({ role, action, resource, sometimes }))),
   );
-  const isListed = (one: Permission) => listed.some((other) => same(one, other));
+  const listing = (one: Permission) => listed.find((other) => same(one, other));
   for (const one of permissions) {
-    if (!needed.has(one) && !isListed(one)) problems.push(`${shown(one)} is allowed, and nothing needs it`);
-    if (needed.has(one) && isListed(one)) problems.push(`${shown(one)} is listed as not recorded, and is`);
+    if (!needed.has(one) && !listing(one)) problems.push(`${shown(one)} is allowed, and nothing needs it`);
+    if (needed.has(one) && listing(one)?.sometimes === false)
+      problems.push(`${shown(one)} is listed as not recorded, and is`);
   }
   for (const one of listed)
     if (!permissions.some((other) => same(one, other))) problems.push(`${shown(one)} is listed, and not allowed`);

@@ -1,0 +1,45 @@
+import type { Unrecorded } from "../support/permissions";
+
+const SPARK_LOGS = "logs:/aws-glue/jobs/music-streams-local/music-streams-transform";
+
+/** Permissions of the jobs and the schedule that no call needs in an end-to-end run, and why they are there all the same. */
+export const UNRECORDED: Unrecorded[] = [
+  {
+    role: "transform",
+    actions: ["s3:AbortMultipartUpload"],
+    resources: ["bucket/batches/*", "bucket/curated/*", "bucket/quarantine/rows/*", "bucket/temporary/*"],
+    because: "S3A and boto3 take back an upload in parts that fails; none does here.",
+  },
+  {
+    role: "transform",
+    actions: ["s3:GetObject"],
+    resources: ["bucket/quarantine", "bucket/quarantine/rows"],
+    sometimes: true,
+    because: "S3A looks for a file of a folder's name only where nothing is in the folder yet.",
+  },
+  {
+    role: "transform",
+    actions: ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"],
+    resources: [`${SPARK_LOGS}/output:*`, `${SPARK_LOGS}/error:*`],
+    because:
+      "AWS asks about a group's streams by names that go on behind the group's; the emulator asks about the group.",
+  },
+  {
+    role: "transform",
+    actions: ["cloudwatch:PutMetricData"],
+    resources: ["*"],
+    because: "Glue writes a Spark job's metrics; the local Glue has none.",
+  },
+  {
+    role: "sense-schedule",
+    actions: ["lambda:InvokeFunction"],
+    resources: ["sense"],
+    because: "EventBridge Scheduler calls the function; the emulator's asks nobody.",
+  },
+  {
+    role: "sense-schedule",
+    actions: ["sqs:SendMessage"],
+    resources: ["deadLetters"],
+    because: "EventBridge Scheduler keeps a call that it could not deliver; it delivers all here.",
+  },
+];
