@@ -72,10 +72,11 @@ def end_failed(error: BaseException, message: str) -> NoReturn:
     """Logs what ended the job, and ends it so that Glue gives the message as the run's error."""
     lines = traceback.format_exception(type(error), error, error.__traceback__)
     _LOGGER.error("jobFailed", extra={"facts": {"error": message, "stack": "".join(lines)[-LONGEST_STACK:]}})
-    # A run's error is read off the end of standard error, so that stays as Python writes it.
-    sys.stderr.writelines([*lines, f"ERROR: {message}\n"])
+    sys.stderr.writelines(lines)
     sys.stderr.flush()
-    sys.exit(1)
+    # Not by a code: Python writes the message to standard error and exits with 1, and who looks at the exception, as
+    # Glue's own runner does, finds it there.
+    sys.exit(f"ERROR: {message}")
 
 
 def iso(moment: datetime) -> str:

@@ -63,8 +63,8 @@ def test_a_failure_is_a_line_with_its_stack_and_leaves_standard_error_to_glue(
     assert (line["level"], line["event"], line["batch_id"], line["error"]) == ("ERROR", "jobFailed", "b1", "no room")
     assert "ValueError: no\nroom" in line["stack"]
     assert told.err.startswith("Traceback (most recent call last):\n")
-    assert told.err.endswith("\nERROR: no room\n")
-    assert ended.value.code == 1
+    assert told.err.endswith("\nValueError: no\nroom\n")
+    assert ended.value.code == "ERROR: no room"
 
 
 def test_moments_are_in_utc_and_milliseconds() -> None:
