@@ -31,6 +31,14 @@ const onGlue: Tagging = {
     client.send(new glue.UntagResourceCommand({ ResourceArn, TagsToRemove })),
 };
 
+const onLambda: Tagging = {
+  read: async (Resource, { lambda: client }) =>
+    (await client.send(new lambda.ListTagsCommand({ Resource }))).Tags ?? {},
+  set: (Resource, Tags, { lambda: client }) => client.send(new lambda.TagResourceCommand({ Resource, Tags })),
+  remove: (Resource, TagKeys, { lambda: client }) =>
+    client.send(new lambda.UntagResourceCommand({ Resource, TagKeys })),
+};
+
 const TAGGING: Record<string, Tagging> = {
   "aws:cloudwatch/eventRule:EventRule": {
     read: async (ResourceARN, { events: client }) =>
@@ -74,13 +82,8 @@ const TAGGING: Record<string, Tagging> = {
     set: (RoleName, tags, { iam: client }) => client.send(new iam.TagRoleCommand({ RoleName, Tags: tagList(tags) })),
     remove: (RoleName, TagKeys, { iam: client }) => client.send(new iam.UntagRoleCommand({ RoleName, TagKeys })),
   },
-  "aws:lambda/function:Function": {
-    read: async (Resource, { lambda: client }) =>
-      (await client.send(new lambda.ListTagsCommand({ Resource }))).Tags ?? {},
-    set: (Resource, Tags, { lambda: client }) => client.send(new lambda.TagResourceCommand({ Resource, Tags })),
-    remove: (Resource, TagKeys, { lambda: client }) =>
-      client.send(new lambda.UntagResourceCommand({ Resource, TagKeys })),
-  },
+  "aws:lambda/eventSourceMapping:EventSourceMapping": onLambda,
+  "aws:lambda/function:Function": onLambda,
   "aws:s3/bucket:Bucket": {
     by: "id",
     read: async (Bucket, { s3: client }) =>
