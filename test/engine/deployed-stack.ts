@@ -7,6 +7,7 @@ interface StateResource {
   type: string;
   id?: string;
   custom: boolean;
+  protect?: boolean;
   inputs?: Record<string, unknown>;
   outputs?: Record<string, unknown>;
 }

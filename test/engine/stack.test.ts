@@ -245,6 +245,11 @@ describe("under the real engine", function () {
   });
 
   it("a protected stack is destroyed only after a deployment has taken its protection away", async () => {
+    const data = CONFIGURATION.protect!.changes as string[];
+    const guarded = (await prod.resources())
+      .filter(({ protect }) => protect)
+      .map(({ urn }) => `update ${labelOf(urn)}`);
+    assert.deepEqual(guarded.sort(), data);
     await assert.rejects(prod.previewDestroy(), /music-streams-(lake-bucket|\w+-table)[\s\S]*protected/);
     assert.deepEqual(await takeInventory(engine.clients), onlyProd);
     // Without that preview, Pulumi deletes whatever is not protected; the data is.
@@ -253,7 +258,7 @@ describe("under the real engine", function () {
     assert.deepEqual([Bucket, Table], [onlyProd.Bucket, onlyProd.Table]);
     await elsewhere.configure("prod", { protect: "false" });
     const { changes } = await prod.up();
-    for (const change of CONFIGURATION.protect!.changes) assert.ok(changes.includes(change), change);
+    for (const change of data) assert.ok(changes.includes(change), change);
     await prod.destroy();
     assert.deepEqual(await takeInventory(engine.clients), {});
   });
