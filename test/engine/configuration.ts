@@ -21,6 +21,25 @@ const alarms = (...names: string[]) => updates("MetricAlarm", ...names.map((name
 /** By key, for every key of Pulumi.yaml. */
 export const CONFIGURATION: Record<string, Row> = {
   schedule: { value: "rate(7 minutes)", changes: updates("Schedule", "sense-schedule") },
+  startOnArrival: {
+    value: "true",
+    changes: [
+      "create Arrivals music-streams-arrivals",
+      "create BucketNotification music-streams-arrivals-notification",
+      "create EventRule music-streams-arrivals-file",
+      "create EventRule music-streams-arrivals-run",
+      "create EventSourceMapping music-streams-sense-arrivals",
+      "create EventTarget music-streams-arrivals-file-target",
+      "create EventTarget music-streams-arrivals-run-target",
+      "create Queue music-streams-arrivals",
+      "create QueuePolicy music-streams-arrivals-policy",
+      ...updates("RolePolicy", "sense-role-policy"),
+    ],
+  },
+  referenceLocation: {
+    value: "s3://our-data/music/",
+    changes: [...transform, ...updates("RolePolicy", "transform-role-policy")],
+  },
   maxBatchFiles: { value: "7", changes: functions },
   maxBatchBytes: { value: "7", changes: functions },
   maxAttempts: { value: "7", changes: functions },
@@ -57,6 +76,7 @@ export const CONFIGURATION: Record<string, Row> = {
       "replace BucketVersioning music-streams-lake-versioning",
       ...["publish", "transform", "wheel", "zip"].map((part) => `replace BucketObjectv2 music-streams-scripts-${part}`),
       ...updates("CatalogTable", "catalog-listens"),
+      ...updates("Dashboard", "dashboard"),
       ...[...functions, ...transform, ...publish, ...policies],
     ],
   },
@@ -71,7 +91,7 @@ export const CONFIGURATION: Record<string, Row> = {
   alarmEmail: { value: "ops@example.org", changes: ["create TopicSubscription music-streams-alarms-email"] },
   alarmFailuresInARow: { value: "7", changes: alarms("publish-failing", "transform-failing", "workflow-failing") },
   alarmBatchMinutes: { value: "7", changes: alarms("batch-stuck") },
-  alarmWaitingMinutes: { value: "7", changes: alarms("files-waiting") },
+  alarmWaitingMinutes: { value: "70", changes: alarms("files-waiting") },
   alarmQuarantinedPercent: { value: "7", changes: alarms("rows-quarantined") },
   alarmSilentHours: { value: "7", changes: alarms("silence") },
 };

@@ -1,4 +1,6 @@
-import { DescribeAlarmsCommand } from "@aws-sdk/client-cloudwatch";
+import type { Readable } from "node:stream";
+import { text } from "node:stream/consumers";
+import { DescribeAlarmsCommand, ListDashboardsCommand } from "@aws-sdk/client-cloudwatch";
 import { DescribeLogGroupsCommand } from "@aws-sdk/client-cloudwatch-logs";
 import { ListTablesCommand } from "@aws-sdk/client-dynamodb";
 import { ListRulesCommand } from "@aws-sdk/client-eventbridge";
@@ -81,21 +83,23 @@ export async function takeInventory(clients: Clients): Promise<Inventory> {
   return found;
 }
 
-/** By hand: the emulator writes times in a form that the SDK does not read. */
 async function dashboards({ cloudwatch }: Clients): Promise<string[]> {
-  const { protocol, hostname, port } = await cloudwatch.config.endpoint!();
-  const scope = `Credential=test/20260101/${await cloudwatch.config.region()}/monitoring/aws4_request`;
-  const answer = await fetch(`${protocol}//${hostname}:${port}`, {
-    method: "POST",
-    headers: {
-      "content-type": "application/x-www-form-urlencoded",
-      authorization: `AWS4-HMAC-SHA256 ${scope}, SignedHeaders=host, Signature=0`,
+  const command = new ListDashboardsCommand({});
+  // The emulator writes times in a form that the SDK does not read.
+  command.middlewareStack.add(
+    (next) => async (args) => {
+      const result = await next(args);
+      const response = result.response as { body: Readable | Uint8Array };
+      const written = await text(response.body as Readable);
+      response.body = Buffer.from(
+        JSON.stringify(JSON.parse(written, (key, value) => (key === "LastModified" ? undefined : value))),
+      );
+      return result;
     },
-    body: "Action=ListDashboards&Version=2010-08-01",
-  });
-  const text = await answer.text();
-  if (!text.includes("<ListDashboardsResult>")) throw new Error(`ListDashboards: ${text}`);
-  return [...text.matchAll(/<DashboardName>(.*?)<\/DashboardName>/g)].map(([, name = ""]) => name);
+    { step: "deserialize", priority: "low" },
+  );
+  const { DashboardEntries = [] } = await cloudwatch.send(command);
+  return DashboardEntries.map(({ DashboardName = "" }) => DashboardName);
 }
 
 async function databases(glue: Clients["glue"]): Promise<string[]> {

@@ -136,7 +136,8 @@ export function workflowEnded(cloud: GlueCloud, Name: string, RunId: string): Pr
 
 /** The first value that is there; looks again every 30 ms. */
 export async function until<T>(look: () => Promise<T | undefined> | T | undefined, what: string): Promise<T> {
-  const limit = Date.now() + 50_000;
+  // Far above what anything takes, since machines are slow at times.
+  const limit = Date.now() + 100_000;
   while (Date.now() < limit) {
     const found = await look();
     if (found !== undefined) return found;
