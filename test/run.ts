@@ -7,11 +7,13 @@ import { runAsProgram } from "../cli/terminal";
 import { installTestPython, installToolchain } from "../local/install";
 import { installPulumi, PULUMI_REMEDY } from "../local/install-pulumi";
 
-/** `npm test`: every check of the project, one after the other, with their own output, and one line that adds them up. */
+/** `npm test`: every check of the project, with their own output one after the other, and one line that adds them up. */
 interface Check {
   name: string;
   about: string;
   command: (tools: Tools) => [string, ...string[]];
+  /** The check during which it runs already, since each leaves much of a second core idle. Told of afterwards. */
+  beside?: string;
   /** Runs only where there is a Pulumi CLI, or Go to build it with. */
   needsPulumi?: boolean;
   /** Reads how many tests ran from what a test runner prints; a check without it counts as one. */
@@ -67,6 +69,7 @@ const checks: Check[] = [
   {
     name: "python",
     about: "pytest: jobs and oracle",
+    beside: "unit",
     command: (tools) => [tools.testPython, "-m", "pytest"],
     count: pytestCounts,
   },
@@ -145,6 +148,7 @@ async function runChecks(
   const total: Counts = { passed: 0, failed: 0 };
   const failures: string[] = [];
   const notRun: string[] = [];
+  const running = new Map<string, Running>();
   for (const check of chosen) {
     console.log(`\n== ${check.name} (${check.about})`);
     let PATH: string | undefined;
@@ -163,7 +167,10 @@ async function runChecks(
         continue;
       }
     }
-    const counts = await runCheck(check, tools, PATH === undefined ? {} : { PATH });
+    const env = PATH === undefined ? {} : { PATH };
+    const begun = running.get(check.name) ?? begin(check, tools, env);
+    for (const other of chosen) if (other.beside === check.name) running.set(other.name, begin(other, tools, {}));
+    const counts = await watch(check, begun);
     total.passed += counts.passed;
     total.failed += counts.failed;
     if (counts.failed > 0) failures.push(check.name);
@@ -174,19 +181,45 @@ async function runChecks(
   return failures.length ? 1 : 0;
 }
 
-async function runCheck(check: Check, tools: Tools, env: Record<string, string>): Promise<Counts> {
+/** A check at work; what it says is held back until somebody wants to see it. */
+interface Running {
+  done: Promise<{ output: string; exitCode?: number; shortMessage?: string; seconds: number }>;
+  show(): void;
+}
+
+function begin(check: Check, tools: Tools, env: Record<string, string>): Running {
   const [command, ...args] = check.command(tools);
   const started = Date.now();
   const child = execa(command, args, { reject: false, all: true, stdin: "ignore", buffer: true, env });
-  child.all.pipe(process.stdout, { end: false });
-  const done = await child;
-  const counted = check.count?.(done.all ?? "") ?? { passed: 1, failed: 0 };
+  let held: unknown[] | undefined = [];
+  child.all.on("data", (chunk) => {
+    if (held) held.push(chunk);
+    else process.stdout.write(chunk);
+  });
+  return {
+    done: child.then(({ all = "", exitCode, shortMessage }) => ({
+      output: all,
+      seconds: Math.round((Date.now() - started) / 1000),
+      ...(exitCode === undefined ? {} : { exitCode }),
+      ...(shortMessage === undefined ? {} : { shortMessage }),
+    })),
+    show() {
+      for (const chunk of held ?? []) process.stdout.write(chunk as Buffer);
+      held = undefined;
+    },
+  };
+}
+
+async function watch(check: Check, running: Running): Promise<Counts> {
+  running.show();
+  const { output, exitCode, shortMessage, seconds } = await running.done;
+  const counted = check.count?.(output) ?? { passed: 1, failed: 0 };
   // A runner that broke off, or found no test, has not passed, whatever it counted.
-  const broke = done.exitCode !== 0 && counted.failed === 0;
+  const broke = exitCode !== 0 && counted.failed === 0;
   const counts =
     broke || counted.passed + counted.failed === 0 ? { passed: check.count ? counted.passed : 0, failed: 1 } : counted;
-  const verdict = counts.failed ? `FAILED${done.exitCode === undefined ? ` (${done.shortMessage})` : ""}` : "ok";
-  console.log(`== ${check.name}: ${verdict}, ${Math.round((Date.now() - started) / 1000)} s`);
+  const verdict = counts.failed ? `FAILED${exitCode === undefined ? ` (${shortMessage})` : ""}` : "ok";
+  console.log(`== ${check.name}: ${verdict}, ${seconds} s`);
   return counts;
 }
 

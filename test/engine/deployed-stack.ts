@@ -54,9 +54,9 @@ export class DeployedStack {
     return watched((watch) => this.stack.previewDestroy(watch));
   }
 
-  /** Without the preview by which `pulumi destroy` begins. */
-  destroy(): Promise<Outcome> {
-    return watched((watch) => this.stack.destroy(watch));
+  /** Without the preview by which `pulumi destroy` begins. `exclude`: patterns of URNs that stay. */
+  destroy(options: { exclude?: string[] } = {}): Promise<Outcome> {
+    return watched((watch) => this.stack.destroy({ ...watch, ...options }));
   }
 
   async outputs(): Promise<Record<string, unknown>> {

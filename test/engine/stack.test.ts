@@ -244,6 +244,28 @@ describe("under the real engine", function () {
     assert.deepEqual((await prod.refresh()).changes, []);
   });
 
+  it("a stack is taken down around its data as the manual says, and comes up again around them", async () => {
+    const manual = readFileSync(path.join(ROOT, "docs", "operations.md"), "utf8");
+    const exclude = [...manual.matchAll(/--exclude '([^']+)'/g)].map(([, pattern = ""]) => pattern);
+    await prod.destroy({ exclude });
+    const { Bucket, Table, CatalogDatabase, CatalogTable } = onlyProd;
+    assert.deepEqual(await takeInventory(engine.clients), { Bucket, CatalogDatabase, CatalogTable, Table });
+    const kept = await labels(prod);
+    for (const guard of ["BucketPolicy", "BucketPublicAccessBlock", "BucketVersioning"])
+      assert.ok(
+        kept.some((label) => label.startsWith(`${guard} `)),
+        guard,
+      );
+    const { changes } = await prod.up();
+    assert.deepEqual(
+      changes.filter((change) => !change.startsWith("create ")),
+      [],
+    );
+    onlyProd = await takeInventory(engine.clients);
+    assert.deepEqual(onlyProd.Bucket, Bucket);
+    assert.deepEqual((await prod.refresh()).changes, []);
+  });
+
   it("a protected stack is destroyed only after a deployment has taken its protection away", async () => {
     const data = CONFIGURATION.protect!.changes as string[];
     const guarded = (await prod.resources())
