@@ -76,7 +76,7 @@ describe("the pipeline on the local cloud", function () {
     watch = watchPipeline(world, target.lambda, target.outputs.senseFunctionName, glue);
     await upload(target.s3, bucket, (await readDataFolder(data)).reference);
     const Tagging = { TagSet: [{ Key: "origin", Value: "partner" }] };
-    for (const Key of [...(await keys(layout.songs)), ...(await keys(layout.users))])
+    for (const Key of await keys(layout.reference))
       await target.s3.send(new PutObjectTaggingCommand({ Bucket: bucket, Key, Tagging }));
   });
   after(async () => {
