@@ -162,7 +162,7 @@ async function runChecks(
         continue;
       }
       if (PATH === undefined) {
-        console.log(`== ${check.name}: NOT RUN, there is no Pulumi CLI here. ${PULUMI_REMEDY}`);
+        console.log(`== ${check.name}: NOT RUN, there is no Pulumi CLI here that the tests can use. ${PULUMI_REMEDY}`);
         notRun.push(check.name);
         continue;
       }
