@@ -82,3 +82,15 @@ export function objectsIn(bucket: aws.s3.Bucket, folders: string[]): pulumi.Outp
 export function listing(bucket: aws.s3.Bucket): Grant {
   return { actions: ["s3:ListBucket"], resources: [bucket.arn] };
 }
+
+/** A statement of a resource's own policy: nobody may reach it by plain HTTP. */
+export function tlsOnly(action: string, resource: pulumi.Input<string> | pulumi.Input<string>[]) {
+  return {
+    Sid: "TlsOnly",
+    Effect: "Deny",
+    Principal: "*",
+    Action: action,
+    Resource: resource,
+    Condition: { Bool: { "aws:SecureTransport": "false" } },
+  };
+}

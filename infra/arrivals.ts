@@ -1,7 +1,7 @@
 import * as aws from "@pulumi/aws";
 import * as pulumi from "@pulumi/pulumi";
 import layout from "../layout.json";
-import type { Grant } from "./access";
+import { type Grant, tlsOnly } from "./access";
 import type { DeadLetters } from "./dead-letters";
 import { FUNCTION_TIMEOUT_SECONDS } from "./function";
 import type { Lake } from "./lake";
@@ -132,14 +132,7 @@ function onlyFrom(rules: aws.cloudwatch.EventRule[], queue: aws.sqs.Queue): pulu
         Resource: queue.arn,
         Condition: { ArnEquals: { "aws:SourceArn": rules.map(({ arn }) => arn) } },
       },
-      {
-        Sid: "TlsOnly",
-        Effect: "Deny",
-        Principal: "*",
-        Action: "sqs:*",
-        Resource: queue.arn,
-        Condition: { Bool: { "aws:SecureTransport": "false" } },
-      },
+      tlsOnly("sqs:*", queue.arn),
     ],
   });
 }

@@ -1,5 +1,6 @@
 import * as aws from "@pulumi/aws";
 import * as pulumi from "@pulumi/pulumi";
+import { tlsOnly } from "./access";
 import type { Settings } from "./settings";
 
 const DAY_SECONDS = 86_400;
@@ -39,14 +40,7 @@ export class DeadLetters extends pulumi.ComponentResource {
                 },
               },
             },
-            {
-              Sid: "TlsOnly",
-              Effect: "Deny",
-              Principal: "*",
-              Action: "sqs:*",
-              Resource: this.queue.arn,
-              Condition: { Bool: { "aws:SecureTransport": "false" } },
-            },
+            tlsOnly("sqs:*", this.queue.arn),
           ],
         }),
       },

@@ -1,6 +1,7 @@
 import * as aws from "@pulumi/aws";
 import * as pulumi from "@pulumi/pulumi";
 import layout from "../layout.json";
+import { tlsOnly } from "./access";
 import type { Settings } from "./settings";
 
 type LakeArgs = Pick<Settings, "protect" | "bucketName" | "kmsKeyArn" | "lifecycle" | "tags">;
@@ -71,14 +72,7 @@ export class Lake extends pulumi.ComponentResource {
         policy: pulumi.jsonStringify({
           Version: "2012-10-17",
           Statement: [
-            {
-              Sid: "TlsOnly",
-              Effect: "Deny",
-              Principal: "*",
-              Action: "s3:*",
-              Resource: [this.bucket.arn, pulumi.interpolate`${this.bucket.arn}/*`],
-              Condition: { Bool: { "aws:SecureTransport": "false" } },
-            },
+            tlsOnly("s3:*", [this.bucket.arn, pulumi.interpolate`${this.bucket.arn}/*`]),
             {
               // Whoever writes here has the jobs run it, with the jobs' rights. No other account may, even if it is let in.
               Sid: "ScriptsOfThisAccountOnly",

@@ -1,5 +1,5 @@
 import type { Properties } from "./provider/kind";
-import { type Registration, readConfig, runProgram } from "./provider/program";
+import { type Config, type Registration, readConfig, runProgram } from "./provider/program";
 import { LocalProvider, stableSuffix } from "./provider/provider";
 
 export interface DeployOptions {
@@ -12,6 +12,8 @@ export interface DeployOptions {
   glueEndpoint: string;
   /** Where functions find a service, by the variable's name (`AWS_ENDPOINT_URL_S3`); otherwise they call the emulator and the local Glue. */
   functionVariables?: Record<string, string>;
+  /** Values on top of the stack's own, by full key. */
+  changes?: Config;
   /** Is told of each resource that exists now. */
   log?: (line: string) => void;
 }
@@ -29,8 +31,8 @@ export interface Deployment {
  * @throws Error of the first resource that can't be created, naming it, or of the program itself
  */
 export async function deploy(options: DeployOptions): Promise<Deployment> {
-  const { root, stack, endpoint, glueEndpoint, functionVariables = {}, log = () => {} } = options;
-  const config = readConfig(root, stack);
+  const { root, stack, endpoint, glueEndpoint, functionVariables = {}, changes = {}, log = () => {} } = options;
+  const config = { ...readConfig(root, stack), ...changes };
   const region = config["aws:region"];
   if (region === undefined) throw new Error(`Pulumi.${stack}.yaml must say the region: aws:region`);
   const provider = await LocalProvider.connect({

@@ -2,6 +2,7 @@ import { createWriteStream } from "node:fs";
 import { mkdir, rm } from "node:fs/promises";
 import { delimiter, extname, join } from "node:path";
 import { finished } from "node:stream/promises";
+import type { CloudWatchLogsClient } from "@aws-sdk/client-cloudwatch-logs";
 import type { Job } from "@aws-sdk/client-glue";
 import { type Arguments, argv, type RunFacts, resolvedArguments, sparkSettings } from "./arguments";
 import { archivedRun } from "./class-archive";
@@ -61,6 +62,7 @@ export class Launcher {
     await mkdir(join(this.options.workDir, "logs"), { recursive: true });
     const file = createWriteStream(this.logFile(runId), { flags: "a" });
     file.on("error", (error) => this.log(`log of ${runId} can't be written: ${error.message}`));
+    let logs: CloudWatchLogsClient | undefined;
     let streams: Record<"stdout" | "stderr", LogStream> | undefined;
     const write = (stream: "stdout" | "stderr", line: string) => {
       tail.add(stream, line);
@@ -71,7 +73,7 @@ export class Launcher {
       await mkdir(join(folder, "tmp"), { recursive: true });
       const archived = archivedRun(this.options, folder);
       const session = await this.sessions.open(work.job.Role!, work.timeoutMinutes * 60 + MARGIN_SECONDS);
-      const logs = logsClient(this.options.emulatorEndpoint, this.options.region, session);
+      logs = logsClient(this.options.emulatorEndpoint, this.options.region, session);
       streams = {
         stdout: new LogStream(logs, `${group}/output`, runId, this.log),
         stderr: new LogStream(logs, `${group}/error`, runId, this.log),
@@ -92,6 +94,7 @@ export class Launcher {
     } finally {
       file.end();
       await Promise.all([streams?.stdout.close(), streams?.stderr.close(), finished(file).catch(() => {})]);
+      logs?.destroy();
       await rm(folder, { recursive: true, force: true }).catch(() => {});
     }
   }

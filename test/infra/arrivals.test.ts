@@ -1,14 +1,16 @@
 import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
 import { FilterLogEventsCommand } from "@aws-sdk/client-cloudwatch-logs";
-import { ListEventSourceMappingsCommand, UpdateEventSourceMappingCommand } from "@aws-sdk/client-lambda";
+import {
+  GetFunctionCommand,
+  ListEventSourceMappingsCommand,
+  UpdateEventSourceMappingCommand,
+} from "@aws-sdk/client-lambda";
 import { GetObjectCommand, PutObjectCommand } from "@aws-sdk/client-s3";
 import { GetQueueAttributesCommand, GetQueueUrlCommand } from "@aws-sdk/client-sqs";
+import { deploy } from "../../local/deploy";
 import { EventDelivery } from "../../local/glue/events";
 import { type Clients, closeClients, createClients } from "../../local/provider/clients";
-import type { Properties } from "../../local/provider/kind";
-import { readConfig, runProgram } from "../../local/provider/program";
-import { LocalProvider, stableSuffix } from "../../local/provider/provider";
 import { ROOT } from "../support/program-record";
 import { REGION, reportOneRow, startCloud, startScriptedGlue } from "../support/provider-cloud";
 
@@ -26,29 +28,17 @@ describe("the start on arrival", function () {
     cloud = await startCloud();
     glue = await startScriptedGlue(cloud.endpoint);
     clients = createClients(cloud.endpoint, glue.endpoint, REGION);
-    const provider = await LocalProvider.connect({
-      endpoint: cloud.endpoint,
-      glueEndpoint: glue.endpoint,
-      region: REGION,
-      root: ROOT,
-      suffix: stableSuffix,
-    });
-    const config = {
-      ...readConfig(ROOT, "local"),
+    const changes = {
       "music-streams:startOnArrival": "true",
       // Not while this test lasts.
       "music-streams:schedule": "cron(0 0 1 1 ? 2199)",
     };
-    outputs = (await runProgram(ROOT, "local", config, {
-      async create({ urn, inputs: given }) {
-        const { inputs } = await provider.check(urn, undefined, given);
-        const { id, outs } = await provider.create(urn, inputs as Properties);
-        if (urn.endsWith("::music-streams-sense-logs")) logGroup = id;
-        return { id, outs: outs as Properties };
-      },
-      invoke: async (token, inputs) => (await provider.invoke(token, inputs)).outputs as Properties,
-    })) as never;
-    provider.close();
+    const { endpoint } = cloud;
+    const deployed = await deploy({ root: ROOT, stack: "local", endpoint, glueEndpoint: glue.endpoint, changes });
+    outputs = deployed.outputs as never;
+    const FunctionName = outputs.senseFunctionName;
+    const { Configuration } = await clients.lambda.send(new GetFunctionCommand({ FunctionName }));
+    logGroup = Configuration!.LoggingConfig!.LogGroup!;
   });
   after(async () => {
     if (clients) closeClients(clients);

@@ -21,17 +21,18 @@ describe("the display of npm start", () => {
     ...more,
   });
 
+  const terminalInto = (notes: string[]) => ({
+    out: () => {},
+    note: (line: string) => void notes.push(line),
+    interactive: false,
+    env: {},
+    root: "/",
+    cwd: "/",
+  });
+
   it("shows each batch's end once, halves only when their turn comes", async () => {
     const notes: string[] = [];
-    const terminal = {
-      out: () => {},
-      note: (line: string) => void notes.push(line),
-      interactive: false,
-      env: {},
-      root: "/",
-      cwd: "/",
-    };
-    const display = new Display(terminal, () => "/nowhere");
+    const display = new Display(terminalInto(notes), () => "/nowhere");
     const whole = batch("whole", { state: "SPLIT", settledAt: "2026-11-20T10:01:00.000Z", error: "died" });
     const first = batch("first", { state: "RUNNING", startedAt: "2026-11-20T10:01:00.000Z", parent: "whole" });
     const second = batch("second", { parent: "whole" });
@@ -68,15 +69,7 @@ describe("the display of npm start", () => {
       const logFile = path.join(folder, "log");
       writeFileSync(logFile, `${"x".repeat(5000)}\n${stdout}\n26/11/25 19:00:00 WARN Spark: slow\n{"event": "cut of`);
       const notes: string[] = [];
-      const terminal = {
-        out: () => {},
-        note: (line: string) => void notes.push(line),
-        interactive: false,
-        env: {},
-        root: "/",
-        cwd: "/",
-      };
-      const display = new Display(terminal, () => logFile);
+      const display = new Display(terminalInto(notes), () => logFile);
       const running = batch("b", { state: "RUNNING", startedAt: "2026-11-20T10:00:00.000Z" });
       const jobs = { transform: { JobName: "transform", Id: "jr_1", JobRunState: "RUNNING" as const } };
       await display.show({ batches: [running], jobs, inFlight: "b", isQuiet: false });
