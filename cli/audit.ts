@@ -2,22 +2,21 @@ import { rmSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { installRuntimePython } from "../local/install";
+import { installRuntimePython } from "../local/toolchain/install";
+import { interrupted } from "../terminal/exit-codes.cjs";
+import { count, printable } from "../terminal/format";
+import { commandLine, runAsProgram, type Terminal } from "../terminal/terminal";
 import { type CheckName, checkNames, checks, Findings } from "./audit/findings";
 import { Source } from "./audit/source";
 import { type Busy, isExcused, walk } from "./audit/walk";
 import { Worker } from "./audit/worker";
-import { count, printable } from "./format";
 import { openTarget, type Target } from "./target";
-import { commandLine, runAsProgram, type Terminal } from "./terminal";
 
 interface Options {
   deep?: boolean;
   json?: boolean;
   stack?: string;
 }
-
-const interrupted = 130;
 
 /** `npm run audit`: proves the invariants of docs/audit.md on a pipeline as it is, and lists each breach. */
 export async function main(args: string[], terminal: Terminal): Promise<number> {

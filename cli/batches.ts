@@ -1,15 +1,15 @@
-import { InvalidArgumentError } from "commander";
-import { brief, count, duration, printable, table } from "./format";
+import { brief, count, duration, printable, table } from "../terminal/format";
+import { wholeNumber } from "../terminal/options";
+import { commandLine, runAsProgram, type Terminal } from "../terminal/terminal";
 import { type BatchRow, readLedger } from "./ledger";
 import { openTarget } from "./target";
-import { commandLine, runAsProgram, type Terminal } from "./terminal";
 
 /** `npm run batches`: the ledger, newest first, as a table or as JSON. */
 export async function main(args: string[], terminal: Terminal): Promise<number> {
   const program = commandLine("batches", terminal)
     .description("Shows the batches, newest first: what was claimed, how far it is, and what became of its rows.")
     .option("--json", "an array of objects, with everything that the ledger knows of each batch")
-    .option("--limit <n>", "only the newest n", wholeNumber)
+    .option("--limit <n>", "only the newest n", wholeNumber())
     .option("--stack <name>", "a deployed stack in place of the local cloud")
     .allowExcessArguments(false);
   await program.parseAsync(args, { from: "user" });
@@ -18,11 +18,6 @@ export async function main(args: string[], terminal: Terminal): Promise<number> 
   const batches = await readLedger(target, limit === undefined ? {} : { limit });
   await terminal.out(json ? `${JSON.stringify(batches, null, 2)}\n` : batchesText(batches, Date.now()));
   return 0;
-}
-
-function wholeNumber(text: string): number {
-  if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError("It must be a whole number.");
-  return Number(text);
 }
 
 const right = ["attempt", "files", "read", "kept", "duplicate", "quarantined", "bad files", "took"];

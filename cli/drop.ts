@@ -1,16 +1,17 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { SingleBar } from "cli-progress";
-import { InvalidArgumentError } from "commander";
 import layout from "../layout.json";
 import { readPipeline } from "../runtime/ledger";
-import { isUnreachable } from "./errors";
-import { brief, count, duration, printable, size } from "./format";
+import { isUnreachable } from "../terminal/errors";
+import { brief, count, duration, printable, size } from "../terminal/format";
+import { wholeNumber } from "../terminal/options";
+import { commandLine, runAsProgram, type Terminal } from "../terminal/terminal";
 import { type BatchRow, readLedger } from "./ledger";
 import { isSettled, type Outcome, Settling } from "./settling";
 import { openTarget, storeOf, type Target } from "./target";
-import { commandLine, runAsProgram, type Terminal } from "./terminal";
-import { askForTick, lostTarget, nowOption } from "./tick";
-import { planUpload, type Source, type Uploaded, upload } from "./upload";
+import { askForTick, earlyTicks, lostTarget, nowOption } from "./tick";
+import { type Source, type Uploaded, upload } from "./upload";
+import { planUpload } from "./upload-plan";
 
 interface Options {
   prefix: string;
@@ -30,7 +31,7 @@ export async function main(args: string[], terminal: Terminal): Promise<number> 
     )
     .option("--prefix <p>", "a path below incoming/ to put them under", "")
     .option("--wait", "return when the files' batch is settled; exit code 0 if all of them are archived")
-    .option("--timeout <seconds>", "how long to wait at most", seconds, 3600)
+    .option("--timeout <seconds>", "how long to wait at most", wholeNumber(1), 3600)
     .option(...nowOption)
     .option("--stack <name>", "a deployed stack in place of the local cloud");
   await program.parseAsync(args, { from: "user" });
@@ -59,12 +60,6 @@ export async function main(args: string[], terminal: Terminal): Promise<number> 
 
 /** How far back a batch can lie that is not settled yet; only one is in flight, and the halves of a split one come right after it. */
 const recentBatches = 100;
-
-function seconds(text: string): number {
-  if (!/^\d{1,7}$/.test(text) || Number(text) === 0)
-    throw new InvalidArgumentError("It must be a whole number of seconds above zero.");
-  return Number(text);
-}
 
 function filesText(files: number): string {
   return files === 1 ? "1 file is" : `${count(files)} files are`;
@@ -123,8 +118,8 @@ async function waitUntilSettled(
   const store = storeOf(target);
   const startedMs = Date.now();
   const elapsed = () => duration(Date.now() - startedMs);
+  const nudge = patience.nudge && earlyTicks(patience.nudge, startedMs);
   let told = "";
-  let nudgedMs = startedMs;
   try {
     for (;;) {
       const pipeline = await readPipeline(store);
@@ -143,10 +138,7 @@ async function waitUntilSettled(
       }
       const isIdle =
         pipeline.inFlight === undefined || ledger.some((batch) => batch.batchId === pipeline.inFlight && isDue(batch));
-      if (patience.nudge && isIdle && Date.now() - nudgedMs > nudgePauseMs) {
-        nudgedMs = Date.now();
-        await patience.nudge();
-      }
+      if (isIdle) await nudge?.();
       await sleep(target.isLocal ? 500 : 5_000);
     }
   } catch (error) {
@@ -155,8 +147,6 @@ async function waitUntilSettled(
   await tellOutcomes(settling.outcomes, terminal);
   return [...settling.outcomes.values()].every((outcome) => outcome.end === "archived") ? 0 : 1;
 }
-
-const nudgePauseMs = 2_000;
 
 /** Whether a tick would move the batch on: it has no run yet, or its pause after a failure is over. */
 function isDue(batch: BatchRow): boolean {

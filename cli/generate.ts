@@ -1,9 +1,9 @@
 import path from "node:path";
-import { InvalidArgumentError } from "commander";
-import { generateSample, sampleDefaults } from "../local/generator";
-import { UserError } from "./errors";
-import { count, printable } from "./format";
-import { commandLine, runAsProgram, type Terminal } from "./terminal";
+import { generateSample, sampleDefaults } from "../local/sample/generator";
+import { UserError } from "../terminal/errors";
+import { count, printable } from "../terminal/format";
+import { wholeNumber } from "../terminal/options";
+import { commandLine, runAsProgram, type Terminal } from "../terminal/terminal";
 
 /** `npm run generate`: sample data of any size, for `npm start -- --data DIR` or to drop. */
 export async function main(args: string[], terminal: Terminal): Promise<number> {
@@ -12,11 +12,11 @@ export async function main(args: string[], terminal: Terminal): Promise<number> 
       "Writes made-up sample data: DIR/reference/users.csv, DIR/reference/songs.csv and DIR/streams/. The same options give the same bytes.",
     )
     .argument("<dir>", "a folder, empty or not there yet")
-    .option("--seed <n>", "another seed gives other data", wholeNumber, sampleDefaults.seed)
-    .option("--listens <n>", "distinct valid listens", wholeNumber, sampleDefaults.listens)
-    .option("--tracks <n>", "tracks that are listened to", wholeNumber, sampleDefaults.tracks)
-    .option("--users <n>", "users who listen", wholeNumber, sampleDefaults.users)
-    .option("--days <n>", "days", wholeNumber, sampleDefaults.days)
+    .option("--seed <n>", "another seed gives other data", wholeNumber(), sampleDefaults.seed)
+    .option("--listens <n>", "distinct valid listens", wholeNumber(), sampleDefaults.listens)
+    .option("--tracks <n>", "tracks that are listened to", wholeNumber(), sampleDefaults.tracks)
+    .option("--users <n>", "users who listen", wholeNumber(), sampleDefaults.users)
+    .option("--days <n>", "days", wholeNumber(), sampleDefaults.days)
     .option("--last-day <date>", "the last of these days, YYYY-MM-DD", sampleDefaults.lastDay)
     .option("--json", "the summary as JSON");
   await program.parseAsync(args, { from: "user" });
@@ -39,11 +39,6 @@ export async function main(args: string[], terminal: Terminal): Promise<number> 
     ].join("\n"),
   );
   return 0;
-}
-
-function wholeNumber(text: string): number {
-  if (!/^\d{1,10}$/.test(text)) throw new InvalidArgumentError("It must be a whole number.");
-  return Number(text);
 }
 
 if (require.main === module) runAsProgram(main);

@@ -1,4 +1,4 @@
-import { brief, count, duration, printable, table } from "./format";
+import { brief, count, duration, printable, table } from "../terminal/format";
 import { type Item, mapsOf, textOf, wholeOf } from "./items";
 
 const nameLimit = 48;

@@ -2,13 +2,13 @@ import { randomBytes } from "node:crypto";
 import { open, rename, rm, stat } from "node:fs/promises";
 import path from "node:path";
 import { GetItemCommand, paginateQuery } from "@aws-sdk/client-dynamodb";
+import { UserError } from "../terminal/errors";
+import { commandLine, runAsProgram, type Terminal } from "../terminal/terminal";
 import { isDate } from "./dates";
-import { UserError } from "./errors";
 import type { Item } from "./items";
 import { exportMetrics } from "./metrics-export";
 import { dayText, genreText, trackText } from "./metrics-text";
 import { openTarget, type Target } from "./target";
-import { commandLine, runAsProgram, type Terminal } from "./terminal";
 
 export { exportMetrics } from "./metrics-export";
 

@@ -1,6 +1,6 @@
 import { readPipeline } from "../runtime/ledger";
+import { commandLine, type Terminal } from "../terminal/terminal";
 import { storeOf, type Target } from "./target";
-import { commandLine, type Terminal } from "./terminal";
 import { askForTick, nowOption } from "./tick";
 
 /** The options of a command whose work a tick does. */

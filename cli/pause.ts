@@ -1,8 +1,8 @@
 import { readPipeline } from "../runtime/ledger";
 import { pause } from "../runtime/operator";
+import { commandLine, runAsProgram, type Terminal } from "../terminal/terminal";
 import { capital } from "./operate";
 import { openTarget, storeOf } from "./target";
-import { commandLine, runAsProgram, type Terminal } from "./terminal";
 
 /** `npm run pause`: nothing is claimed any more; what is in flight is settled. */
 export async function main(args: string[], terminal: Terminal): Promise<number> {

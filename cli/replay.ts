@@ -3,13 +3,13 @@ import { readBatch } from "../runtime/ledger";
 import { RefusedError, requestReplay } from "../runtime/operator";
 import { planReplay } from "../runtime/replay";
 import type { Store } from "../runtime/world";
+import { UserError } from "../terminal/errors";
+import { count, duration, printable, size, table } from "../terminal/format";
+import { runAsProgram, type Terminal } from "../terminal/terminal";
 import { dayAfter, isDate } from "./dates";
-import { UserError } from "./errors";
-import { count, duration, printable, size, table } from "./format";
 import { readLedger } from "./ledger";
 import { orderLine, type TickOptions, tickFor } from "./operate";
 import { openTarget, storeOf, type Target } from "./target";
-import { runAsProgram, type Terminal } from "./terminal";
 
 interface Options extends TickOptions {
   from?: string;

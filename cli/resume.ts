@@ -1,8 +1,8 @@
 import { readPipeline } from "../runtime/ledger";
 import { resume } from "../runtime/operator";
+import { runAsProgram, type Terminal } from "../terminal/terminal";
 import { capital, orderLine, type TickOptions, tickFor } from "./operate";
 import { openTarget, storeOf } from "./target";
-import { runAsProgram, type Terminal } from "./terminal";
 
 /** `npm run resume`: ends the pause. */
 export async function main(args: string[], terminal: Terminal): Promise<number> {

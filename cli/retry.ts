@@ -1,10 +1,10 @@
 import { RefusedError, requestRetry } from "../runtime/operator";
-import { UserError } from "./errors";
-import { printable } from "./format";
+import { UserError } from "../terminal/errors";
+import { printable } from "../terminal/format";
+import { runAsProgram, type Terminal } from "../terminal/terminal";
 import { readLedger } from "./ledger";
 import { capital, orderLine, type TickOptions, tickFor } from "./operate";
 import { openTarget, storeOf, type Target } from "./target";
-import { runAsProgram, type Terminal } from "./terminal";
 
 /** `npm run retry`: a FAILED batch's file goes back into incoming/ to be tried again. */
 export async function main(args: string[], terminal: Terminal): Promise<number> {

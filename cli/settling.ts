@@ -1,8 +1,11 @@
-import { GetObjectCommand, HeadObjectCommand, S3ServiceException } from "@aws-sdk/client-s3";
+import { HeadObjectCommand, S3ServiceException } from "@aws-sdk/client-s3";
 import pMap from "p-map";
 import layout from "../layout.json";
+import { readDocument } from "../runtime/lake";
+import { place } from "../runtime/places";
+import type { Store } from "../runtime/world";
 import type { BatchRow } from "./ledger";
-import type { Target } from "./target";
+import { storeOf, type Target } from "./target";
 import type { Uploaded } from "./upload";
 
 /** How a dropped file ended. */
@@ -44,6 +47,7 @@ interface Report {
  */
 export class Settling {
   readonly #target: Target;
+  readonly #store: Store;
   readonly #manifests = new Map<string, Manifest | undefined>();
   readonly #reports = new Map<string, Report | undefined>();
   /** Files that were found neither in incoming/ nor in a batch at the last look. */
@@ -54,6 +58,7 @@ export class Settling {
   /** `settledBefore`: batches that had ended before the upload, with which the same file may have come in the past. */
   constructor(target: Target, settledBefore: Iterable<string>) {
     this.#target = target;
+    this.#store = storeOf(target);
     this.#ignored = new Set(settledBefore);
   }
 
@@ -129,9 +134,9 @@ export class Settling {
   }
 
   async #isInArchive(batch: BatchRow, file: Uploaded): Promise<boolean> {
-    const parts: Record<string, string> = { date: batch.day ?? "", batchId: batch.batchId, name: file.name };
-    const key = layout.archived.replace(/\{(\w+)\}/g, (_, part: string) => parts[part] ?? "");
-    return batch.day === null || (await this.#etagOf(key)) !== undefined;
+    if (batch.day === null) return true;
+    const key = place("archived", { date: batch.day, batchId: batch.batchId, name: file.name });
+    return (await this.#etagOf(key)) !== undefined;
   }
 
   async #etagOf(key: string): Promise<string | undefined> {
@@ -149,27 +154,16 @@ export class Settling {
   /** Read once: a batch's manifest changes only for a replay, which keeps names and files. */
   async #manifest(batchId: string): Promise<void> {
     if (this.#manifests.has(batchId)) return;
-    const manifest = await this.#json<Manifest>(layout.manifest, batchId);
+    const manifest = (await readDocument(this.#store, place("manifest", { batchId }))) as Manifest | undefined;
     if (manifest) this.#manifests.set(batchId, manifest);
   }
 
   async #report(batchId: string): Promise<Report | undefined> {
-    if (!this.#reports.has(batchId))
-      this.#reports.set(batchId, await this.#json<Report>(layout.transformReport, batchId));
-    return this.#reports.get(batchId);
-  }
-
-  async #json<T>(template: string, batchId: string): Promise<T | undefined> {
-    const key = template.replace("{batchId}", () => batchId);
-    try {
-      const object = await this.#target.s3.send(
-        new GetObjectCommand({ Bucket: this.#target.outputs.bucketName, Key: key }),
-      );
-      return JSON.parse((await object.Body?.transformToString()) ?? "") as T;
-    } catch (error) {
-      if (isAbsent(error)) return undefined;
-      throw error;
+    if (!this.#reports.has(batchId)) {
+      const report = await readDocument(this.#store, place("transformReport", { batchId }));
+      this.#reports.set(batchId, report as Report | undefined);
     }
+    return this.#reports.get(batchId);
   }
 }
 

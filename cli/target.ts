@@ -1,15 +1,14 @@
 import { execFile } from "node:child_process";
-import { readFile } from "node:fs/promises";
-import { get } from "node:http";
-import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import { DynamoDBClient } from "@aws-sdk/client-dynamodb";
 import { LambdaClient } from "@aws-sdk/client-lambda";
-import { HeadBucketCommand, S3Client } from "@aws-sdk/client-s3";
+import { S3Client } from "@aws-sdk/client-s3";
 import { DynamoDBDocumentClient } from "@aws-sdk/lib-dynamodb";
+import { localCredentials } from "../local/credentials";
+import { findRunningCloud } from "../local/run-file";
 import type { Store } from "../runtime/world";
-import { UserError } from "./errors";
+import { UserError } from "../terminal/errors";
 
 const outputNames = [
   "bucketName",
@@ -51,7 +50,9 @@ export interface TargetOptions {
  * stack, or a stack that isn't deployed.
  */
 export async function openTarget(options: TargetOptions): Promise<Target> {
-  return options.stack === undefined ? openLocalCloud(options.root) : openStack(options.stack, options);
+  return options.stack === undefined
+    ? localTarget(await findRunningCloud(options.root))
+    : openStack(options.stack, options);
 }
 
 /** The target of a local cloud whose addresses are known. */
@@ -59,7 +60,7 @@ export function localTarget(cloud: { endpoint: string; region: string; outputs: 
   const access = {
     endpoint: cloud.endpoint,
     region: cloud.region,
-    credentials: { accessKeyId: "test", secretAccessKey: "test" },
+    credentials: localCredentials,
   };
   return connect(true, "the local cloud", cloud.outputs, access);
 }
@@ -97,70 +98,6 @@ export function storeOf(target: Target, log: Store["log"] = () => {}): Store {
     log,
     settings: { bucket: target.outputs.bucketName, ledgerTable: target.outputs.ledgerTableName },
   };
-}
-
-const howToStart = "Start it in another terminal with: npm start\n(For a deployed stack, add --stack NAME.)";
-
-async function openLocalCloud(root: string): Promise<Target> {
-  const notRunning = (why: string) => new UserError(`The local cloud is not running (${why}). ${howToStart}`);
-  const file = path.join(root, ".local", "run.json");
-  const text = await readFile(file, "utf8").catch(() => undefined);
-  if (text === undefined) throw notRunning("there is no .local/run.json");
-  const run = parseRun(text);
-  if (!run) throw notRunning(".local/run.json can't be read");
-  if (!isAlive(run.pid)) throw notRunning("the one in .local/run.json has ended");
-  if (!(await answers(run.endpoint))) throw notRunning(`nothing answers at ${run.endpoint}`);
-  if (!run.outputs || Object.keys(run.outputs).length === 0) {
-    throw new UserError("The local cloud is still starting. Try again when npm start says that it is ready.");
-  }
-  const target = localTarget({ ...run, outputs: run.outputs });
-  // Another program may have got the process id and the port of a local cloud that died.
-  const bucket = target.outputs.bucketName;
-  const known = await target.s3.send(new HeadBucketCommand({ Bucket: bucket })).then(
-    () => true,
-    () => false,
-  );
-  if (!known) throw notRunning(`what answers at ${run.endpoint} has no bucket ${bucket}`);
-  return target;
-}
-
-interface Run {
-  pid: number;
-  endpoint: string;
-  region: string;
-  outputs?: Record<string, unknown>;
-}
-
-function parseRun(text: string): Run | undefined {
-  try {
-    const run = JSON.parse(text) as Run;
-    const isWhole = Number.isSafeInteger(run.pid) && run.pid > 0 && typeof run.region === "string";
-    return isWhole && new URL(run.endpoint).protocol === "http:" ? run : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EPERM";
-  }
-}
-
-/** Whether anything speaks HTTP there. node:http, because a proxy of the environment must not stand between us and loopback. */
-function answers(endpoint: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const request = get(endpoint, { timeout: 10_000, agent: false }, (response) => {
-      response.destroy();
-      resolve(true);
-    });
-    request.on("timeout", () => request.destroy());
-    request.on("error", () => resolve(false));
-    request.on("close", () => resolve(false));
-  });
 }
 
 async function openStack(stack: string, { root, env }: TargetOptions): Promise<Target> {

@@ -1,7 +1,7 @@
 import { InvokeCommand } from "@aws-sdk/client-lambda";
-import { isUnreachable, UserError } from "./errors";
+import { isUnreachable, UserError } from "../terminal/errors";
+import type { Terminal } from "../terminal/terminal";
 import type { Target } from "./target";
-import type { Terminal } from "./terminal";
 
 /** The option of commands whose work is done by the next tick. */
 export const nowOption = [
@@ -19,6 +19,18 @@ export async function askForTick(target: Target, terminal: Terminal): Promise<vo
     if (isUnreachable(error)) throw lostTarget(target, error);
     terminal.note(`No early tick (${error instanceof Error ? error.message : error}); the schedule does it.`);
   }
+}
+
+const tickPauseMs = 2_000;
+
+/** The same, but not again within a pause: a tick costs one even when it finds nothing to do. */
+export function earlyTicks(ask: () => Promise<void>, askedMs = 0): (pauseMs?: number) => Promise<void> {
+  let lastMs = askedMs;
+  return async (pauseMs = tickPauseMs) => {
+    if (Date.now() - lastMs < pauseMs) return;
+    lastMs = Date.now();
+    await ask();
+  };
 }
 
 export function lostTarget(target: Target, cause: unknown): UserError {

@@ -1,13 +1,14 @@
-import { mkdir, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, rm } from "node:fs/promises";
 import path from "node:path";
-import { UserError } from "../cli/errors";
-import { openTarget } from "../cli/target";
+import { UserError } from "../terminal/errors";
+import { localCredentials } from "./credentials";
 import { deploy } from "./deploy";
 import { startEmulator } from "./emulator";
 import { type LocalGlue, startLocalGlue } from "./glue/server";
-import { installToolchain } from "./install";
 import { type Kept, openKept, putBack } from "./kept";
 import { readConfig } from "./provider/program";
+import { findRunningCloud, removeRunFile, writeRunFile } from "./run-file";
+import { installToolchain } from "./toolchain/install";
 
 export interface CloudOptions {
   root: string;
@@ -76,7 +77,6 @@ export async function startCloud(options: CloudOptions): Promise<LocalCloud> {
           `The last local cloud was cut off: its ledger and metrics are lost. Its ${files} files are worked through again.`,
         );
     }
-    const runFile = path.join(root, ".local", "run.json");
     const run = {
       pid: process.pid,
       pids: [emulator.process.pid],
@@ -84,13 +84,14 @@ export async function startCloud(options: CloudOptions): Promise<LocalCloud> {
       region,
       startedAt: new Date().toISOString(),
     };
-    closers.push(() => rm(runFile, { force: true }));
-    await writeJson(runFile, run);
+    closers.push(() => removeRunFile(root));
+    await writeRunFile(root, run);
     const aws = await between("emulator", emulator.endpoint);
     const glue = await startLocalGlue({
       emulatorEndpoint: emulator.endpoint,
       jobEndpoint: aws,
       region,
+      credentials: localCredentials,
       workDir: path.join(workDir, "glue"),
       // Kept from one start to the next: what a job asks for is installed once.
       modulesDir: path.join(root, ".local", "modules"),
@@ -106,6 +107,7 @@ export async function startCloud(options: CloudOptions): Promise<LocalCloud> {
       stack: "local",
       endpoint: emulator.endpoint,
       glueEndpoint: glue.endpoint,
+      credentials: localCredentials,
       functionVariables: {
         AWS_ENDPOINT_URL_S3: aws,
         AWS_ENDPOINT_URL_DYNAMODB: aws,
@@ -122,18 +124,12 @@ export async function startCloud(options: CloudOptions): Promise<LocalCloud> {
       glue,
       kept,
     };
-    await writeJson(runFile, { ...run, glueEndpoint: glue.endpoint, outputs });
+    await writeRunFile(root, { ...run, glueEndpoint: glue.endpoint, outputs });
     return { ...cloud, close };
   } catch (error) {
     await close();
     throw error;
   }
-}
-
-/** Written whole or not at all: the commands read it at any moment. */
-async function writeJson(file: string, value: unknown): Promise<void> {
-  await writeFile(`${file}.new`, JSON.stringify(value, null, 2));
-  await rename(`${file}.new`, file);
 }
 
 /** The stack file's own region, so that no region stands in code. */
@@ -145,7 +141,7 @@ function regionOf(root: string): string {
 
 /** The scratch folder serves one cloud at a time. */
 async function refuseSecondCloud(root: string): Promise<void> {
-  const running = await openTarget({ root, env: process.env }).catch(() => undefined);
+  const running = await findRunningCloud(root).catch(() => undefined);
   if (!running) return;
   throw new UserError(
     "A local cloud of this folder is running already. Drop files into it with: npm run drop -- FILE. Or stop it first (Ctrl-C there).",

@@ -1,15 +1,12 @@
+import type { Cloud } from "./provider/clients";
 import type { Properties } from "./provider/kind";
 import { type Config, type Registration, readConfig, runProgram } from "./provider/program";
 import { LocalProvider, stableSuffix } from "./provider/provider";
 
-export interface DeployOptions {
+export interface DeployOptions extends Omit<Cloud, "region"> {
   /** The project's folder, which holds Pulumi.yaml. */
   root: string;
   stack: "local";
-  /** The emulator. */
-  endpoint: string;
-  /** The local Glue. */
-  glueEndpoint: string;
   /** Where functions find a service, by the variable's name (`AWS_ENDPOINT_URL_S3`); otherwise they call the emulator and the local Glue. */
   functionVariables?: Record<string, string>;
   /** Values on top of the stack's own, by full key. */
@@ -31,13 +28,12 @@ export interface Deployment {
  * @throws Error of the first resource that can't be created, naming it, or of the program itself
  */
 export async function deploy(options: DeployOptions): Promise<Deployment> {
-  const { root, stack, endpoint, glueEndpoint, functionVariables = {}, changes = {}, log = () => {} } = options;
+  const { root, stack, functionVariables = {}, changes = {}, log = () => {}, ...cloud } = options;
   const config = { ...readConfig(root, stack), ...changes };
   const region = config["aws:region"];
   if (region === undefined) throw new Error(`Pulumi.${stack}.yaml must say the region: aws:region`);
   const provider = await LocalProvider.connect({
-    endpoint,
-    glueEndpoint,
+    ...cloud,
     region,
     root,
     functionVariables,

@@ -3,7 +3,8 @@ import { createServer } from "node:net";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import pRetry from "p-retry";
-import { UserError } from "../cli/errors";
+import { UserError } from "../terminal/errors";
+import { localCredentials } from "./credentials";
 import type { Kept } from "./kept";
 import { type ServiceProcess, startService } from "./processes";
 
@@ -64,8 +65,8 @@ async function startAt(port: number, options: EmulatorOptions): Promise<Emulator
       STATE_DIR: options.keep?.stateDir ?? path.join(options.workDir, "state"),
       ...(options.keep && { PERSIST_STATE: "1", S3_PERSIST: "1", S3_DATA_DIR: options.keep.objectsDir }),
       TMPDIR: temporary,
-      AWS_ACCESS_KEY_ID: "test",
-      AWS_SECRET_ACCESS_KEY: "test",
+      AWS_ACCESS_KEY_ID: localCredentials.accessKeyId,
+      AWS_SECRET_ACCESS_KEY: localCredentials.secretAccessKey,
       AWS_DEFAULT_REGION: options.region,
     },
   });

@@ -10,6 +10,7 @@ import {
 } from "@aws-sdk/client-s3";
 import pMap from "p-map";
 import layout from "../layout.json";
+import { localCredentials } from "./credentials";
 
 /** A folder in which a local cloud's data outlives it. */
 export interface Kept {
@@ -68,8 +69,7 @@ async function isNewer(file: string, than: string): Promise<boolean> {
  * that two of one name stay two. Gives their number. Safe to repeat, also after a cut of its own. To be called before anything can claim files.
  */
 export async function putBack(endpoint: string, region: string): Promise<number> {
-  const credentials = { accessKeyId: "test", secretAccessKey: "test" };
-  const s3 = new S3Client({ endpoint, region, credentials, forcePathStyle: true });
+  const s3 = new S3Client({ endpoint, region, credentials: localCredentials, forcePathStyle: true });
   const { Buckets = [] } = await s3.send(new ListBucketsCommand({}));
   let files = 0;
   for (const { Name = "" } of Buckets) files += await putBackIn(s3, Name);

@@ -2,10 +2,10 @@ import { mkdirSync } from "node:fs";
 import path from "node:path";
 import { Command } from "commander";
 import { execa } from "execa";
-import { UserError } from "../cli/errors";
-import { runAsProgram } from "../cli/terminal";
-import { installTestPython, installToolchain } from "../local/install";
-import { installPulumi, PULUMI_REMEDY } from "../local/install-pulumi";
+import { installTestPython, installToolchain } from "../local/toolchain/install";
+import { installPulumi, PULUMI_REMEDY } from "../local/toolchain/install-pulumi";
+import { UserError } from "../terminal/errors";
+import { runAsProgram } from "../terminal/terminal";
 
 /** `npm test`: every check of the project, with their own output one after the other, and one line that adds them up. */
 interface Check {
@@ -36,6 +36,14 @@ const inTestPython = (tools: Tools, name: string) => path.join(path.dirname(tool
 const checks: Check[] = [
   { name: "lint", about: "Biome: format and lint of TypeScript", command: () => ["biome", "ci", "."] },
   { name: "types", about: "tsc: types", command: () => ["tsc", "-p", "."] },
+  {
+    name: "imports",
+    about: "dependency-cruiser: which folder may import which (.dependency-cruiser.cjs)",
+    command: () => [
+      ...(["depcruise", "--output-type", "err-long", "index.ts"] as const),
+      ...["infra", "runtime", "policy", "terminal", "local", "cli"],
+    ],
+  },
   { name: "unused", about: "knip: unused files, exports and packages", command: () => ["knip"] },
   {
     name: "python-lint",
@@ -63,7 +71,7 @@ const checks: Check[] = [
   {
     name: "unit",
     about: "mocha: program, runtime, local cloud, commands",
-    command: () => mocha("test/{infra,runtime,local,cli}/**/*.test.ts"),
+    command: () => mocha("test/{infra,runtime,terminal,local,cli,docs}/**/*.test.ts"),
     count: mochaCounts,
   },
   {

@@ -9,6 +9,8 @@ export interface LocalGlueOptions {
   /** Where jobs reach AWS, when that is not the emulator itself but something in front of it. */
   readonly jobEndpoint?: string;
   readonly region: string;
+  /** Keys that may do everything on the emulator. Jobs get sessions of their own roles. */
+  readonly credentials: { readonly accessKeyId: string; readonly secretAccessKey: string };
   readonly accountId?: string;
   /** Folder for scripts and logs. */
   readonly workDir: string;

@@ -1,21 +1,22 @@
-import { randomUUID } from "node:crypto";
 import { mkdir } from "node:fs/promises";
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import { RoleSessions } from "./credentials";
-import { Emulator, type Reply } from "./emulator";
-import { GlueError } from "./errors";
-import { EventDelivery } from "./events";
-import { JobStore } from "./jobs";
-import { Launcher } from "./launch";
-import { jobOperations, tagOperations, triggerOperations, workflowOperations } from "./operations";
+import { Emulator } from "./api/emulator";
+import { requestListener } from "./api/http";
+import { jobOperations } from "./api/job-operations";
+import type { Operation } from "./api/requests";
+import { tagOperations } from "./api/tag-operations";
+import { triggerOperations } from "./api/trigger-operations";
+import { workflowOperations } from "./api/workflow-operations";
+import { JobStore } from "./model/jobs";
+import { isEnded, JobRuns } from "./model/runs";
+import { TagStore } from "./model/tags";
+import { TriggerStore } from "./model/triggers";
+import { Workflows } from "./model/workflows";
 import type { LocalGlueOptions } from "./options";
-import { checked, type Operation } from "./requests";
-import { resourceOf } from "./resources";
-import { isEnded, JobRuns } from "./runs";
-import { isOurs, TagStore } from "./tags";
-import { TriggerStore } from "./triggers";
-import { Workflows } from "./workflows";
+import { RoleSessions } from "./run/credentials";
+import { EventDelivery } from "./run/events";
+import { Launcher } from "./run/launch";
 
 export type { LocalGlueOptions } from "./options";
 
@@ -27,11 +28,6 @@ export interface LocalGlue {
   /** The file with all that a job run wrote. */
   logFile(jobRunId: string): string;
 }
-
-const TARGET = /^AWSGlue\.(\w+)$/;
-/** Hosts that a request may name. A page in a browser that had its own name point here would name another. */
-const LOOPBACK = /^(localhost|127\.0\.0\.1|\[::1\])(:\d+)?$/i;
-const LONGEST_BODY = 16 * 1024 * 1024;
 
 /**
  * Starts a Glue on 127.0.0.1 that really runs jobs, triggers and workflows, as processes on this machine. Its state is in
@@ -61,12 +57,7 @@ export async function startLocalGlue(options: LocalGlueOptions): Promise<LocalGl
     ...workflowOperations(workflows),
     ...tagOperations(tags),
   };
-  const server = createServer((request, response) => {
-    answer(request, response, operations, emulator, options).catch((error: Error) => {
-      log(`a request failed: ${error.stack}`);
-      refuse(response, new GlueError("InternalServiceException", error.message), 500);
-    });
-  });
+  const server = createServer(requestListener(operations, emulator, options));
   endpoint = `http://127.0.0.1:${await listen(server, options.port ?? 0)}`;
   const clock = everyMinute((time) => triggers.tick(time), log);
   let closing: Promise<void> | undefined;
@@ -88,79 +79,6 @@ export async function startLocalGlue(options: LocalGlueOptions): Promise<LocalGl
       return closing;
     },
   };
-}
-
-async function answer(
-  request: IncomingMessage,
-  response: ServerResponse,
-  operations: Record<string, Operation>,
-  emulator: Emulator,
-  { region, accountId = "000000000000" }: LocalGlueOptions,
-): Promise<void> {
-  const [, action] = TARGET.exec(String(request.headers["x-amz-target"] ?? "")) ?? [];
-  if (request.headers.origin !== undefined || !LOOPBACK.test(request.headers.host ?? ""))
-    return refuse(response, new GlueError("AccessDeniedException", "Requests from web pages are refused."), 403);
-  if (request.method !== "POST" || !action)
-    return refuse(
-      response,
-      new GlueError("UnknownOperationException", "This is the local Glue: it answers AWSGlue operations."),
-    );
-  const body = await read(request);
-  if (body === undefined)
-    return refuse(response, new GlueError("InvalidInputException", "The request is too large."), 413);
-  const known = Object.hasOwn(operations, action) ? operations[action] : undefined;
-  try {
-    if (!known) return pass(response, await emulator.forward(request, body));
-    const content = parse(body);
-    if (
-      /^(TagResource|UntagResource|GetTags)$/.test(action) &&
-      !isOurs((content as { ResourceArn?: unknown })?.ResourceArn)
-    )
-      return pass(response, await emulator.forward(request, body));
-    const refusal = await emulator.refusal(request, body, resourceOf(action, content, { region, accountId }));
-    if (refusal) return pass(response, refusal);
-    send(response, 200, await known.run(checked(known.request, content)));
-  } catch (error) {
-    if (!(error instanceof GlueError)) throw error;
-    refuse(response, error, error.code === "InternalServiceException" ? 500 : 400);
-  }
-}
-
-async function read(request: IncomingMessage): Promise<Buffer | undefined> {
-  const parts: Buffer[] = [];
-  let size = 0;
-  for await (const part of request as AsyncIterable<Buffer>) {
-    size += part.length;
-    if (size <= LONGEST_BODY) parts.push(part);
-  }
-  return size <= LONGEST_BODY ? Buffer.concat(parts) : undefined;
-}
-
-function parse(body: Buffer): unknown {
-  try {
-    return body.length === 0 ? {} : JSON.parse(body.toString("utf8"));
-  } catch {
-    throw new GlueError("SerializationException", "The request is not valid JSON.");
-  }
-}
-
-function pass(response: ServerResponse, { status, headers, body }: Reply): void {
-  response.writeHead(status, headers).end(body);
-}
-
-function refuse(response: ServerResponse, error: GlueError, status = 400): void {
-  response.setHeader("x-amzn-errortype", error.code);
-  send(response, status, { __type: error.code, Message: error.message });
-}
-
-/** Sends an answer in AWS JSON 1.1, where a timestamp is a number: seconds since 1970. */
-function send(response: ServerResponse, status: number, content: unknown): void {
-  const body = JSON.stringify(content, function (this: Record<string, unknown>, key, value) {
-    return this[key] instanceof Date ? this[key].getTime() / 1000 : value;
-  });
-  response
-    .writeHead(status, { "content-type": "application/x-amz-json-1.1", "x-amzn-requestid": randomUUID() })
-    .end(body);
 }
 
 async function listen(server: Server, port: number): Promise<number> {

@@ -9,13 +9,22 @@ import { S3Client } from "@aws-sdk/client-s3";
 import { SchedulerClient } from "@aws-sdk/client-scheduler";
 import { SNSClient } from "@aws-sdk/client-sns";
 import { SQSClient } from "@aws-sdk/client-sqs";
+import { GetCallerIdentityCommand, STSClient } from "@aws-sdk/client-sts";
+
+/** Where a local cloud answers, and keys that may do everything there. */
+export interface Cloud {
+  endpoint: string;
+  glueEndpoint: string;
+  region: string;
+  credentials: { readonly accessKeyId: string; readonly secretAccessKey: string };
+}
 
 /** One client for each service that a stack uses. */
 export type Clients = ReturnType<typeof createClients>;
 
 /** Clients of the local cloud: Glue at its own endpoint, all else at the emulator's. */
-export function createClients(endpoint: string, glueEndpoint: string, region: string) {
-  const common = { endpoint, region, credentials: { accessKeyId: "test", secretAccessKey: "test" } };
+export function createClients({ endpoint, glueEndpoint, region, credentials }: Cloud) {
+  const common = { endpoint, region, credentials };
   return {
     cloudwatch: new CloudWatchClient(common),
     dynamodb: new DynamoDBClient(common),
@@ -28,6 +37,7 @@ export function createClients(endpoint: string, glueEndpoint: string, region: st
     scheduler: new SchedulerClient(common),
     sns: new SNSClient(common),
     sqs: new SQSClient(common),
+    sts: new STSClient(common),
   };
 }
 
@@ -36,18 +46,9 @@ export function closeClients(clients: Clients): void {
   for (const client of Object.values(clients)) client.destroy();
 }
 
-/** The emulator's account number. Needs no client of its own: STS takes a form. */
-export async function readAccount(endpoint: string, region: string): Promise<string> {
-  const scope = `Credential=test/20260101/${region}/sts/aws4_request`;
-  const answer = await fetch(endpoint, {
-    method: "POST",
-    headers: {
-      "content-type": "application/x-www-form-urlencoded",
-      authorization: `AWS4-HMAC-SHA256 ${scope}, SignedHeaders=host, Signature=0`,
-    },
-    body: "Action=GetCallerIdentity&Version=2011-06-15",
-  });
-  const account = /<Account>(\d{12})<\/Account>/.exec(await answer.text())?.[1];
-  if (account === undefined) throw new Error(`${endpoint} answers no account number; is the emulator running there?`);
-  return account;
+/** The emulator's account number. */
+export async function readAccount({ sts }: Clients): Promise<string> {
+  const { Account } = await sts.send(new GetCallerIdentityCommand({}));
+  if (Account === undefined) throw new Error("The emulator gives no account number.");
+  return Account;
 }

@@ -11,7 +11,7 @@ import type {
   UpdateResult,
 } from "@pulumi/pulumi/provider";
 import { catalogKinds } from "./catalog";
-import { closeClients, createClients, readAccount } from "./clients";
+import { type Cloud, closeClients, createClients, readAccount } from "./clients";
 import { cloudwatchKinds } from "./cloudwatch";
 import { dynamodbKinds } from "./dynamodb";
 import { eventKinds } from "./events";
@@ -39,10 +39,7 @@ const KINDS: Record<string, Kind> = {
   ...sqsKinds,
 };
 
-export interface ProviderOptions {
-  endpoint: string;
-  glueEndpoint: string;
-  region: string;
+export interface ProviderOptions extends Cloud {
   /** Where functions find a service, by the variable's name (`AWS_ENDPOINT_URL_S3`); Glue at `glueEndpoint` unless it says otherwise. */
   functionVariables?: Record<string, string>;
   /** The project's folder. */
@@ -68,9 +65,12 @@ export class LocalProvider implements Provider {
 
   /** @throws Error when no emulator answers at the endpoint */
   static async connect(options: ProviderOptions): Promise<LocalProvider> {
-    const { endpoint, glueEndpoint, region, root } = options;
-    const account = await readAccount(endpoint, region);
-    const clients = createClients(endpoint, glueEndpoint, region);
+    const { glueEndpoint, region, root } = options;
+    const clients = createClients(options);
+    const account = await readAccount(clients).catch((error: Error) => {
+      closeClients(clients);
+      throw new Error(`${options.endpoint} does not answer as the emulator: ${error.message}`);
+    });
     const suffix = options.suffix ?? (() => randomBytes(4).toString("hex").slice(0, 7));
     const functionVariables = { AWS_ENDPOINT_URL_GLUE: glueEndpoint, ...options.functionVariables };
     return new LocalProvider({ clients, root, region, account, functionVariables }, suffix);

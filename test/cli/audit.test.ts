@@ -728,7 +728,7 @@ describe("npm run audit", function () {
           process.execPath,
           [
             ...["--require", "ts-node/register/transpile-only", "--eval"],
-            `const { exitCodeOf } = require("./cli/terminal");
+            `const { exitCodeOf } = require("./terminal/terminal");
              const terminal = { out: () => {}, note: (line) => { ${note} }, interactive: false, env: process.env };
              const place = { root: ${JSON.stringify(lake.pipeline.root)}, cwd: "." };
              exitCodeOf(require("./cli/audit").main, [], { ...terminal, ...place }).then((code) => { process.exitCode = code; });`,

@@ -13,8 +13,8 @@ import {
 import { PutCommand } from "@aws-sdk/lib-dynamodb";
 import { strToU8, zipSync } from "fflate";
 import { localTarget, type Target } from "../../cli/target";
-import { exitCodeOf, type Main } from "../../cli/terminal";
 import { startEmulator } from "../../local/emulator";
+import { exitCodeOf, type Main } from "../../terminal/terminal";
 import { createRole } from "../support/roles";
 
 export const outputs = {

@@ -14,12 +14,13 @@ import {
 import { execa } from "execa";
 import pMap from "p-map";
 import { exportMetrics } from "../../cli/metrics";
+import { readDataFolder, uploadAll } from "../../cli/start/load";
+import { type Watch, watchPipeline } from "../../cli/start/watch";
 import { localTarget, type Target } from "../../cli/target";
 import layout from "../../layout.json";
 import { type LocalCloud, startCloud } from "../../local/cloud";
-import { generateSample } from "../../local/generator";
-import { readDataFolder, upload } from "../../local/load";
-import { type Watch, watchPipeline } from "../../local/watch";
+import { localCredentials } from "../../local/credentials";
+import { generateSample } from "../../local/sample/generator";
 import type { Batch, Manifest } from "../../runtime/batch";
 import { listAll } from "../../runtime/lake";
 import { readPipeline } from "../../runtime/ledger";
@@ -54,7 +55,7 @@ describe("the pipeline on the local cloud", function () {
     glue = new GlueClient({
       endpoint: cloud.glueEndpoint,
       region: cloud.region,
-      credentials: { accessKeyId: "test", secretAccessKey: "test" },
+      credentials: localCredentials,
     });
     world = connect(
       { s3: target.s3, glue, documents: target.documents },
@@ -74,7 +75,7 @@ describe("the pipeline on the local cloud", function () {
       },
     );
     watch = watchPipeline(world, target.lambda, target.outputs.senseFunctionName, glue);
-    await upload(target.s3, bucket, (await readDataFolder(data)).reference);
+    await uploadAll(target.s3, bucket, (await readDataFolder(data)).reference);
     const Tagging = { TagSet: [{ Key: "origin", Value: "partner" }] };
     for (const Key of await keys(layout.reference))
       await target.s3.send(new PutObjectTaggingCommand({ Bucket: bucket, Key, Tagging }));
@@ -120,7 +121,7 @@ describe("the pipeline on the local cloud", function () {
   it("takes one file a batch, and comes to the metrics of both", async () => {
     const files = (await readDataFolder(data)).streams;
     for (const file of files) {
-      await upload(target.s3, bucket, [file]);
+      await uploadAll(target.s3, bucket, [file]);
       await settled();
     }
     assert.equal(await metrics(), await oracle(data));
@@ -304,7 +305,7 @@ describe("the pipeline on the local cloud", function () {
     const logs = new CloudWatchLogsClient({
       endpoint: cloud.endpoint,
       region: cloud.region,
-      credentials: { accessKeyId: "test", secretAccessKey: "test" },
+      credentials: localCredentials,
     });
     const groups = [
       `/aws-glue/jobs/music-streams-local/music-streams-transform/output`,

@@ -4,7 +4,7 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { generateSample } from "../../local/generator";
+import { generateSample } from "../../local/sample/generator";
 import { commandOf, familyOf, isAlive, listeningAddresses, npm, oracle, realData, until } from "../support/commands";
 import { writeOddFolder } from "../support/odd-files";
 

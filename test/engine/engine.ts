@@ -1,6 +1,7 @@
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { localCredentials } from "../../local/credentials";
 import { startEmulator } from "../../local/emulator";
 import { startLocalGlue } from "../../local/glue/server";
 import { type Clients, closeClients, createClients } from "../../local/provider/clients";
@@ -37,6 +38,7 @@ export async function startEngine(): Promise<Engine> {
     const glue = await startLocalGlue({
       emulatorEndpoint: emulator.endpoint,
       region,
+      credentials: localCredentials,
       workDir: path.join(folder, "glue"),
       // No job is ever run here.
       python: PYTHON,
@@ -44,12 +46,17 @@ export async function startEngine(): Promise<Engine> {
       sparkJars: [],
     });
     closers.push(() => glue.close());
-    const where = { endpoint: emulator.endpoint, glueEndpoint: glue.endpoint, region };
+    const where = {
+      endpoint: emulator.endpoint,
+      glueEndpoint: glue.endpoint,
+      region,
+      credentials: localCredentials,
+    };
     const provider = await LocalProvider.connect({ ...where, root: ROOT });
     closers.push(() => provider.close());
     const served = await serveProvider(provider);
     closers.push(() => served.close());
-    const clients = createClients(emulator.endpoint, glue.endpoint, region);
+    const clients = createClients(where);
     closers.push(() => closeClients(clients));
     const state = path.join(folder, "state");
     await mkdir(state);

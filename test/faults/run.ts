@@ -1,6 +1,6 @@
-import { UserError } from "../../cli/errors";
-import { commandLine, runAsProgram, type Terminal } from "../../cli/terminal";
-import { installTestPython } from "../../local/install";
+import { installTestPython } from "../../local/toolchain/install";
+import { UserError } from "../../terminal/errors";
+import { commandLine, runAsProgram, type Terminal } from "../../terminal/terminal";
 import { callScenarios } from "./calls";
 import { fileScenarios } from "./files";
 import { jobScenarios } from "./jobs";

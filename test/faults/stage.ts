@@ -35,6 +35,7 @@ import { exportMetrics } from "../../cli/metrics";
 import { localTarget, type Target } from "../../cli/target";
 import layout from "../../layout.json";
 import { type LocalCloud, startCloud } from "../../local/cloud";
+import { localCredentials } from "../../local/credentials";
 import type { Batch, BatchState } from "../../runtime/batch";
 import { listAll } from "../../runtime/lake";
 import { readBatch, readPipeline } from "../../runtime/ledger";
@@ -57,7 +58,7 @@ export interface Outcome {
   after: { ticks: number; runs: number; batches: number };
 }
 
-const client = { region: "us-east-1", credentials: { accessKeyId: "test", secretAccessKey: "test" } };
+const client = { region: "us-east-1", credentials: localCredentials };
 /** Nothing moved for this long: nobody is at work. */
 const quietMs = 3_000;
 /** A request for a run that was announced may arrive so long after its last moment (runtime/start.ts). */

@@ -8,8 +8,9 @@ import {
 } from "@aws-sdk/client-lambda";
 import { GetObjectCommand, PutObjectCommand } from "@aws-sdk/client-s3";
 import { GetQueueAttributesCommand, GetQueueUrlCommand } from "@aws-sdk/client-sqs";
+import { localCredentials } from "../../local/credentials";
 import { deploy } from "../../local/deploy";
-import { EventDelivery } from "../../local/glue/events";
+import { EventDelivery } from "../../local/glue/run/events";
 import { type Clients, closeClients, createClients } from "../../local/provider/clients";
 import { ROOT } from "../support/program-record";
 import { REGION, reportOneRow, startCloud, startScriptedGlue } from "../support/provider-cloud";
@@ -27,14 +28,14 @@ describe("the start on arrival", function () {
   before(async () => {
     cloud = await startCloud();
     glue = await startScriptedGlue(cloud.endpoint);
-    clients = createClients(cloud.endpoint, glue.endpoint, REGION);
+    const where = { endpoint: cloud.endpoint, glueEndpoint: glue.endpoint, credentials: localCredentials };
+    clients = createClients({ ...where, region: REGION });
     const changes = {
       "music-streams:startOnArrival": "true",
       // Not while this test lasts.
       "music-streams:schedule": "cron(0 0 1 1 ? 2199)",
     };
-    const { endpoint } = cloud;
-    const deployed = await deploy({ root: ROOT, stack: "local", endpoint, glueEndpoint: glue.endpoint, changes });
+    const deployed = await deploy({ root: ROOT, stack: "local", ...where, changes });
     outputs = deployed.outputs as never;
     const FunctionName = outputs.senseFunctionName;
     const { Configuration } = await clients.lambda.send(new GetFunctionCommand({ FunctionName }));

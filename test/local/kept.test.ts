@@ -18,6 +18,7 @@ import {
   PutObjectCommand,
   S3Client,
 } from "@aws-sdk/client-s3";
+import { localCredentials } from "../../local/credentials";
 import { startEmulator } from "../../local/emulator";
 import { openKept, putBack } from "../../local/kept";
 import { isAlive, root, until } from "../support/commands";
@@ -106,7 +107,7 @@ describe("data that a local cloud keeps", function () {
 });
 
 function clientsOf(endpoint: string) {
-  const access = { endpoint, region: REGION, credentials: { accessKeyId: "test", secretAccessKey: "test" } };
+  const access = { endpoint, region: REGION, credentials: localCredentials };
   return { s3: new S3Client({ ...access, forcePathStyle: true }), dynamodb: new DynamoDBClient(access) };
 }
 

@@ -1,13 +1,13 @@
 import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { availableParallelism, tmpdir } from "node:os";
 import path from "node:path";
-import { InvalidArgumentError } from "commander";
 import { execa } from "execa";
 import pMap from "p-map";
-import { UserError } from "../../cli/errors";
-import { duration, table } from "../../cli/format";
-import { commandLine, runAsProgram, type Terminal } from "../../cli/terminal";
-import { installTestPython, installToolchain } from "../../local/install";
+import { installTestPython, installToolchain } from "../../local/toolchain/install";
+import { UserError } from "../../terminal/errors";
+import { duration, table } from "../../terminal/format";
+import { wholeNumber } from "../../terminal/options";
+import { commandLine, runAsProgram, type Terminal } from "../../terminal/terminal";
 import { type Check, MUTANTS, type Mutant } from "./list";
 
 /** What a test said of the tree that it ran on. `broken`: it did not come to a verdict. */
@@ -30,7 +30,7 @@ async function main(args: string[], terminal: Terminal): Promise<number> {
     )
     .argument("[word...]", "only the bugs whose name or file holds one of these words")
     .option("--list", "only list the bugs, with the tests that find them")
-    .option("--jobs <n>", "how many at once", wholeNumber, Math.min(4, availableParallelism()));
+    .option("--jobs <n>", "how many at once", wholeNumber(1, 99), Math.min(4, availableParallelism()));
   await program.parseAsync(args, { from: "user" });
   const { list, jobs } = program.opts<{ list?: boolean; jobs: number }>();
   const words = program.args.map((word) => word.toLowerCase());
@@ -45,11 +45,6 @@ async function main(args: string[], terminal: Terminal): Promise<number> {
   await installToolchain(terminal.root, terminal.note);
   await installTestPython(terminal.root, terminal.note);
   return hunt(chosen, jobs, terminal);
-}
-
-function wholeNumber(text: string): number {
-  if (!/^[1-9]\d?$/.test(text)) throw new InvalidArgumentError("It must be a whole number from 1 to 99.");
-  return Number(text);
 }
 
 async function hunt(mutants: Mutant[], jobs: number, terminal: Terminal): Promise<number> {

@@ -11,6 +11,7 @@ import {
   S3Client,
 } from "@aws-sdk/client-s3";
 import { DynamoDBDocumentClient } from "@aws-sdk/lib-dynamodb";
+import { localCredentials } from "../../local/credentials";
 import { type Emulator, startEmulator } from "../../local/emulator";
 import type { Batch, Manifest } from "../../runtime/batch";
 import { deleteAll, head, listAll, readManifest } from "../../runtime/lake";
@@ -23,7 +24,7 @@ import { connect, type World } from "../../runtime/world";
 import { SimulatedGlue } from "../support/simulated-glue";
 
 const python = path.join(__dirname, "..", "..", ".local", "python", "bin", "python");
-const client = { region: "us-east-1", credentials: { accessKeyId: "test", secretAccessKey: "test" } };
+const client = { region: "us-east-1", credentials: localCredentials };
 
 const ODD_NAMES = [
   " a  b .csv",

@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { GetRolePolicyCommand, IAMClient, paginateListRolePolicies, paginateListRoles } from "@aws-sdk/client-iam";
 import type { LocalCloud } from "../../local/cloud";
+import { localCredentials } from "../../local/credentials";
 import { type Call, type Permission, permissionsOf } from "./permissions";
 
 type Cloud = Pick<LocalCloud, "endpoint" | "region" | "outputs">;
@@ -8,7 +9,7 @@ type Cloud = Pick<LocalCloud, "endpoint" | "region" | "outputs">;
 /** What the roles of a deployed program may do, as IAM has it; roles and resources by what the program calls them. */
 export async function deployedPermissions(cloud: Cloud): Promise<Permission[]> {
   const { endpoint, region } = cloud;
-  const client = new IAMClient({ endpoint, region, credentials: { accessKeyId: "test", secretAccessKey: "test" } });
+  const client = new IAMClient({ endpoint, region, credentials: localCredentials });
   const permissions: Permission[] = [];
   for await (const { Roles = [] } of paginateListRoles({ client }, {})) {
     for (const { RoleName } of Roles) {

@@ -15,13 +15,14 @@ import {
   type WorkflowRun,
 } from "@aws-sdk/client-glue";
 import { CreateBucketCommand, PutObjectCommand, S3Client } from "@aws-sdk/client-s3";
+import { localCredentials } from "../../local/credentials";
 import { startEmulator } from "../../local/emulator";
 import { type LocalGlue, type LocalGlueOptions, startLocalGlue } from "../../local/glue/server";
 import { createRole } from "./roles";
 
 const site = join(__dirname, "..", "..", ".local");
 const python = join(site, "python", "bin", "python");
-export const client = { region: "us-east-1", credentials: { accessKeyId: "test", secretAccessKey: "test" } };
+export const client = { region: "us-east-1", credentials: localCredentials };
 export const BUCKET = "glue-tests";
 
 /** An emulator and a local Glue of a test's own, with a bucket for scripts. */
@@ -57,7 +58,7 @@ export async function startGlueCloud(options: Partial<LocalGlueOptions> = {}, re
   const java = join(site, "java");
   const local = await startLocalGlue({
     emulatorEndpoint: emulator.endpoint,
-    region: client.region,
+    ...client,
     accountId: "000000000000",
     workDir: join(workDir, "glue"),
     python,

@@ -1,4 +1,5 @@
 import { CreateRoleCommand, IAMClient, PutRolePolicyCommand } from "@aws-sdk/client-iam";
+import { localCredentials } from "../../local/credentials";
 
 interface RoleOptions {
   /** Who may assume it. */
@@ -14,7 +15,7 @@ export async function createRole(endpoint: string, RoleName: string, options: Ro
   const iam = new IAMClient({
     endpoint,
     region: "us-east-1",
-    credentials: { accessKeyId: "test", secretAccessKey: "test" },
+    credentials: localCredentials,
   });
   const policy = (statement: object) => JSON.stringify({ Version: "2012-10-17", Statement: [statement] });
   const trust = policy({ Effect: "Allow", Principal: { Service: service }, Action: "sts:AssumeRole" });

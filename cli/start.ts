@@ -1,0 +1,246 @@
+import { mkdir, rm, stat } from "node:fs/promises";
+import path from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { GlueClient } from "@aws-sdk/client-glue";
+import { GetFunctionConfigurationCommand } from "@aws-sdk/client-lambda";
+import { type LocalCloud, startCloud } from "../local/cloud";
+import { localCredentials } from "../local/credentials";
+import { generateSample } from "../local/sample/generator";
+import type { Batch } from "../runtime/batch";
+import { pause, resume } from "../runtime/operator";
+import { connect, type World } from "../runtime/world";
+import { UserError } from "../terminal/errors";
+import { interrupted } from "../terminal/exit-codes.cjs";
+import { count } from "../terminal/format";
+import { wholeNumber } from "../terminal/options";
+import { commandLine, runAsProgram, type Terminal } from "../terminal/terminal";
+import { exportToFile } from "./metrics";
+import { Display } from "./start/display";
+import { type DataFolder, readDataFolder, uploadAll, uploadReference } from "./start/load";
+import { resultOf } from "./start/result";
+import { type Moment, type Watch, watchPipeline } from "./start/watch";
+import { localTarget, type Target } from "./target";
+
+interface StartOptions {
+  once: boolean;
+  /** A folder, or true for the usual one. */
+  keep?: string | true;
+  export?: string;
+  data?: string;
+  port: number;
+}
+
+const lookEveryMs = 500;
+const oneSignalMs = 1_000;
+
+async function main(args: string[], terminal: Terminal): Promise<number> {
+  const options = parse(args, terminal);
+  const stop = stopOnSignals();
+  let cloud: LocalCloud | undefined;
+  try {
+    if (options.export !== undefined) await requireFolderOf(path.resolve(terminal.cwd, options.export));
+    const data = await dataOf(options, terminal);
+    const keepIn = folderToKeep(options, terminal);
+    cloud = await startCloud({
+      root: terminal.root,
+      port: options.port,
+      log: terminal.note,
+      stop,
+      ...(keepIn !== undefined && { keepIn }),
+    });
+    const pipeline = await connectPipeline(cloud);
+    if (cloud.kept?.isLoaded)
+      terminal.note(`Going on with the data in ${keepIn}: nothing is loaded. Remove that folder to begin anew.`);
+    else await load(pipeline, data, terminal, stop);
+    await cloud.kept?.loaded();
+    return await follow(pipeline, options, terminal, stop);
+  } catch (error) {
+    if (!stop.aborted) throw error;
+    return interrupted;
+  } finally {
+    if (stop.aborted) terminal.note("\nStopping ...");
+    await cloud?.close();
+  }
+}
+
+function parse(args: string[], terminal: Terminal): StartOptions {
+  const program = commandLine("start", terminal)
+    .description(
+      "Runs the whole pipeline on this machine: emulator, local Glue, the deployed program, sample data or yours.",
+    )
+    .option("--once", "end when nothing is waiting or in flight; exit code 0 only when every batch is archived", false)
+    .option("--export <file>", "write the metrics there as NDJSON when the first files are through")
+    .option(
+      "--data <dir>",
+      "real files in place of the sample: DIR/reference/users*.csv, DIR/reference/songs*.csv, DIR/streams/**",
+    )
+    .option(
+      "--keep [dir]",
+      "keep the cloud's data in DIR (.local/kept/ if not given) and begin with it the next time; sample data or --data is loaded only when nothing is kept yet",
+    )
+    .option("--port <n>", "the emulator's port on 127.0.0.1; 0: any free one", wholeNumber(0, 65535), 4566)
+    .parse(args, { from: "user" });
+  return program.opts<StartOptions>();
+}
+
+/** Aborted by Ctrl-C, by a kill, and when whoever started this program is gone. The second signal ends at once: the guards clean up. */
+function stopOnSignals(): AbortSignal {
+  const controller = new AbortController();
+  let firstAt = 0;
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+    process.on(signal, () => {
+      firstAt ||= Date.now();
+      // One Ctrl-C arrives up to three times: from the terminal, and passed on by npm and by the front door.
+      if (Date.now() - firstAt > oneSignalMs) process.exit(interrupted);
+      controller.abort(new UserError("stopped"));
+    });
+  }
+  const starter = process.ppid;
+  setInterval(() => {
+    if (process.ppid !== starter) controller.abort(new UserError("stopped"));
+  }, 1000).unref();
+  return controller.signal;
+}
+
+function folderToKeep({ keep }: StartOptions, { root, cwd }: Terminal): string | undefined {
+  return typeof keep === "string" ? path.resolve(cwd, keep) : keep && path.join(root, ".local", "kept");
+}
+
+async function dataOf(options: StartOptions, terminal: Terminal): Promise<DataFolder> {
+  if (options.data !== undefined) return readDataFolder(path.resolve(terminal.cwd, options.data));
+  const sample = path.join(terminal.root, ".local", "sample");
+  await rm(sample, { recursive: true, force: true });
+  await mkdir(sample, { recursive: true });
+  await generateSample(sample);
+  return readDataFolder(sample);
+}
+
+interface LocalPipeline {
+  cloud: LocalCloud;
+  target: Target;
+  world: World;
+  watch: Watch;
+}
+
+/** The clients of the deployed program, with the very settings that its Lambdas were given. */
+async function connectPipeline(cloud: LocalCloud): Promise<LocalPipeline> {
+  const target = localTarget(cloud);
+  const credentials = localCredentials;
+  const glue = new GlueClient({ endpoint: cloud.glueEndpoint, region: cloud.region, credentials });
+  const sense = await target.lambda.send(
+    new GetFunctionConfigurationCommand({ FunctionName: target.outputs.senseFunctionName }),
+  );
+  const world = connect({ s3: target.s3, glue, documents: target.documents }, sense.Environment?.Variables ?? {});
+  return { cloud, target, world, watch: watchPipeline(world, target.lambda, target.outputs.senseFunctionName, glue) };
+}
+
+/** Paused meanwhile, so that the scheduler takes the files as one batch and not the first half of them. */
+async function load(
+  { target, world }: LocalPipeline,
+  data: DataFolder,
+  terminal: Terminal,
+  stop: AbortSignal,
+): Promise<void> {
+  const bucket = target.outputs.bucketName;
+  terminal.note(
+    `Loading ${data.reference.length} reference files and ${count(data.streams.length)} stream files into ${bucket} ...`,
+  );
+  await pause(world);
+  await uploadReference(target.s3, target.outputs.referenceLocation, data.reference, stop);
+  await uploadAll(target.s3, bucket, data.streams, stop);
+  await resume(world);
+}
+
+async function follow(
+  pipeline: LocalPipeline,
+  options: StartOptions,
+  terminal: Terminal,
+  stop: AbortSignal,
+): Promise<number> {
+  const display = new Display(terminal, (jobRunId) => pipeline.cloud.glue.logFile(jobRunId));
+  const shown: string[] = [];
+  let wasQuiet = false;
+  while (!stop.aborted) {
+    const moment = await pipeline.watch.look();
+    await display.show(moment);
+    const gaveUp = options.once ? batchGivenUp(moment, pipeline.world) : undefined;
+    if (gaveUp) throw await failure(gaveUp, moment, pipeline, terminal);
+    if (moment.isQuiet && !wasQuiet) {
+      display.finish();
+      await showResults(pipeline, moment, shown, options, terminal);
+      if (options.once) return verdict(moment, terminal);
+      terminal.note("Waiting for files (Ctrl-C ends everything) ...");
+    }
+    wasQuiet = moment.isQuiet;
+    await sleep(lookEveryMs, undefined, { signal: stop }).catch(() => undefined);
+  }
+  display.finish();
+  return options.once ? interrupted : 0;
+}
+
+/** A batch that the pipeline would go on retrying for ever: nobody waits for that with --once. */
+function batchGivenUp(moment: Moment, world: World): Batch | undefined {
+  const current = moment.batches.find((batch) => batch.batchId === moment.inFlight);
+  const isSpent = current?.state === "RETRY" && (current.failures ?? 0) >= world.settings.limits.maxAttempts;
+  return isSpent ? current : undefined;
+}
+
+async function failure(batch: Batch, moment: Moment, pipeline: LocalPipeline, terminal: Terminal): Promise<UserError> {
+  const run =
+    moment.jobs[
+      batch.errorJob === "publish" ? pipeline.world.settings.publishJob : pipeline.world.settings.transformJob
+    ];
+  const log = run?.Id ? `\nThe job's log: ${path.relative(terminal.cwd, pipeline.cloud.glue.logFile(run.Id))}` : "";
+  const job = batch.errorJob ? ` in ${batch.errorJob}` : "";
+  return new UserError(
+    `Batch ${batch.batchId} failed ${batch.failures} times${job}: ${batch.error ?? "no error was recorded"}${log}\nIts files are still in incoming/. Mend the cause and start again.`,
+  );
+}
+
+async function showResults(
+  pipeline: LocalPipeline,
+  moment: Moment,
+  shown: string[],
+  options: StartOptions,
+  terminal: Terminal,
+): Promise<void> {
+  const fresh = moment.batches.filter((batch) => !shown.includes(batch.batchId));
+  const isFirst = shown.length === 0;
+  shown.push(...fresh.map((batch) => batch.batchId));
+  for (const batch of fresh) await terminal.out(await resultOf(pipeline, batch));
+  if (isFirst && options.export !== undefined)
+    await exportTo(path.resolve(terminal.cwd, options.export), pipeline, terminal);
+  if (isFirst && !options.once) await terminal.out(howToGoOn(pipeline));
+}
+
+async function exportTo(file: string, pipeline: LocalPipeline, terminal: Terminal): Promise<void> {
+  const items = await exportToFile(pipeline.target, file);
+  terminal.note(`${count(items)} metrics written to ${path.relative(terminal.cwd, file) || file}`);
+}
+
+/** Known before the work begins, not at its end. */
+async function requireFolderOf(file: string): Promise<void> {
+  const folder = await stat(path.dirname(file)).catch(() => undefined);
+  if (!folder?.isDirectory()) throw new UserError(`--export ${file}: there is no folder ${path.dirname(file)}.`);
+}
+
+function howToGoOn({ cloud, target }: LocalPipeline): string {
+  return `
+The local cloud is ready.
+  bucket     ${target.outputs.bucketName}
+  endpoint   ${cloud.endpoint}  (any AWS client; credentials test / test, region ${cloud.region})
+  drop       npm run drop -- FILE.csv --wait
+  batches    npm run batches
+  metrics    npm run metrics -- day DATE
+`;
+}
+
+/** Split batches live on in their halves, which are among the batches as well. */
+function verdict(moment: Moment, terminal: Terminal): number {
+  const bad = moment.batches.filter((batch) => !["ARCHIVED", "SPLIT"].includes(batch.state));
+  for (const batch of bad)
+    terminal.note(`Batch ${batch.batchId} is ${batch.state}: ${batch.error ?? "no error was recorded"}`);
+  return bad.length ? 1 : 0;
+}
+
+runAsProgram(main);

@@ -1,0 +1,90 @@
+import { readdir, stat } from "node:fs/promises";
+import path from "node:path";
+import { CreateBucketCommand, HeadBucketCommand, type S3Client } from "@aws-sdk/client-s3";
+import pMap from "p-map";
+import { parseLocation } from "../../infra/location";
+import layout from "../../layout.json";
+import { UserError } from "../../terminal/errors";
+import { filesBelow } from "../files-below";
+import { transfer } from "../upload";
+
+/** Files to upload: where each lies on disk, and under which key it goes into the bucket. */
+export interface Source {
+  file: string;
+  key: string;
+}
+
+export interface DataFolder {
+  reference: Source[];
+  streams: Source[];
+}
+
+const uploadsAtOnce = 16;
+
+/**
+ * What `--data DIR` holds: `DIR/reference/users*.csv`, `DIR/reference/songs*.csv`, and every file under `DIR/streams/`, whose path becomes its key
+ * below incoming/. Throws a UserError that names what is missing.
+ */
+export async function readDataFolder(dir: string): Promise<DataFolder> {
+  const found = await stat(dir).catch(() => undefined);
+  if (!found?.isDirectory())
+    throw new UserError(`--data ${dir}: there is no such folder. It should hold reference/ and streams/.`);
+  const reference = [
+    ...(await referenceFiles(dir, "users", layout.reference + layout.users)),
+    ...(await referenceFiles(dir, "songs", layout.reference + layout.songs)),
+  ];
+  const streams = path.join(dir, "streams");
+  const isFolder = (await stat(streams).catch(() => undefined))?.isDirectory();
+  if (!isFolder) throw new UserError(`${streams} is missing: put the stream CSVs there.`);
+  const names = (await filesBelow(streams)).map((file) => path.relative(streams, file)).sort();
+  if (names.length === 0) throw new UserError(`${streams} holds no file: put the stream CSVs there.`);
+  return {
+    reference,
+    streams: names.map((name) => ({
+      file: path.join(streams, name),
+      key: `${layout.incoming}${name.split(path.sep).join("/")}`,
+    })),
+  };
+}
+
+async function referenceFiles(dir: string, name: "users" | "songs", prefix: string): Promise<Source[]> {
+  const folder = path.join(dir, "reference");
+  const files = await readdir(folder).catch(() => []);
+  const wanted = files.filter((file) => file.startsWith(name) && /\.csv(\.gz)?$/i.test(file)).sort();
+  if (wanted.length === 0)
+    throw new UserError(
+      `${path.join(folder, `${name}*.csv`)} is missing: the reference data of the ${name} goes there.`,
+    );
+  return wanted.map((file) => ({ file: path.join(folder, file), key: `${prefix}${file}` }));
+}
+
+/** Uploads reference data to where the pipeline reads it. A bucket that isn't there is made: here, nobody else would. */
+export async function uploadReference(
+  s3: S3Client,
+  location: string,
+  sources: Source[],
+  stop?: AbortSignal,
+): Promise<void> {
+  const place = parseLocation(location);
+  if (!place) throw new Error(`the output referenceLocation is ${location}, which names no folder of S3`);
+  const { bucket: Bucket, prefix } = place;
+  const isThere = await s3.send(new HeadBucketCommand({ Bucket })).then(
+    () => true,
+    () => false,
+  );
+  if (!isThere) await s3.send(new CreateBucketCommand({ Bucket }));
+  const moved = sources.map(({ file, key }) => ({ file, key: prefix + key.slice(layout.reference.length) }));
+  await uploadAll(s3, Bucket, moved, stop);
+}
+
+/** Uploads as they are, many at once. `stop` breaks it off: what is on its way then does not arrive. */
+export async function uploadAll(s3: S3Client, bucket: string, sources: Source[], stop?: AbortSignal): Promise<void> {
+  await pMap(
+    sources,
+    async ({ file, key }) => {
+      const { size } = await stat(file);
+      await transfer(s3, { Bucket: bucket, Key: key }, file, { bytes: size, stop });
+    },
+    { concurrency: uploadsAtOnce, ...(stop && { signal: stop }) },
+  );
+}

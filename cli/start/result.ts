@@ -1,0 +1,52 @@
+import type { Batch, TransformReport } from "../../runtime/batch";
+import { readDocument } from "../../runtime/lake";
+import { place } from "../../runtime/places";
+import { UserError } from "../../terminal/errors";
+import { count, printable } from "../../terminal/format";
+import { showDay } from "../metrics";
+import { storeOf, type Target } from "../target";
+
+/** What a settled batch came to, for the terminal: its counts, and the top genres of the last day that it touched. */
+export async function resultOf({ target }: { target: Target }, batch: Batch): Promise<string> {
+  const lines = ["", `Batch ${batch.batchId}: ${batch.state}`, ...countsOf(batch)];
+  if (batch.error && batch.state !== "ARCHIVED") lines.push(`  ${printable(batch.error)}`);
+  const key = place("transformReport", { batchId: batch.batchId });
+  const report = (await readDocument(storeOf(target), key)) as TransformReport | undefined;
+  for (const file of report?.filesQuarantined ?? [])
+    lines.push(`  quarantined ${printable(file.name)}: ${file.reason}`);
+  const day = report?.days.at(-1);
+  if (day) lines.push("", await dayOf(target, day));
+  return `${lines.join("\n")}\n`;
+}
+
+/** A batch of duplicates may touch a day that has no metrics, when its listens are gone since. */
+async function dayOf(target: Target, day: string): Promise<string> {
+  return showDay(target, day).catch((error) => {
+    if (error instanceof UserError) return error.message;
+    throw error;
+  });
+}
+
+function countsOf({ files, report, ignored }: Batch): string[] {
+  const lines = [
+    `  files ${count(files)}${report?.filesQuarantined ? `, of which quarantined ${count(report.filesQuarantined)}` : ""}`,
+  ];
+  if (report) {
+    const reasons = Object.entries(report.rowsQuarantined).map(([reason, rows]) => `${reason} ${count(rows)}`);
+    lines.push(
+      `  rows  read ${count(report.rowsRead)} = kept ${count(report.rowsKept)} + duplicate ${count(report.rowsDuplicate)} + quarantined ${count(sum(report.rowsQuarantined))}${reasons.length ? ` (${reasons.join(", ")})` : ""}`,
+    );
+    lines.push(
+      `  unknown tracks in ${count(report.unknownTracks)} listens, unknown users in ${count(report.unknownUsers)}`,
+    );
+  }
+  if (ignored?.notCsv || ignored?.folders)
+    lines.push(
+      `  left alone in incoming/: ${count(ignored.notCsv)} that are not .csv or .csv.gz, ${count(ignored.folders)} folder markers`,
+    );
+  return lines;
+}
+
+function sum(counts: Record<string, number>): number {
+  return Object.values(counts).reduce((total, one) => total + one, 0);
+}

@@ -1,0 +1,66 @@
+import { Agent, type IncomingHttpHeaders, type IncomingMessage, request as send } from "node:http";
+import { GlueError } from "../errors";
+
+/** What the emulator said, as it came. */
+export interface Reply {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly body: Buffer;
+}
+
+/** Of one connection alone, not of the message ("Hop-by-hop Headers", RFC 2616). */
+const HOP_BY_HOP = new Set(["connection", "content-length", "transfer-encoding", "keep-alive", "expect"]);
+/** Names what a call of Glue is about (local/python/emulator.py): the emulator then says whether it is allowed, and no more. */
+const RESOURCE_HEADER = "x-local-glue-resource";
+
+/** The emulator behind the local Glue: it keeps the catalog, and it knows who may do what. */
+export class Emulator {
+  private readonly agent = new Agent({ keepAlive: true });
+
+  constructor(private readonly endpoint: string) {}
+
+  /** Hands on a request as it came, its Host too, which is signed with the rest. @throws GlueError when nobody answers */
+  forward(request: IncomingMessage, body: Buffer): Promise<Reply> {
+    return this.call(request, body, {});
+  }
+
+  /**
+   * Asks whether whoever signed a request may do it to a resource, an ARN or `*`.
+   * @returns nothing if so; otherwise the refusal, in the words of Glue's API
+   */
+  async refusal(request: IncomingMessage, body: Buffer, resource: string): Promise<Reply | undefined> {
+    const reply = await this.call(request, body, { [RESOURCE_HEADER]: encodeURI(resource) });
+    return reply.status === 200 ? undefined : reply;
+  }
+
+  close(): void {
+    this.agent.destroy();
+  }
+
+  private async call(request: IncomingMessage, body: Buffer, more: Record<string, string>): Promise<Reply> {
+    const headers = { ...kept(request.headers), ...more, "content-length": body.length };
+    const target = new URL(request.url ?? "/", this.endpoint);
+    try {
+      return await new Promise<Reply>((resolve, reject) => {
+        const call = send(target, { method: "POST", headers, agent: this.agent }, (answer) => {
+          read(answer).then((content) => {
+            resolve({ status: answer.statusCode!, headers: kept(answer.headers), body: content });
+          }, reject);
+        });
+        call.once("error", reject).end(body);
+      });
+    } catch (error) {
+      throw new GlueError("InternalServiceException", `The emulator does not answer: ${(error as Error).message}`);
+    }
+  }
+}
+
+async function read(answer: IncomingMessage): Promise<Buffer> {
+  const parts: Buffer[] = [];
+  for await (const part of answer as AsyncIterable<Buffer>) parts.push(part);
+  return Buffer.concat(parts);
+}
+
+function kept(headers: IncomingHttpHeaders): IncomingHttpHeaders {
+  return Object.fromEntries(Object.entries(headers).filter(([name]) => !HOP_BY_HOP.has(name)));
+}

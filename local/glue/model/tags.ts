@@ -1,0 +1,51 @@
+import { invalidInput, notFound } from "../errors";
+
+type Tags = Record<string, string>;
+
+const OURS = /^arn:aws[a-z-]*:glue:[^:]*:[^:]*:(job|trigger|workflow)\/(.+)$/s;
+
+/** Whether a resource is one of ours: a job, a trigger or a workflow (the others belong to the emulator). */
+export const isOurs = (arn: unknown): boolean => typeof arn === "string" && OURS.test(arn);
+
+/** Tags of jobs, triggers and workflows. A resource has an entry from its creation to its deletion. */
+export class TagStore {
+  private readonly entries = new Map<string, Tags>();
+
+  create(kind: "job" | "trigger" | "workflow", name: string, tags: Tags = {}): void {
+    if (Object.keys(tags).some((key) => key.toLowerCase().startsWith("aws:")))
+      throw invalidInput("Tag keys starting with 'aws:' are reserved for system use");
+    this.entries.set(`${kind}/${name}`, { ...tags });
+  }
+
+  delete(kind: "job" | "trigger" | "workflow", name: string): void {
+    this.entries.delete(`${kind}/${name}`);
+  }
+
+  get(arn: string): Tags {
+    return { ...this.at(arn) };
+  }
+
+  add(arn: string, tags: Tags): void {
+    const entry = this.at(arn);
+    if (Object.keys({ ...entry, ...tags }).length > 50) throw invalidInput("A resource can have at most 50 tags");
+    Object.assign(entry, tags);
+  }
+
+  remove(arn: string, keys: readonly string[]): void {
+    const entry = this.at(arn);
+    for (const key of keys) delete entry[key];
+  }
+
+  /** Whether a resource carries all of the given tags. */
+  has(kind: "job" | "trigger" | "workflow", name: string, wanted: Tags = {}): boolean {
+    const entry = this.entries.get(`${kind}/${name}`) ?? {};
+    return Object.entries(wanted).every(([key, value]) => entry[key] === value);
+  }
+
+  private at(arn: string): Tags {
+    const [, kind, name] = OURS.exec(arn) ?? [];
+    const entry = this.entries.get(`${kind}/${name}`);
+    if (!entry) throw notFound(`Resource not found: ${arn}`);
+    return entry;
+  }
+}

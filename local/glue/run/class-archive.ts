@@ -1,0 +1,33 @@
+import { createHash } from "node:crypto";
+import { existsSync } from "node:fs";
+import { mkdir, rename } from "node:fs/promises";
+import { join } from "node:path";
+import type { LocalGlueOptions } from "../options";
+
+/** Java's options for one run, and what to do when it has ended well. */
+export interface ArchivedRun {
+  readonly javaOptions: readonly string[];
+  keep(): Promise<void>;
+}
+
+/**
+ * Spark's start is mostly Java loading some ten thousand classes. The first run that ends well leaves them in an archive (JDK, "Class Data
+ * Sharing": dynamic archive), which later runs map into memory. Java itself passes over an archive that does not fit.
+ */
+export function archivedRun(options: LocalGlueOptions, folder: string): ArchivedRun {
+  if (!options.classArchiveDir) return { javaOptions: [], keep: async () => {} };
+  const identity = JSON.stringify([options.javaHome, options.sparkSubmit, options.sparkJars]);
+  const name = `spark-${createHash("sha256").update(identity).digest("hex").slice(0, 16)}.jsa`;
+  const archive = join(options.classArchiveDir, name);
+  const quiet = ["-Xlog:cds=off", "-Xlog:cds+dynamic=off"];
+  if (existsSync(archive)) return { javaOptions: [`-XX:SharedArchiveFile=${archive}`, ...quiet], keep: async () => {} };
+  const fresh = join(folder, "classes.jsa");
+  return {
+    javaOptions: [`-XX:ArchiveClassesAtExit=${fresh}`, ...quiet],
+    keep: async () => {
+      if (!existsSync(fresh)) return;
+      await mkdir(options.classArchiveDir!, { recursive: true });
+      await rename(fresh, archive);
+    },
+  };
+}

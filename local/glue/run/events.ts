@@ -1,0 +1,186 @@
+import { randomUUID } from "node:crypto";
+import {
+  EventBridgeClient,
+  ListRulesCommand,
+  ListTargetsByRuleCommand,
+  type Rule,
+  type Target,
+  TestEventPatternCommand,
+} from "@aws-sdk/client-eventbridge";
+import type { JobRun, JobRunState } from "@aws-sdk/client-glue";
+import { InvokeCommand, LambdaClient } from "@aws-sdk/client-lambda";
+import pRetry from "p-retry";
+import type { LocalGlueOptions } from "../options";
+
+/** Severity and message of the states that Glue tells EventBridge ("Automating AWS Glue with EventBridge"). */
+const TOLD: Partial<Record<JobRunState, { severity: string; message: string }>> = {
+  SUCCEEDED: { severity: "INFO", message: "Job run succeeded" },
+  FAILED: { severity: "ERROR", message: "Job run failed" },
+  TIMEOUT: { severity: "WARN", message: "Job run timed out" },
+  STOPPED: { severity: "INFO", message: "Job run stopped" },
+};
+
+/** The `Glue Job State Change` event of a run, or nothing for a state that Glue doesn't tell. */
+export function jobStateEvent(run: JobRun, region: string, account: string) {
+  const told = TOLD[run.JobRunState!];
+  if (!told) return undefined;
+  const message = (run.JobRunState === "FAILED" && run.ErrorMessage) || told.message;
+  return {
+    version: "0",
+    id: randomUUID(),
+    "detail-type": "Glue Job State Change",
+    source: "aws.glue",
+    account,
+    time: new Date().toISOString().replace(/\.\d+Z$/, "Z"),
+    region,
+    resources: [] as string[],
+    detail: { jobName: run.JobName!, severity: told.severity, state: run.JobRunState!, jobRunId: run.Id!, message },
+  };
+}
+
+type JobStateEvent = NonNullable<ReturnType<typeof jobStateEvent>>;
+
+/** What a target gets: its constant Input, the part that InputPath names, its InputTransformer's text, or the event. */
+export function targetInput(target: Target, event: JobStateEvent, rule: Rule): string {
+  if (target.Input !== undefined) return target.Input;
+  if (target.InputPath !== undefined) return JSON.stringify(at(event, target.InputPath) ?? event);
+  const transformer = target.InputTransformer;
+  if (!transformer) return JSON.stringify(event);
+  const values = new Map<string, unknown>(
+    Object.entries(transformer.InputPathsMap ?? {}).map(([name, path]) => [name, at(event, path)]),
+  );
+  values.set("aws.events.rule-arn", rule.Arn);
+  values.set("aws.events.rule-name", rule.Name);
+  values.set("aws.events.event.json", event);
+  values.set("aws.events.event.ingestion-time", event.time);
+  return fill(transformer.InputTemplate ?? "", values);
+}
+
+/** Within quotes a value is put in as text, elsewhere as JSON; a string outside of a JSON template stays bare. */
+function fill(template: string, values: ReadonlyMap<string, unknown>): string {
+  let quoted = false;
+  return template.replace(/\\.|"|<([\w.-]+)>/g, (found: string, name: string | undefined) => {
+    if (found === '"') quoted = !quoted;
+    if (name === undefined || !values.has(name)) return found;
+    const json = JSON.stringify(values.get(name) ?? "");
+    if (!quoted) return json;
+    return typeof values.get(name) === "string" ? json.slice(1, -1) : json.replaceAll('"', '\\"');
+  });
+}
+
+/** The value at a path such as `$.detail.jobName`; dots only, as far as the events here go. */
+function at(event: object, path: string): unknown {
+  const steps = path
+    .replace(/^\$\.?/, "")
+    .split(".")
+    .filter(Boolean);
+  return steps.reduce<unknown>((value, step) => (value as Record<string, unknown> | undefined)?.[step], event);
+}
+
+/**
+ * Delivers Glue's events. The emulator takes no events of AWS services (neither does AWS), so this finds the rules that
+ * match, on the default bus, and calls their targets: Lambda functions, SQS queues and SNS topics. Best effort, as Glue's
+ * own: a failure is logged after a few tries, and never touches the run.
+ */
+export class EventDelivery {
+  private readonly events: EventBridgeClient;
+  private readonly lambda: LambdaClient;
+  private readonly pending = new Set<Promise<void>>();
+
+  constructor(
+    private readonly options: LocalGlueOptions,
+    private readonly log: (line: string) => void,
+  ) {
+    const { emulatorEndpoint: endpoint, region, credentials } = options;
+    const client = { endpoint, region, credentials, maxAttempts: 1 };
+    this.events = new EventBridgeClient(client);
+    this.lambda = new LambdaClient(client);
+  }
+
+  /** Returns at once. */
+  deliver(run: JobRun): void {
+    const event = jobStateEvent(run, this.options.region, this.options.accountId ?? "000000000000");
+    if (!event) return;
+    const task = this.toAll(event).finally(() => this.pending.delete(task));
+    this.pending.add(task);
+  }
+
+  /** Waits for the deliveries on their way. */
+  async close(): Promise<void> {
+    await Promise.all(this.pending);
+    this.events.destroy();
+    this.lambda.destroy();
+  }
+
+  private async toAll(event: JobStateEvent): Promise<void> {
+    const what = `event ${event.detail.jobName} ${event.detail.state}`;
+    try {
+      for (const rule of await this.persistently(() => this.matchingRules(event)))
+        for (const target of await this.persistently(() => this.targets(rule)))
+          await this.persistently(() => this.toTarget(target, targetInput(target, event, rule)))
+            .then(() => this.log(`${what} delivered to ${target.Arn}`))
+            .catch((error: Error) => this.log(`${what} not delivered to ${target.Arn}: ${error.message}`));
+    } catch (error) {
+      this.log(`${what} not delivered: ${(error as Error).message}`);
+    }
+  }
+
+  private persistently<T>(call: () => Promise<T>): Promise<T> {
+    return pRetry(call, { retries: 3, minTimeout: 100, maxTimeout: 1000 });
+  }
+
+  private async matchingRules(event: JobStateEvent): Promise<Rule[]> {
+    const matching: Rule[] = [];
+    let NextToken: string | undefined;
+    do {
+      const page = await this.events.send(new ListRulesCommand({ NextToken }));
+      for (const rule of page.Rules ?? []) {
+        if (rule.State === "DISABLED" || !rule.EventPattern) continue;
+        const test = { EventPattern: rule.EventPattern, Event: JSON.stringify(event) };
+        if ((await this.events.send(new TestEventPatternCommand(test))).Result) matching.push(rule);
+      }
+      NextToken = page.NextToken;
+    } while (NextToken);
+    return matching;
+  }
+
+  private async targets(rule: Rule): Promise<Target[]> {
+    const targets: Target[] = [];
+    let NextToken: string | undefined;
+    do {
+      const page = await this.events.send(new ListTargetsByRuleCommand({ Rule: rule.Name, NextToken }));
+      targets.push(...(page.Targets ?? []));
+      NextToken = page.NextToken;
+    } while (NextToken);
+    return targets;
+  }
+
+  private async toTarget(target: Target, input: string): Promise<void> {
+    const arn = target.Arn!;
+    const [, , service, , account, ...rest] = arn.split(":");
+    if (service === "lambda") {
+      await this.lambda.send(
+        new InvokeCommand({ FunctionName: arn, InvocationType: "Event", Payload: Buffer.from(input) }),
+      );
+    } else if (service === "sqs") {
+      const group = target.SqsParameters?.MessageGroupId;
+      const QueueUrl = `${this.options.emulatorEndpoint}/${account}/${rest.join(":")}`;
+      const message = { QueueUrl, MessageBody: input, ...(group ? { MessageGroupId: group } : {}) };
+      await this.post("sqs", "application/x-amz-json-1.0", JSON.stringify(message), "AmazonSQS.SendMessage");
+    } else if (service === "sns") {
+      const form = new URLSearchParams({ Action: "Publish", Version: "2010-03-31", TopicArn: arn, Message: input });
+      await this.post("sns", "application/x-www-form-urlencoded", form.toString());
+    } else {
+      this.log(`the local Glue does not deliver events to ${service}: ${arn}`);
+    }
+  }
+
+  /** A call without a client of its own; the emulator reads the service's name off the signature and doesn't check it. */
+  private async post(service: string, type: string, body: string, target?: string): Promise<void> {
+    const scope = `test/20240101/${this.options.region}/${service}/aws4_request`;
+    const authorization = `AWS4-HMAC-SHA256 Credential=${scope}, SignedHeaders=host, Signature=0`;
+    const headers = { authorization, "content-type": type, ...(target ? { "x-amz-target": target } : {}) };
+    const answer = await fetch(this.options.emulatorEndpoint, { method: "POST", headers, body });
+    if (!answer.ok) throw new Error(`${answer.status} ${await answer.text()}`);
+  }
+}

@@ -1,0 +1,138 @@
+import { createWriteStream } from "node:fs";
+import { mkdir, rm } from "node:fs/promises";
+import { delimiter, extname, join } from "node:path";
+import { finished } from "node:stream/promises";
+import type { CloudWatchLogsClient } from "@aws-sdk/client-cloudwatch-logs";
+import type { Job } from "@aws-sdk/client-glue";
+import { LaunchError } from "../errors";
+import type { LocalGlueOptions } from "../options";
+import { type Arguments, argv, type RunFacts, resolvedArguments, sparkSettings } from "./arguments";
+import { archivedRun } from "./class-archive";
+import type { RoleSessions, Session } from "./credentials";
+import { jobEnvironment } from "./environment";
+import { failureMessage, Tail } from "./failure";
+import { LogStream, logsClient } from "./logs";
+import { Modules } from "./modules";
+import { type Command, type Exit, runCommand } from "./process";
+import { sparkCommand } from "./spark";
+import { Staging } from "./staging";
+
+export interface Work {
+  readonly job: Job;
+  readonly arguments: Arguments;
+  readonly facts: RunFacts;
+  readonly timeoutMinutes: number;
+}
+
+/** What a run may need beyond its timeout, which counts from its start: to fetch and install what it names, and to end. */
+const MARGIN_SECONDS = 3600;
+
+/** Where a run's logs go ("Logging for AWS Glue jobs"), unless `--custom-logGroup-prefix` says otherwise. */
+export function logGroup(job: Job, args: Arguments): string {
+  const custom = args["--custom-logGroup-prefix"];
+  return custom || (job.Command?.Name === "pythonshell" ? "/aws-glue/python-jobs" : "/aws-glue/jobs");
+}
+
+/** Runs the script of a job as a process on this machine. */
+export class Launcher {
+  private readonly modules: Modules;
+
+  constructor(
+    private readonly options: LocalGlueOptions,
+    private readonly sessions: RoleSessions,
+    private readonly glueEndpoint: () => string,
+    private readonly log: (line: string) => void,
+  ) {
+    this.modules = new Modules(options);
+  }
+
+  logFile(runId: string): string {
+    return join(this.options.workDir, "logs", `${runId.replace(/[^\w-]/g, "_")}.log`);
+  }
+
+  /**
+   * Runs a job to its end. `onStarted` is called when its process is there.
+   * @returns nothing when it ended well, or why it failed
+   */
+  async run(work: Work, signal: AbortSignal, onStarted: () => void): Promise<string | undefined> {
+    const { runId } = work.facts;
+    const folder = join(this.options.workDir, "runs", runId);
+    const group = logGroup(work.job, resolvedArguments(work.job, work.arguments));
+    const tail = new Tail();
+    await mkdir(join(this.options.workDir, "logs"), { recursive: true });
+    const file = createWriteStream(this.logFile(runId), { flags: "a" });
+    file.on("error", (error) => this.log(`log of ${runId} can't be written: ${error.message}`));
+    let logs: CloudWatchLogsClient | undefined;
+    let streams: Record<"stdout" | "stderr", LogStream> | undefined;
+    const write = (stream: "stdout" | "stderr", line: string) => {
+      tail.add(stream, line);
+      file.write(`${line}\n`);
+      streams?.[stream].add(line);
+    };
+    try {
+      await mkdir(join(folder, "tmp"), { recursive: true });
+      const archived = archivedRun(this.options, folder);
+      const session = await this.sessions.open(work.job.Role!, work.timeoutMinutes * 60 + MARGIN_SECONDS);
+      logs = logsClient(this.options.emulatorEndpoint, this.options.region, session);
+      streams = {
+        stdout: new LogStream(logs, `${group}/output`, runId, this.log),
+        stderr: new LogStream(logs, `${group}/error`, runId, this.log),
+      };
+      const staging = new Staging(this.options, session, this.modules);
+      const command = await this.command(work, { session, staging, folder }, archived.javaOptions, signal).finally(() =>
+        staging.close(),
+      );
+      const exit = await runCommand(command, signal, write, onStarted);
+      if (succeeded(exit)) await archived.keep();
+      return succeeded(exit)
+        ? undefined
+        : failureMessage(exit, tail, work.job.Command?.Name === "glueetl" ? "stdout" : "stderr");
+    } catch (error) {
+      const message = error instanceof LaunchError ? error.message : `LAUNCH ERROR | ${(error as Error).message}`;
+      write("stderr", message);
+      return message;
+    } finally {
+      file.end();
+      await Promise.all([streams?.stdout.close(), streams?.stderr.close(), finished(file).catch(() => {})]);
+      logs?.destroy();
+      await rm(folder, { recursive: true, force: true }).catch(() => {});
+    }
+  }
+
+  private async command(
+    work: Work,
+    { session, staging, folder }: { session: Session; staging: Staging; folder: string },
+    javaOptions: readonly string[],
+    signal: AbortSignal,
+  ): Promise<Command> {
+    const { job, facts } = work;
+    const args = resolvedArguments(job, work.arguments);
+    const kind = job.Command?.Name;
+    if ((args["--job-language"] ?? "python").toLowerCase() !== "python")
+      throw new LaunchError(`LAUNCH ERROR | The local Glue runs Python, not ${args["--job-language"]}`);
+    const location = args["--scriptLocation"] || job.Command!.ScriptLocation!;
+    const script = await staging.fetch(location, join(folder, "script"), signal);
+    if (kind === "glueetl" && extname(script) !== ".py")
+      throw new LaunchError(`LAUNCH ERROR | The script of a glueetl job must be a .py file, not ${location}`);
+    const pythonPath = await staging.pythonFiles(args["--extra-py-files"], join(folder, "python"), signal);
+    const modules = args["--additional-python-modules"];
+    const installer = args["--python-modules-installer-option"];
+    if (modules) pythonPath.push(await staging.modules(modules, installer, folder, signal));
+    const env = jobEnvironment(this.options, session, this.glueEndpoint(), join(folder, "tmp"));
+    const list = argv(job, args, facts);
+    if (kind !== "glueetl") {
+      const path = { PYTHONPATH: pythonPath.join(delimiter) };
+      return { file: this.options.python, args: [script, ...list], env: { ...env, ...path }, cwd: folder };
+    }
+    await staging.files(args["--extra-files"], folder, signal);
+    const extraJars = await staging.files(args["--extra-jars"], join(folder, "jars"), signal);
+    const settings = sparkSettings(args["--conf"]);
+    return sparkCommand(
+      this.options,
+      { name: job.Name!, script, argv: list, pythonPath, extraJars, settings, javaOptions, folder },
+      env,
+    );
+  }
+}
+
+const succeeded = (exit: Exit) => exit.code === 0;

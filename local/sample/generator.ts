@@ -1,0 +1,135 @@
+import { mkdir, readdir } from "node:fs/promises";
+import path from "node:path";
+import { mostInOneSecond, secondsOfDay } from "./listens";
+import { seededRandom } from "./random";
+import { writeReference } from "./reference";
+import { headerless, type PlannedDay, type SampleSummary, StreamsOf, type Style } from "./streams";
+
+/** How much sample data, and which. Numbers are whole. */
+export interface SampleOptions {
+  /** The same seed (with the same other options) gives the same bytes. */
+  seed?: number;
+  /** Distinct valid listens. */
+  listens?: number;
+  tracks?: number;
+  users?: number;
+  /** Days, the last of which is `lastDay`. */
+  days?: number;
+  /** YYYY-MM-DD, not in the future. A fixed day by default, so that a sample is the same tomorrow. */
+  lastDay?: string;
+}
+
+export type { SampleSummary } from "./streams";
+
+/** A sample that the quick start goes through in a moment. */
+export const sampleDefaults = {
+  seed: 1,
+  listens: 20_000,
+  tracks: 400,
+  users: 2_000,
+  days: 3,
+  lastDay: "2025-06-15",
+} as const;
+
+const rowsPerFile = 1_000_000;
+
+/**
+ * Writes sample data below `dir`: reference/users.csv, reference/songs.csv, and stream files in streams/, with the oddities of real data (docs/architecture.md
+ * has the rules for them). Streams what it writes: memory doesn't grow with `listens`. Throws a RangeError for options that make no sense, and when `dir`
+ * holds files that are not of such a sample.
+ */
+export async function generateSample(dir: string, options: SampleOptions = {}): Promise<SampleSummary> {
+  const wanted = checkOptions({ ...sampleDefaults, ...withoutUndefined(options) });
+  const random = seededRandom(wanted.seed);
+  const plan = planFiles(wanted);
+  const folders = { reference: path.join(dir, "reference"), streams: path.join(dir, "streams") };
+  await refuseStrangers(folders.reference, ["users.csv", "songs.csv"]);
+  await refuseStrangers(folders.streams, [...plan.flatMap((day) => day.files.map((file) => file.name)), headerless]);
+  for (const folder of Object.values(folders)) await mkdir(folder, { recursive: true });
+
+  const cast = await writeReference(folders.reference, random, wanted);
+  const summary: SampleSummary = {
+    ...{
+      files: [],
+      rows: 0,
+      listens: 0,
+      duplicates: 0,
+      badRows: {},
+      lateListens: 0,
+      unknownTrackListens: 0,
+      unknownUserListens: 0,
+    },
+    ...{ quarantinedFiles: 1, days: plan.map((day) => day.date), songRows: cast.songRows, genres: cast.genres },
+  };
+  await new StreamsOf(folders.streams, random, cast, summary).write(plan);
+  return summary;
+}
+
+function withoutUndefined(options: SampleOptions): SampleOptions {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
+}
+
+function checkOptions(options: Required<SampleOptions>): Required<SampleOptions> {
+  const limits = {
+    seed: [0, 2 ** 32 - 1],
+    listens: [1, 1e9],
+    tracks: [1, 5e6],
+    users: [1, 1e7],
+    days: [1, 3660],
+  } as const;
+  for (const [name, [least, most]] of Object.entries(limits)) {
+    const value = options[name as keyof typeof limits];
+    if (!Number.isInteger(value) || value < least || value > most) {
+      throw new RangeError(`${name} must be a whole number from ${least} to ${most}, not ${value}.`);
+    }
+  }
+  const { lastDay, days, listens, tracks, users } = options;
+  const midnight = Date.parse(`${lastDay}T00:00:00Z`);
+  if (!/^\d{4}-\d{2}-\d{2}$/.test(lastDay) || Number.isNaN(midnight) || dateOf(midnight / 1000) !== lastDay) {
+    throw new RangeError(`The last day must be a date as YYYY-MM-DD, not ${lastDay}.`);
+  }
+  if (midnight > Date.now()) throw new RangeError(`The last day must not be in the future; ${lastDay} is.`);
+  if (dateOf(midnight / 1000 - (days - 1) * secondsOfDay) < "2000-01-01")
+    throw new RangeError("No day may be before 2000-01-01.");
+  if (listens < days)
+    throw new RangeError(`There must be a listen for each of the ${days} days at least, not ${listens}.`);
+  if (mostInOneSecond(Math.ceil(listens / days)) > tracks * users) {
+    throw new RangeError(
+      `${listens} distinct listens in ${days} days need more than ${tracks} tracks and ${users} users.`,
+    );
+  }
+  return options;
+}
+
+/** What is there already would become part of the sample: only files that it writes anew may be. */
+async function refuseStrangers(folder: string, own: string[]): Promise<void> {
+  const present = await readdir(folder).catch(() => []);
+  const stranger = present.find((name) => !own.includes(name));
+  if (stranger)
+    throw new RangeError(
+      `${path.join(folder, stranger)} is not part of this sample. Choose an empty folder, or remove ${folder} first.`,
+    );
+}
+
+/** Several files a day; the second of all has another header and line ends, the third is gzip, as is every ninth from there. */
+function planFiles({ listens, days, lastDay }: Required<SampleOptions>): PlannedDay[] {
+  const last = Date.parse(`${lastDay}T00:00:00Z`) / 1000;
+  let nthFile = 0;
+  return Array.from({ length: days }, (_, day) => {
+    const midnight = last - (days - 1 - day) * secondsOfDay;
+    const date = dateOf(midnight);
+    const ofDay = Math.floor(listens / days) + (day < listens % days ? 1 : 0);
+    const files = Array.from({ length: Math.max(days === 1 ? 3 : 2, Math.ceil(ofDay / rowsPerFile)) }, (_, part) => {
+      nthFile += 1;
+      const style: Style = nthFile === 2 ? "shuffled" : nthFile % 9 === 3 ? "gzip" : "plain";
+      const name =
+        style === "shuffled" ? `partner export ${date} [${part + 1}].csv` : `listens-${date}-${part + 1}.csv`;
+      return { name: style === "gzip" ? `${name}.gz` : name, style };
+    });
+    return { date, midnight, listens: ofDay, files };
+  });
+}
+
+function dateOf(second: number): string {
+  return new Date(second * 1000).toISOString().slice(0, 10);
+}

@@ -1,0 +1,127 @@
+// Front door of every npm script. Runs on whatever Node the machine has (20 or newer) and on nothing else, so it uses no package:
+// it installs the project's own packages when they are missing or old, then hands over to the project's own Node.
+import { spawn } from "node:child_process";
+import { createHash } from "node:crypto";
+import { closeSync, existsSync, openSync, readFileSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+import { interrupted } from "../../terminal/exit-codes.cjs";
+import { withInstallLock } from "./install-lock.cjs";
+
+const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "..", "..");
+const modules = path.join(root, "node_modules");
+const installed = path.join(modules, ".installed-lock");
+const ownNode = path.join(modules, "node", "bin", process.platform === "win32" ? "node.exe" : "node");
+
+class SetupError extends Error {}
+
+try {
+  if (Number(process.versions.node.split(".")[0]) < 20) {
+    throw new SetupError(
+      `Node 20 or newer is needed, this is ${process.version}. Install one from https://nodejs.org and try again.`,
+    );
+  }
+  await installPackages();
+  const [program = "", ...args] = process.argv.slice(2);
+  process.exitCode = await runProgram(program, args);
+} catch (error) {
+  if (!(error instanceof SetupError)) throw error;
+  console.error(`\nmusic-streams: ${error.message}`);
+  process.exitCode = 1;
+}
+
+async function installPackages() {
+  const wanted = createHash("sha256")
+    .update(readFileSync(path.join(root, "package-lock.json")))
+    .digest("hex");
+  const isInstalled = () => existsSync(ownNode) && existsSync(installed) && readFileSync(installed, "utf8") === wanted;
+  if (isInstalled()) return;
+  await withInstallLock(root, async () => {
+    if (isInstalled()) return;
+    console.error("Installing the project's packages into node_modules/ (npm ci, about a minute, this once) ...");
+    const log = path.join(root, ".local", "npm-ci.log");
+    const code = await run(process.execPath, [npmCli(), "ci", "--no-audit", "--no-fund", "--include=dev"], log);
+    if (code !== 0) {
+      throw new SetupError(
+        `npm ci failed; its output is in ${path.relative(process.cwd(), log)}:\n${tail(log)}\nCheck the network (and a proxy's settings), then try again.`,
+      );
+    }
+    if (!existsSync(ownNode)) {
+      throw new SetupError(
+        "npm did not install the project's own Node: install scripts seem to be switched off. Allow them (npm config delete ignore-scripts) and try again.",
+      );
+    }
+    writeFileSync(installed, wanted);
+  });
+}
+
+/** npm hands its own path to the scripts it runs; without it (a direct `node local/toolchain/bootstrap.mjs`), it lies beside Node. */
+function npmCli() {
+  const beside = path.join(path.dirname(process.execPath), "..", "lib", "node_modules", "npm", "bin", "npm-cli.js");
+  const found = [process.env.npm_execpath, beside].find((file) => file?.endsWith(".js") && existsSync(file));
+  if (!found) throw new SetupError("npm was not found. Start this through npm, for example: npm start");
+  return found;
+}
+
+/**
+ * @param {string} command
+ * @param {string[]} args
+ * @param {string} log
+ * @returns {Promise<number | null>}
+ */
+function run(command, args, log) {
+  return new Promise((resolve, reject) => {
+    const output = openSync(log, "w");
+    // `npm --silent start` must not silence the error that the log is kept for.
+    const env = { ...process.env, npm_config_loglevel: "warn" };
+    const child = spawn(command, args, { cwd: root, env, stdio: ["ignore", output, output] });
+    passSignalsOn(child);
+    child.on("error", reject);
+    child.on("close", (code, signal) => {
+      closeSync(output);
+      if (signal) process.exit(interrupted);
+      resolve(code);
+    });
+  });
+}
+
+/** @param {string} log */
+function tail(log) {
+  return readFileSync(log, "utf8").trim().split("\n").slice(-12).join("\n");
+}
+
+/**
+ * Runs a TypeScript program of the project under the project's Node, passes signals on, and returns its exit code.
+ *
+ * @param {string} program
+ * @param {string[]} args
+ * @returns {Promise<number>}
+ */
+function runProgram(program, args) {
+  return new Promise((resolve, reject) => {
+    const child = spawn(ownNode, ["--require", "ts-node/register/transpile-only", path.join(root, program), ...args], {
+      stdio: "inherit",
+      env: {
+        ...process.env,
+        MUSIC_STREAMS_ROOT: root,
+        TS_NODE_PROJECT: path.join(root, "tsconfig.json"),
+        NODE_PATH: modules,
+        PATH: [path.dirname(ownNode), path.join(modules, ".bin"), process.env.PATH].join(path.delimiter),
+      },
+    });
+    passSignalsOn(child);
+    // npm can be killed without a word to its scripts.
+    const starter = process.ppid;
+    setInterval(() => process.ppid !== starter && child.kill("SIGTERM"), 1000).unref();
+    child.on("error", reject);
+    child.on("close", (code, signal) => resolve(signal ? 1 : (code ?? 1)));
+  });
+}
+
+/** @param {import("node:child_process").ChildProcess} child */
+function passSignalsOn(child) {
+  for (const signal of /** @type {const} */ (["SIGINT", "SIGTERM", "SIGHUP"])) {
+    // At a terminal the child may have had it already: the program takes two in quick succession for one.
+    process.on(signal, () => child.kill(signal));
+  }
+}

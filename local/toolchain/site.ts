@@ -1,0 +1,66 @@
+import { createHash } from "node:crypto";
+import { existsSync } from "node:fs";
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import path from "node:path";
+import { execa } from "execa";
+import { UserError } from "../../terminal/errors";
+
+/** Where an installation happens, who hears of it, and what breaks it off. */
+export interface Site {
+  root: string;
+  log: (line: string) => void;
+  stop?: AbortSignal;
+}
+
+/** Runs `install` unless the marker says that it ran through for the same inputs; the marker is written last. */
+export async function once(
+  root: string,
+  name: string,
+  inputs: string,
+  product: string,
+  install: () => Promise<void>,
+): Promise<string> {
+  const marker = path.join(root, ".local", `${name}.installed`);
+  const wanted = `${inputs} ${root}`;
+  const done = existsSync(product) && existsSync(marker) && (await readFile(marker, "utf8")) === wanted;
+  if (done) return product;
+  await mkdir(path.dirname(marker), { recursive: true });
+  await rm(marker, { force: true });
+  await install();
+  await writeFile(marker, wanted);
+  return product;
+}
+
+export async function fileHash(...files: string[]): Promise<string> {
+  const hash = createHash("sha256");
+  for (const file of files) hash.update(await readFile(file));
+  return hash.digest("hex");
+}
+
+/** Runs a command whose output goes to a log; a UserError with the output's end and `remedy` where it fails. */
+export async function step(
+  site: Site,
+  name: string,
+  command: string,
+  args: string[],
+  remedy: string,
+  env: Record<string, string> = {},
+): Promise<void> {
+  const { root, stop } = site;
+  const log = path.join(root, ".local", "logs", `install-${name}.log`);
+  await mkdir(path.dirname(log), { recursive: true });
+  const done = await execa(command, args, {
+    reject: false,
+    all: true,
+    env,
+    stdin: "ignore",
+    ...(stop && { cancelSignal: stop }),
+  });
+  await writeFile(log, done.all ?? "");
+  stop?.throwIfAborted();
+  if (!done.failed) return;
+  const tail = (done.all ?? done.shortMessage ?? "").trim().split("\n").slice(-12).join("\n");
+  throw new UserError(
+    `Installing (${name}) failed:\n${tail}\n${remedy} The whole output is in ${path.relative(process.cwd(), log)}.`,
+  );
+}

@@ -1,0 +1,4 @@
+/** A signal or Ctrl-C ended the command (128 + SIGINT). Plain JavaScript, because the bootstrap needs it before any package is installed. */
+const interrupted = 130;
+
+module.exports = { interrupted };

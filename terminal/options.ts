@@ -1,0 +1,10 @@
+import { InvalidArgumentError } from "commander";
+
+/** A reader of an option's value, for commander: digits alone, from `least` to `most`. It throws InvalidArgumentError for anything else. */
+export function wholeNumber(least = 0, most = 9_999_999_999): (text: string) => number {
+  return (text) => {
+    const value = /^\d{1,10}$/.test(text) ? Number(text) : Number.NaN;
+    if (value >= least && value <= most) return value;
+    throw new InvalidArgumentError(`It must be a whole number from ${least} to ${most}.`);
+  };
+}
