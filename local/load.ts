@@ -5,8 +5,8 @@ import { CreateBucketCommand, HeadBucketCommand, type S3Client } from "@aws-sdk/
 import { Upload } from "@aws-sdk/lib-storage";
 import pMap from "p-map";
 import { UserError } from "../cli/errors";
-import { parseLocation } from "../infra/location";
 import layout from "../layout.json";
+import { parseLocation } from "../runtime/location";
 
 /** Files to upload: where each lies on disk, and under which key it goes into the bucket. */
 export interface Source {
