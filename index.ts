@@ -9,7 +9,7 @@ import { Dashboard } from "./infra/dashboard";
 import { DeadLetters } from "./infra/dead-letters";
 import { Lake } from "./infra/lake";
 import { Ledger } from "./infra/ledger";
-import { Metrics } from "./infra/metrics";
+import { MetricsTable } from "./infra/metrics-table";
 import { Scripts } from "./infra/scripts";
 import { Sense } from "./infra/sense";
 import { readSettings } from "./infra/settings";
@@ -20,7 +20,7 @@ const settings = readSettings();
 const lake = new Lake("music-streams-lake", settings);
 const scripts = new Scripts("music-streams-scripts", { bucket: lake.bucket, root: __dirname });
 const ledger = new Ledger("music-streams-ledger", settings);
-const metrics = new Metrics("music-streams-metrics", settings);
+const metrics = new MetricsTable("music-streams-metrics", settings);
 const catalog = new Catalog("music-streams-catalog", { bucket: lake.bucket, tags: settings.tags });
 
 const workflow = new Workflow("music-streams", { lake, scripts, ledger, metrics, settings });

@@ -1,6 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import layout from "../layout.json";
-import { type Location, parseLocation } from "./location";
+import { type Location, parseLocation } from "../runtime/location";
 import { isSchedule, pauseMinutes } from "./schedule";
 
 /** What a stack can choose. Pulumi.yaml says what each key means and holds its default. */

@@ -5,7 +5,7 @@ import { type Grant, listing, objectsIn } from "./access";
 import { createPythonShellJob, createSparkJob } from "./jobs";
 import type { Lake } from "./lake";
 import type { Ledger } from "./ledger";
-import type { Metrics } from "./metrics";
+import type { MetricsTable } from "./metrics-table";
 import type { Scripts } from "./scripts";
 import type { Settings } from "./settings";
 
@@ -13,7 +13,7 @@ interface WorkflowArgs {
   lake: Lake;
   scripts: Scripts;
   ledger: Ledger;
-  metrics: Metrics;
+  metrics: MetricsTable;
   settings: Settings;
 }
 

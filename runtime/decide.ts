@@ -1,10 +1,5 @@
 import type { Batch, Limits, PublishReport, ReportTotals } from "./batch";
-
-/** What is known of a batch's run, reports included. `filesFault`: transform failed after it began to read the files. */
-export type RunFacts =
-  | { outcome: "running" }
-  | { outcome: "succeeded"; report: ReportTotals; publishReport: PublishReport }
-  | { outcome: "failed"; job: string; error: string; filesFault: boolean; transformed: boolean };
+import type { RunFacts } from "./facts";
 
 export type Action =
   | { do: "start" }

@@ -1,8 +1,8 @@
 import { type Batch, iso, type Manifest, type ManifestFile, type TransformReport } from "./batch";
-import type { Finished } from "./finish";
+import type { Ended } from "./endings";
 import { head, isCold, readDocument, readManifest, replaceManifest } from "./lake";
 import { advance, release } from "./ledger";
-import { inParallel } from "./move";
+import { inParallel } from "./parallel";
 import { incoming, place } from "./places";
 import type { Store, World } from "./world";
 
@@ -40,7 +40,7 @@ export async function planReplay(world: Store, batch: Batch): Promise<ReplayPlan
 }
 
 /** Points a replay's manifest at the archive. A replay that turns out to be impossible ends, with everything as it was. */
-export async function prepareReplay(world: World, batch: Batch): Promise<Finished> {
+export async function prepareReplay(world: World, batch: Batch): Promise<Ended> {
   const plan = await planReplay(world, batch);
   if ("problem" in plan) {
     const changes = { state: "ARCHIVED", settledAt: iso(world.clock.now()), replay: undefined } as const;

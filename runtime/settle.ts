@@ -1,12 +1,10 @@
-import { type Batch, type BatchState, iso, type TransformReport } from "./batch";
-import { type Action, decide, type RunFacts } from "./decide";
-import { archive, divide, isolate, putBack } from "./finish";
-import { getRun, type JobUsage, type Judgement, judge, usage } from "./glue-runs";
-import { readDocument, readManifest } from "./lake";
+import { type Batch, type BatchState, iso } from "./batch";
+import { type Action, decide } from "./decide";
+import { archive, divide, isolate, putBack } from "./endings";
+import { runFacts } from "./facts";
+import type { JobUsage } from "./glue-runs";
 import { advance, type Pipeline, readBatch, readPipeline, release, releaseUnknown } from "./ledger";
-import { place } from "./places";
 import { prepareReplay } from "./replay";
-import { breach, publishTotals, totals } from "./reports";
 import { startRun } from "./start";
 import { describe, type World } from "./world";
 
@@ -219,39 +217,6 @@ function logFailure(world: World, batch: Batch, failure: { job: string; error: s
     error: failure.error,
     ...more,
   });
-}
-
-/** What a run came to, and what its jobs took. */
-async function runFacts(world: World, batch: Batch): Promise<{ facts: RunFacts; jobs: JobUsage[] }> {
-  const run = await getRun(world, batch.workflowRunId ?? "");
-  return { facts: await factsOf(world, batch, judge(run, world.settings)), jobs: usage(run, world.settings) };
-}
-
-/** All that decides what a run came to: Glue's word, and the documents that its jobs left. */
-async function factsOf(world: World, batch: Batch, judgement: Judgement): Promise<RunFacts> {
-  const { batchId, workflowRunId: runId = "" } = batch;
-  if (judgement.outcome === "running") return judgement;
-  const transform = await readDocument(world, place("transformReport", { batchId }));
-  // transform.json is the last that transform writes: with it, whatever failed came later.
-  const reported = transform?.workflowRunId === runId;
-
-  if (judgement.outcome === "succeeded") {
-    const publish = await readDocument(world, place("publishReport", { batchId }));
-    const wrong = breach(await readManifest(world, batchId), runId, transform, publish);
-    if (wrong) return { outcome: "failed", job: wrong.job, error: wrong.why, filesFault: false, transformed: true };
-    return {
-      outcome: "succeeded",
-      report: totals(transform as unknown as TransformReport),
-      publishReport: publishTotals(publish!),
-    };
-  }
-  const { job, error, systemic } = judgement;
-  const transformed = judgement.transformed || reported;
-  const began =
-    job === "transform" && !systemic && !transformed
-      ? (await readDocument(world, place("readingMarker", { batchId })))?.workflowRunId === runId
-      : false;
-  return { outcome: "failed", job, error, filesFault: began, transformed };
 }
 
 function settleReport(batch: Batch | undefined, steps: Step[]): SettleReport {

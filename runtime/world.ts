@@ -3,7 +3,7 @@ import type { GlueClient } from "@aws-sdk/client-glue";
 import type { S3Client } from "@aws-sdk/client-s3";
 import type { DynamoDBDocumentClient } from "@aws-sdk/lib-dynamodb";
 import type { Limits } from "./batch";
-import { withMetrics } from "./metrics";
+import { withMetrics } from "./embedded-metrics";
 
 export interface Clients {
   s3: Pick<S3Client, "send">;

@@ -2,7 +2,7 @@ import { appendFileSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import path from "node:path";
 import layout from "../../layout.json";
-import { inParallel } from "../../runtime/move";
+import { inParallel } from "../../runtime/parallel";
 import { type Item, jsonItem, textOf } from "../items";
 import { roleOf } from "./documents";
 import type { CheckName, Findings } from "./findings";

@@ -4,7 +4,7 @@ import { rm } from "node:fs/promises";
 import path from "node:path";
 import { finished } from "node:stream/promises";
 import type { Batch } from "../../runtime/batch";
-import { inParallel } from "../../runtime/move";
+import { inParallel } from "../../runtime/parallel";
 import { place } from "../../runtime/places";
 import { DataCheck, type Facts } from "./data-check";
 import { type Documents, readDocuments, roleOf } from "./documents";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import path from "node:path";
-import { METRICS } from "../../runtime/metrics";
+import { METRICS } from "../../runtime/embedded-metrics";
 import { type Recorded, ROOT, recordProgram } from "../support/program-record";
 
 const MANUAL = readFileSync(path.join(ROOT, "docs", "operations.md"), "utf8");

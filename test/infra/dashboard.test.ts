@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { METRICS } from "../../runtime/metrics";
+import { METRICS } from "../../runtime/embedded-metrics";
 import { type Recorded, recordProgram } from "../support/program-record";
 import { createStory, written } from "../support/simulated-cloudwatch";
 

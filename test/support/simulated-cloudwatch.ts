@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { withMetrics } from "../../runtime/metrics";
+import { withMetrics } from "../../runtime/embedded-metrics";
 import { observedTick } from "../../runtime/observe";
 import { settle } from "../../runtime/settle";
 import { type ActorOptions, createSimulation } from "./simulated-pipeline";

@@ -2,17 +2,18 @@ import { type Batch, iso, type Manifest, type ManifestFile, type Moves, type Tra
 import { childBatchId } from "./batch-id";
 import { createManifest, deleteAll, head, readDocument, readManifest } from "./lake";
 import { release, releaseHeld } from "./ledger";
-import { copy, deleteVersion, inParallel, type Moved, move, type Source } from "./move";
+import { copy, deleteVersion, type Moved, move, type Source } from "./move";
+import { inParallel } from "./parallel";
 import { incoming, place } from "./places";
 import { isError, type World } from "./world";
 
 const MOVES_AT_ONCE = 16;
 
 /** `again`: read the ledger again; `unfinished`: the time was up, the next tick goes on. */
-export type Finished = "again" | "unfinished";
+export type Ended = "again" | "unfinished";
 
 /** Moves a processed batch's files out of incoming/ and ends the batch. A replay's files lie where they belong already. */
-export async function archive(world: World, batch: Batch, timeIsUp: () => boolean): Promise<Finished> {
+export async function archive(world: World, batch: Batch, timeIsUp: () => boolean): Promise<Ended> {
   const manifest = await readManifest(world, batch.batchId);
   const report = await readDocument(world, place("transformReport", { batchId: batch.batchId }));
   const { filesQuarantined, filesChanged } = (report ?? {}) as Partial<TransformReport>;
@@ -62,7 +63,7 @@ export async function archive(world: World, batch: Batch, timeIsUp: () => boolea
 }
 
 /** Takes a FAILED batch's output away, moves its file to failed/, and ends the batch. */
-export async function isolate(world: World, batch: Batch, timeIsUp: () => boolean): Promise<Finished> {
+export async function isolate(world: World, batch: Batch, timeIsUp: () => boolean): Promise<Ended> {
   const manifest = await readManifest(world, batch.batchId);
   await removeOutput(world, batch);
   const moves: Moves = { moved: 0, quarantined: 0, left: 0, missing: 0 };
@@ -95,7 +96,7 @@ export async function isolate(world: World, batch: Batch, timeIsUp: () => boolea
  * Puts a FAILED batch's file back into incoming/, to be claimed anew, and ends the batch again. Never over another file
  * that came to its key: then this one stays in failed/.
  */
-export async function putBack(world: World, batch: Batch): Promise<Finished> {
+export async function putBack(world: World, batch: Batch): Promise<Ended> {
   const { batchId } = batch;
   const manifest = await readManifest(world, batchId);
   let notPutBack: string | undefined;
@@ -131,7 +132,7 @@ async function putAt(world: World, source: Source, target: string, mark: string)
 }
 
 /** Takes a SPLIT batch's output away and makes each half of its files a batch of its own, next in turn. */
-export async function divide(world: World, batch: Batch): Promise<Finished> {
+export async function divide(world: World, batch: Batch): Promise<Ended> {
   const manifest = await readManifest(world, batch.batchId);
   await removeOutput(world, batch);
   const halves = halvesOf(manifest);

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { withMetrics } from "../../runtime/metrics";
+import { withMetrics } from "../../runtime/embedded-metrics";
 import { observedTick } from "../../runtime/observe";
 import { pause, requestReplay } from "../../runtime/operator";
 import { connect } from "../../runtime/world";

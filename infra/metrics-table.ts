@@ -3,7 +3,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { createTable, type TableArgs } from "./table";
 
 /** What the pipeline is for: the daily metrics of tracks and genres, one item each. */
-export class Metrics extends pulumi.ComponentResource {
+export class MetricsTable extends pulumi.ComponentResource {
   readonly table: aws.dynamodb.Table;
 
   constructor(name: string, args: TableArgs, opts?: pulumi.ComponentResourceOptions) {

@@ -1,0 +1,45 @@
+import type { Batch, PublishReport, ReportTotals, TransformReport } from "./batch";
+import { getRun, type JobUsage, type Judgement, judge, usage } from "./glue-runs";
+import { readDocument, readManifest } from "./lake";
+import { place } from "./places";
+import { breach, publishTotals, totals } from "./reports";
+import type { World } from "./world";
+
+/** What is known of a batch's run, reports included. `filesFault`: transform failed after it began to read the files. */
+export type RunFacts =
+  | { outcome: "running" }
+  | { outcome: "succeeded"; report: ReportTotals; publishReport: PublishReport }
+  | { outcome: "failed"; job: string; error: string; filesFault: boolean; transformed: boolean };
+
+/** What a run came to, and what its jobs took. */
+export async function runFacts(world: World, batch: Batch): Promise<{ facts: RunFacts; jobs: JobUsage[] }> {
+  const run = await getRun(world, batch.workflowRunId ?? "");
+  return { facts: await factsOf(world, batch, judge(run, world.settings)), jobs: usage(run, world.settings) };
+}
+
+/** All that decides what a run came to: Glue's word, and the documents that its jobs left. */
+async function factsOf(world: World, batch: Batch, judgement: Judgement): Promise<RunFacts> {
+  const { batchId, workflowRunId: runId = "" } = batch;
+  if (judgement.outcome === "running") return judgement;
+  const transform = await readDocument(world, place("transformReport", { batchId }));
+  // transform.json is the last that transform writes: with it, whatever failed came later.
+  const reported = transform?.workflowRunId === runId;
+
+  if (judgement.outcome === "succeeded") {
+    const publish = await readDocument(world, place("publishReport", { batchId }));
+    const wrong = breach(await readManifest(world, batchId), runId, transform, publish);
+    if (wrong) return { outcome: "failed", job: wrong.job, error: wrong.why, filesFault: false, transformed: true };
+    return {
+      outcome: "succeeded",
+      report: totals(transform as unknown as TransformReport),
+      publishReport: publishTotals(publish!),
+    };
+  }
+  const { job, error, systemic } = judgement;
+  const transformed = judgement.transformed || reported;
+  const began =
+    job === "transform" && !systemic && !transformed
+      ? (await readDocument(world, place("readingMarker", { batchId })))?.workflowRunId === runId
+      : false;
+  return { outcome: "failed", job, error, filesFault: began, transformed };
+}
