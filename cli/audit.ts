@@ -5,7 +5,7 @@ import path from "node:path";
 import { installRuntimePython } from "../local/toolchain/install";
 import { interrupted } from "../terminal/exit-codes.cjs";
 import { count, printable } from "../terminal/format";
-import { commandLine, runAsProgram, type Terminal } from "../terminal/terminal";
+import { commandLine, type Terminal } from "../terminal/terminal";
 import { type CheckName, checkNames, checks, Findings } from "./audit/findings";
 import { Source } from "./audit/source";
 import { type Busy, isExcused, walk } from "./audit/walk";
@@ -147,5 +147,3 @@ function lookedText(name: CheckName, findings: Findings): string {
   const looked = [...findings.looked[name]].filter(([, number]) => number > 0);
   return looked.length === 0 ? "nothing there" : looked.map(([what, number]) => `${count(number)} ${what}`).join(", ");
 }
-
-if (require.main === module) runAsProgram(main);

@@ -1,6 +1,6 @@
 import { brief, count, duration, printable, table } from "../terminal/format";
 import { wholeNumber } from "../terminal/options";
-import { commandLine, runAsProgram, type Terminal } from "../terminal/terminal";
+import { commandLine, type Terminal } from "../terminal/terminal";
 import { type BatchRow, readLedger } from "./ledger";
 import { openTarget } from "./target";
 
@@ -62,5 +62,3 @@ function took(batch: BatchRow, nowMs: number): string {
   if (!Number.isNaN(settledMs)) return duration(Math.max(0, settledMs - claimedMs));
   return `${duration(Math.max(0, nowMs - claimedMs))} so far`;
 }
-
-if (require.main === module) runAsProgram(main);

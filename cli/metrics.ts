@@ -3,7 +3,7 @@ import { open, rename, rm, stat } from "node:fs/promises";
 import path from "node:path";
 import { GetItemCommand, paginateQuery } from "@aws-sdk/client-dynamodb";
 import { UserError } from "../terminal/errors";
-import { commandLine, runAsProgram, type Terminal } from "../terminal/terminal";
+import { commandLine, type Terminal } from "../terminal/terminal";
 import { isDate } from "./dates";
 import type { Item } from "./items";
 import { exportMetrics } from "./metrics-export";
@@ -136,5 +136,3 @@ async function writeWhole<T>(file: string, fill: (write: (text: string) => Promi
     throw error;
   }
 }
-
-if (require.main === module) runAsProgram(main);

@@ -1,6 +1,6 @@
 import { readPipeline } from "../runtime/ledger";
 import { pause } from "../runtime/operator";
-import { commandLine, runAsProgram, type Terminal } from "../terminal/terminal";
+import { commandLine, type Terminal } from "../terminal/terminal";
 import { capital } from "./operate";
 import { openTarget, storeOf } from "./target";
 
@@ -20,5 +20,3 @@ export async function main(args: string[], terminal: Terminal): Promise<number> 
   await terminal.out(`${capital(target.name)} is paused${since}. ${flying}. It goes on with: npm run resume\n`);
   return 0;
 }
-
-if (require.main === module) runAsProgram(main);

@@ -42,9 +42,12 @@ function processTerminal(): Terminal {
 /** What a command is: its arguments in, its exit code out. */
 export type Main = (args: string[], terminal: Terminal) => Promise<number>;
 
-/** The start of a command's grammar: its help and its errors go to the terminal, and it throws (CommanderError) in place of exiting. */
+/**
+ * The start of a command's grammar: its help and its errors go to the terminal, and it throws (CommanderError) instead of exiting.
+ * `name` is the command's verb; without one it is the grammar of `music-streams` itself.
+ */
 export function commandLine(name: string, terminal: Terminal): Command {
-  return new Command(`npm run ${name} --`)
+  return new Command(`music-streams ${name}`.trim())
     .exitOverride()
     .showHelpAfterError("(--help tells more)")
     .configureOutput({

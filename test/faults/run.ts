@@ -27,7 +27,8 @@ interface Result {
 
 /** Plays scenarios on the local cloud, one after the other; a scenario that fails gives the next one a fresh cloud. */
 async function main(args: string[], terminal: Terminal): Promise<number> {
-  const program = commandLine("test:faults", terminal)
+  const program = commandLine("", terminal)
+    .name("npm run test:faults --")
     .description(
       "Makes the pipeline fail in many ways on the local cloud, and checks that nothing is lost or counted twice.",
     )
