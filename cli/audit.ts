@@ -20,7 +20,7 @@ interface Options {
 
 /** `npm run audit`: proves the invariants of docs/audit.md on a pipeline as it is, and lists each breach. */
 export async function main(args: string[], terminal: Terminal): Promise<number> {
-  const program = commandLine("audit", terminal)
+  const program = commandLine("music-streams audit", terminal)
     .description(
       "Walks the bucket, the ledger and the metrics, and lists each thing that is not as it must be. Reads only. Exit code 0 when there is none, else 1.",
     )

@@ -6,7 +6,7 @@ import { openTarget } from "./target";
 
 /** `npm run batches`: the ledger, newest first, as a table or as JSON. */
 export async function main(args: string[], terminal: Terminal): Promise<number> {
-  const program = commandLine("batches", terminal)
+  const program = commandLine("music-streams batches", terminal)
     .description("Shows the batches, newest first: what was claimed, how far it is, and what became of its rows.")
     .option("--json", "an array of objects, with everything that the ledger knows of each batch")
     .option("--limit <n>", "only the newest n", wholeNumber())

@@ -23,7 +23,7 @@ interface Options {
 
 /** `npm run drop`: uploads CSVs into incoming/ and, with --wait, follows them until their batch is settled. */
 export async function main(args: string[], terminal: Terminal): Promise<number> {
-  const program = commandLine("drop", terminal)
+  const program = commandLine("music-streams drop", terminal)
     .description("Uploads CSVs into incoming/, where the pipeline picks them up.")
     .argument(
       "<file...>",

@@ -7,7 +7,7 @@ import { commandLine, type Terminal } from "../terminal/terminal";
 
 /** `npm run generate`: sample data of any size, for `npm start -- --data DIR` or to drop. */
 export async function main(args: string[], terminal: Terminal): Promise<number> {
-  const program = commandLine("generate", terminal)
+  const program = commandLine("music-streams generate", terminal)
     .description(
       "Writes made-up sample data: DIR/reference/users.csv, DIR/reference/songs.csv and DIR/streams/. The same options give the same bytes.",
     )

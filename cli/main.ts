@@ -26,9 +26,11 @@ const wrongUsage = 2;
 /** `npx music-streams VERB`: finds the command and runs it. */
 export async function main(args: string[], terminal: Terminal): Promise<number> {
   let chosen: { verb: Verb; rest: string[] } | undefined;
-  const program = commandLine("", terminal)
+  const program = commandLine("music-streams", terminal)
     .usage("VERB [arguments]")
-    .description("Runs the pipeline on this machine, and works on a running one. `music-streams VERB --help` tells more.")
+    .description(
+      "Runs the pipeline on this machine, and works on a running one. `music-streams VERB --help` tells more.",
+    )
     .version(version)
     .helpCommand(false)
     .enablePositionalOptions();

@@ -14,7 +14,7 @@ export { exportMetrics } from "./metrics-export";
 
 /** `npm run metrics`: a day, a genre or a track as tables, or all of the table as NDJSON. */
 export async function main(args: string[], terminal: Terminal): Promise<number> {
-  const program = commandLine("metrics", terminal)
+  const program = commandLine("music-streams metrics", terminal)
     .description("Shows what the pipeline has published.")
     .option("--stack <name>", "a deployed stack in place of the local cloud");
   const open = () => openTarget({ ...terminal, stack: program.opts<{ stack?: string }>().stack });

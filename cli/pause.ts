@@ -6,7 +6,7 @@ import { openTarget, storeOf } from "./target";
 
 /** `npm run pause`: nothing is claimed any more; what is in flight is settled. */
 export async function main(args: string[], terminal: Terminal): Promise<number> {
-  const program = commandLine("pause", terminal)
+  const program = commandLine("music-streams pause", terminal)
     .description("Pauses the pipeline: it claims nothing and takes up no replay; the batch in flight is still settled.")
     .option("--stack <name>", "a deployed stack in place of the local cloud")
     .allowExcessArguments(false);

@@ -65,7 +65,7 @@ export async function main(args: string[], terminal: Terminal): Promise<number> 
 }
 
 function parse(args: string[], terminal: Terminal): StartOptions {
-  const program = commandLine("start", terminal)
+  const program = commandLine("music-streams start", terminal)
     .description(
       "Runs the whole pipeline on this machine: emulator, local Glue, the deployed program, sample data or yours.",
     )

@@ -43,11 +43,11 @@ function processTerminal(): Terminal {
 export type Main = (args: string[], terminal: Terminal) => Promise<number>;
 
 /**
- * The start of a command's grammar: its help and its errors go to the terminal, and it throws (CommanderError) instead of exiting.
- * `name` is the command's verb; without one it is the grammar of `music-streams` itself.
+ * The start of a command's grammar: its help and its errors go to the terminal, and it throws (CommanderError) instead of
+ * exiting. `program` is what a person types to start it, such as `music-streams drop`.
  */
-export function commandLine(name: string, terminal: Terminal): Command {
-  return new Command(`music-streams ${name}`.trim())
+export function commandLine(program: string, terminal: Terminal): Command {
+  return new Command(program)
     .exitOverride()
     .showHelpAfterError("(--help tells more)")
     .configureOutput({

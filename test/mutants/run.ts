@@ -24,8 +24,7 @@ const LONGEST_TEST_MS = 400_000;
 
 /** `npm run test:mutants`: plants each bug of the list, one at a time, and sees the test that is named beside it fail. */
 async function main(args: string[], terminal: Terminal): Promise<number> {
-  const program = commandLine("", terminal)
-    .name("npm run test:mutants --")
+  const program = commandLine("npm run test:mutants --", terminal)
     .description(
       "Plants bugs into copies of the project, one at a time, and runs the test that must find each. Exit code 1 if one survives.",
     )
