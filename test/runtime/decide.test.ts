@@ -3,7 +3,7 @@ import type { WorkflowRun } from "@aws-sdk/client-glue";
 import type { Batch, BatchState, Limits, Manifest } from "../../runtime/batch";
 import { childBatchId, newBatchId } from "../../runtime/batch-id";
 import { choose, sift } from "../../runtime/claim";
-import { decide, pauseSeconds } from "../../runtime/decide";
+import { decide, isDue, pauseSeconds } from "../../runtime/decide";
 import type { RunFacts } from "../../runtime/facts";
 import { judge, usage } from "../../runtime/glue-runs";
 import { place } from "../../runtime/places";
@@ -87,6 +87,16 @@ describe("what is done next about a batch", () => {
     ["an archived batch in flight is released", batch("ARCHIVED"), undefined, "release"],
   ];
   for (const [title, one, facts, expected] of table) it(title, () => assert.equal(action(one, facts).do, expected));
+
+  it("a batch is due until it has a run, and when its pause is over", () => {
+    const paused = batch("RETRY", { nextAttemptAt: "2026-11-23T10:00:00Z" });
+    assert.deepEqual([isDue(paused, NOW - 1), isDue(paused, NOW), isDue(batch("RETRY"), NOW)], [false, true, true]);
+    const states = ["CLAIMED", "REPLAY", "RUNNING", "PROCESSED", "ARCHIVED", "FAILED", "SPLIT"] as const;
+    assert.deepEqual(
+      states.filter((state) => isDue(batch(state), NOW)),
+      ["CLAIMED"],
+    );
+  });
 
   it("spent attempts split several files and fail a single one", () => {
     const spent = { dataFailures: 2 };
