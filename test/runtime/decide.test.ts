@@ -6,7 +6,7 @@ import { choose, sift } from "../../runtime/claim";
 import { decide, isDue, pauseSeconds } from "../../runtime/decide";
 import type { RunFacts } from "../../runtime/facts";
 import { judge, usage } from "../../runtime/glue-runs";
-import { place } from "../../runtime/places";
+import { fileOf, place } from "../../runtime/places";
 import { breach } from "../../runtime/reports";
 import { connect } from "../../runtime/world";
 import { folders } from "../support/folders";
@@ -248,7 +248,7 @@ describe("a run's reports", () => {
   it("that add up are taken", () => assert.equal(breach(manifest, "r", good, publish), undefined));
 
   const wrong: [string, object | undefined, object | undefined, RegExp][] = [
-    ["a missing transform.json", undefined, publish, /^transform: transform.json is missing/],
+    ["a missing transform.json", undefined, publish, new RegExp(`^transform: ${fileOf("transformReport")} is missing`)],
     ["another batch's", { ...good, batchId: "X" }, publish, /of batch X/],
     ["an earlier run's", { ...good, workflowRunId: "q" }, publish, /of workflow run q, not of r/],
     ["a total that does not add up", { ...good, rowsKept: 4 }, publish, /does not add up for the batch/],
@@ -273,12 +273,12 @@ describe("a run's reports", () => {
         filesQuarantined: [...good.filesQuarantined, { name: "a", key: `${folders.incoming}a`, reason: "not_text" }],
       },
       publish,
-      /^transform: transform.json names a twice/,
+      new RegExp(`^transform: ${fileOf("transformReport")} names a twice`),
     ],
     ["a file that is named twice", { ...good, filesChanged: [{ name: "c" }, { name: "c" }] }, publish, /names c twice/],
     ["no row counts", { ...good, rowsRead: "5" }, publish, /lacks row counts/],
     ["no lists", { batchId: "B", workflowRunId: "r" }, publish, /lacks files/],
-    ["a missing publish.json", good, undefined, /^publish: publish.json is missing/],
+    ["a missing publish.json", good, undefined, new RegExp(`^publish: ${fileOf("publishReport")} is missing`)],
     ["an earlier run's publish.json", good, { ...publish, workflowRunId: "q" }, /^publish: .*of workflow run q/],
   ];
   for (const [title, transform, published, expected] of wrong)
