@@ -170,7 +170,13 @@ const FIXTURES: Record<string, [type: string, passes: Properties[], fails: Prope
       { policy: grant(["s3:PutObject"], `${BUCKET}/incoming/*`) },
       { policy: grant(["s3:ListBucket", "s3:PutBucketTagging"], BUCKET) },
     ],
-    [`${folders.scripts}*`, `${folders.scripts}a/transform.py`, "sc*", "*", "?cripts/*"].flatMap((key) =>
+    [
+      `${folders.scripts}*`,
+      `${folders.scripts}a/transform.py`,
+      `${folders.scripts.slice(0, 2)}*`,
+      "*",
+      `?${folders.scripts.slice(1)}*`,
+    ].flatMap((key) =>
       ["s3:PutObject", "s3:DeleteObject", "s3:PutObjectTagging"].map((action) => ({
         policy: grant([action], `${BUCKET}/${key}`),
       })),

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { Manifest } from "../../runtime/batch";
 import { pause, requestReplay, requestRetry, resume } from "../../runtime/operator";
-import { place } from "../../runtime/places";
+import { fileOf, place } from "../../runtime/places";
 import { planReplay } from "../../runtime/replay";
 import { settle } from "../../runtime/settle";
 import { tick } from "../../runtime/tick";
@@ -115,7 +115,7 @@ describe("a tick", () => {
     goOn();
     assert.equal((await slow).claimed, undefined);
     assert.equal(simulation.batches().length, 1);
-    assert.equal(simulation.s3.keys(folders.batches).filter((key) => key.endsWith("manifest.json")).length, 1);
+    assert.equal(simulation.s3.keys(folders.batches).filter((key) => key.endsWith(fileOf("manifest"))).length, 1);
     check(simulation);
   });
 
