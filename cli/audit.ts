@@ -5,7 +5,7 @@ import path from "node:path";
 import { installRuntimePython } from "../local/toolchain/install";
 import { interrupted } from "../terminal/exit-codes.cjs";
 import { count, printable } from "../terminal/format";
-import { commandLine, runAsProgram, type Terminal } from "../terminal/terminal";
+import { commandLine, type Terminal } from "../terminal/terminal";
 import { type CheckName, checkNames, checks, Findings } from "./audit/findings";
 import { Source } from "./audit/source";
 import { type Busy, isExcused, walk } from "./audit/walk";
@@ -20,7 +20,7 @@ interface Options {
 
 /** `npm run audit`: proves the invariants of docs/audit.md on a pipeline as it is, and lists each breach. */
 export async function main(args: string[], terminal: Terminal): Promise<number> {
-  const program = commandLine("audit", terminal)
+  const program = commandLine("music-streams audit", terminal)
     .description(
       "Walks the bucket, the ledger and the metrics, and lists each thing that is not as it must be. Reads only. Exit code 0 when there is none, else 1.",
     )
@@ -147,5 +147,3 @@ function lookedText(name: CheckName, findings: Findings): string {
   const looked = [...findings.looked[name]].filter(([, number]) => number > 0);
   return looked.length === 0 ? "nothing there" : looked.map(([what, number]) => `${count(number)} ${what}`).join(", ");
 }
-
-if (require.main === module) runAsProgram(main);

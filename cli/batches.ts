@@ -1,12 +1,12 @@
 import { brief, count, duration, printable, table } from "../terminal/format";
 import { wholeNumber } from "../terminal/options";
-import { commandLine, runAsProgram, type Terminal } from "../terminal/terminal";
+import { commandLine, type Terminal } from "../terminal/terminal";
 import { type BatchRow, readLedger } from "./ledger";
 import { openTarget } from "./target";
 
 /** `npm run batches`: the ledger, newest first, as a table or as JSON. */
 export async function main(args: string[], terminal: Terminal): Promise<number> {
-  const program = commandLine("batches", terminal)
+  const program = commandLine("music-streams batches", terminal)
     .description("Shows the batches, newest first: what was claimed, how far it is, and what became of its rows.")
     .option("--json", "an array of objects, with everything that the ledger knows of each batch")
     .option("--limit <n>", "only the newest n", wholeNumber())
@@ -62,5 +62,3 @@ function took(batch: BatchRow, nowMs: number): string {
   if (!Number.isNaN(settledMs)) return duration(Math.max(0, settledMs - claimedMs));
   return `${duration(Math.max(0, nowMs - claimedMs))} so far`;
 }
-
-if (require.main === module) runAsProgram(main);

@@ -5,7 +5,7 @@ import { readPipeline } from "../runtime/ledger";
 import { isUnreachable } from "../terminal/errors";
 import { brief, count, duration, printable, size } from "../terminal/format";
 import { wholeNumber } from "../terminal/options";
-import { commandLine, runAsProgram, type Terminal } from "../terminal/terminal";
+import { commandLine, type Terminal } from "../terminal/terminal";
 import { type BatchRow, readLedger } from "./ledger";
 import { isSettled, type Outcome, Settling } from "./settling";
 import { openTarget, storeOf, type Target } from "./target";
@@ -23,7 +23,7 @@ interface Options {
 
 /** `npm run drop`: uploads CSVs into incoming/ and, with --wait, follows them until their batch is settled. */
 export async function main(args: string[], terminal: Terminal): Promise<number> {
-  const program = commandLine("drop", terminal)
+  const program = commandLine("music-streams drop", terminal)
     .description("Uploads CSVs into incoming/, where the pipeline picks them up.")
     .argument(
       "<file...>",
@@ -195,5 +195,3 @@ export function outcomeText({ name, end, batchId, rows, reason }: Outcome): stri
   const counts = `${count(rows.rowsRead)} rows read, ${count(rows.rowsKept)} kept, ${count(rows.rowsDuplicate)} duplicate, ${count(rows.rowsQuarantined)} quarantined`;
   return `${file}: archived in batch ${batchId} (${counts})`;
 }
-
-if (require.main === module) runAsProgram(main);

@@ -3,11 +3,11 @@ import { generateSample, sampleDefaults } from "../local/sample/generator";
 import { UserError } from "../terminal/errors";
 import { count, printable } from "../terminal/format";
 import { wholeNumber } from "../terminal/options";
-import { commandLine, runAsProgram, type Terminal } from "../terminal/terminal";
+import { commandLine, type Terminal } from "../terminal/terminal";
 
 /** `npm run generate`: sample data of any size, for `npm start -- --data DIR` or to drop. */
 export async function main(args: string[], terminal: Terminal): Promise<number> {
-  const program = commandLine("generate", terminal)
+  const program = commandLine("music-streams generate", terminal)
     .description(
       "Writes made-up sample data: DIR/reference/users.csv, DIR/reference/songs.csv and DIR/streams/. The same options give the same bytes.",
     )
@@ -40,5 +40,3 @@ export async function main(args: string[], terminal: Terminal): Promise<number> 
   );
   return 0;
 }
-
-if (require.main === module) runAsProgram(main);

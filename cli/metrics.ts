@@ -3,7 +3,7 @@ import { open, rename, rm, stat } from "node:fs/promises";
 import path from "node:path";
 import { GetItemCommand, paginateQuery } from "@aws-sdk/client-dynamodb";
 import { UserError } from "../terminal/errors";
-import { commandLine, runAsProgram, type Terminal } from "../terminal/terminal";
+import { commandLine, type Terminal } from "../terminal/terminal";
 import { isDate } from "./dates";
 import type { Item } from "./items";
 import { exportMetrics } from "./metrics-export";
@@ -14,7 +14,7 @@ export { exportMetrics } from "./metrics-export";
 
 /** `npm run metrics`: a day, a genre or a track as tables, or all of the table as NDJSON. */
 export async function main(args: string[], terminal: Terminal): Promise<number> {
-  const program = commandLine("metrics", terminal)
+  const program = commandLine("music-streams metrics", terminal)
     .description("Shows what the pipeline has published.")
     .option("--stack <name>", "a deployed stack in place of the local cloud");
   const open = () => openTarget({ ...terminal, stack: program.opts<{ stack?: string }>().stack });
@@ -136,5 +136,3 @@ async function writeWhole<T>(file: string, fill: (write: (text: string) => Promi
     throw error;
   }
 }
-
-if (require.main === module) runAsProgram(main);

@@ -11,7 +11,7 @@ export interface TickOptions {
 
 /** The start of the grammar of such a command. */
 export function orderLine(name: string, description: string, terminal: Terminal) {
-  return commandLine(name, terminal)
+  return commandLine(`music-streams ${name}`, terminal)
     .description(description)
     .option(...nowOption)
     .option("--stack <name>", "a deployed stack in place of the local cloud");

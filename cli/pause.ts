@@ -1,12 +1,12 @@
 import { readPipeline } from "../runtime/ledger";
 import { pause } from "../runtime/operator";
-import { commandLine, runAsProgram, type Terminal } from "../terminal/terminal";
+import { commandLine, type Terminal } from "../terminal/terminal";
 import { capital } from "./operate";
 import { openTarget, storeOf } from "./target";
 
 /** `npm run pause`: nothing is claimed any more; what is in flight is settled. */
 export async function main(args: string[], terminal: Terminal): Promise<number> {
-  const program = commandLine("pause", terminal)
+  const program = commandLine("music-streams pause", terminal)
     .description("Pauses the pipeline: it claims nothing and takes up no replay; the batch in flight is still settled.")
     .option("--stack <name>", "a deployed stack in place of the local cloud")
     .allowExcessArguments(false);
@@ -20,5 +20,3 @@ export async function main(args: string[], terminal: Terminal): Promise<number> 
   await terminal.out(`${capital(target.name)} is paused${since}. ${flying}. It goes on with: npm run resume\n`);
   return 0;
 }
-
-if (require.main === module) runAsProgram(main);

@@ -5,7 +5,7 @@ import { planReplay } from "../runtime/replay";
 import type { Store } from "../runtime/world";
 import { UserError } from "../terminal/errors";
 import { count, duration, printable, size, table } from "../terminal/format";
-import { runAsProgram, type Terminal } from "../terminal/terminal";
+import type { Terminal } from "../terminal/terminal";
 import { dayAfter, isDate } from "./dates";
 import { readLedger } from "./ledger";
 import { orderLine, type TickOptions, tickFor } from "./operate";
@@ -141,5 +141,3 @@ async function untilArchived(store: Store, candidates: Candidate[], terminal: Te
   }
   return allRan;
 }
-
-if (require.main === module) runAsProgram(main);

@@ -1,6 +1,6 @@
 import { readPipeline } from "../runtime/ledger";
 import { resume } from "../runtime/operator";
-import { runAsProgram, type Terminal } from "../terminal/terminal";
+import type { Terminal } from "../terminal/terminal";
 import { capital, orderLine, type TickOptions, tickFor } from "./operate";
 import { openTarget, storeOf } from "./target";
 
@@ -19,5 +19,3 @@ export async function main(args: string[], terminal: Terminal): Promise<number> 
   if (pausedSince !== undefined) await tickFor(target, options, terminal);
   return 0;
 }
-
-if (require.main === module) runAsProgram(main);

@@ -1,7 +1,7 @@
 import { RefusedError, requestRetry } from "../runtime/operator";
 import { UserError } from "../terminal/errors";
 import { printable } from "../terminal/format";
-import { runAsProgram, type Terminal } from "../terminal/terminal";
+import type { Terminal } from "../terminal/terminal";
 import { readLedger } from "./ledger";
 import { capital, orderLine, type TickOptions, tickFor } from "./operate";
 import { openTarget, storeOf, type Target } from "./target";
@@ -45,5 +45,3 @@ async function failed(target: Target): Promise<string[]> {
   const open = batches.filter(({ state, retriedAt }) => state === "FAILED" && retriedAt === null);
   return open.map(({ batchId }) => batchId).reverse();
 }
-
-if (require.main === module) runAsProgram(main);

@@ -13,7 +13,7 @@ import { UserError } from "../terminal/errors";
 import { interrupted } from "../terminal/exit-codes.cjs";
 import { count } from "../terminal/format";
 import { wholeNumber } from "../terminal/options";
-import { commandLine, runAsProgram, type Terminal } from "../terminal/terminal";
+import { commandLine, type Terminal } from "../terminal/terminal";
 import { exportToFile } from "./metrics";
 import { Display } from "./start/display";
 import { type DataFolder, readDataFolder, uploadAll, uploadReference } from "./start/load";
@@ -33,7 +33,8 @@ interface StartOptions {
 const lookEveryMs = 500;
 const oneSignalMs = 1_000;
 
-async function main(args: string[], terminal: Terminal): Promise<number> {
+/** `npm start`: the whole pipeline on this machine, with the sample data or your own. */
+export async function main(args: string[], terminal: Terminal): Promise<number> {
   const options = parse(args, terminal);
   const stop = stopOnSignals();
   let cloud: LocalCloud | undefined;
@@ -64,7 +65,7 @@ async function main(args: string[], terminal: Terminal): Promise<number> {
 }
 
 function parse(args: string[], terminal: Terminal): StartOptions {
-  const program = commandLine("start", terminal)
+  const program = commandLine("music-streams start", terminal)
     .description(
       "Runs the whole pipeline on this machine: emulator, local Glue, the deployed program, sample data or yours.",
     )
@@ -242,5 +243,3 @@ function verdict(moment: Moment, terminal: Terminal): number {
     terminal.note(`Batch ${batch.batchId} is ${batch.state}: ${batch.error ?? "no error was recorded"}`);
   return bad.length ? 1 : 0;
 }
-
-runAsProgram(main);

@@ -49,6 +49,12 @@ export function decide(batch: Batch, facts: RunFacts | undefined, limits: Limits
   }
 }
 
+/** Whether a tick would start the batch: it has no run yet, or its pause after a failure is over. */
+export function isDue(batch: { state: string; nextAttemptAt?: string | null }, nowMs: number): boolean {
+  if (batch.state === "CLAIMED") return true;
+  return batch.state === "RETRY" && !(Date.parse(batch.nextAttemptAt ?? "") > nowMs);
+}
+
 /** Pause before the next attempt after `failures` in a row, in seconds. */
 export function pauseSeconds(failures: number, limits: Limits): number {
   return Math.min(limits.retryPauseSeconds * 2 ** Math.max(0, failures - 1), limits.maxRetryPauseSeconds);

@@ -65,7 +65,7 @@ export async function advance(world: Store, batch: Batch, changes: Changes): Pro
 
 /** Takes a new batch up: ledger item, in-flight item and count together or not at all. */
 export async function takeNew(world: Store, batch: Batch, claims: number): Promise<boolean> {
-  return transact(world, [putNew(world, batchItem(batch)), ...takeTurn(world, batch.batchId, claims)]);
+  return transact(world, [putNew(world, batchItem(batch)), ...turnWrites(world, batch.batchId, claims)]);
 }
 
 /** Takes a queued batch up. */
@@ -78,7 +78,7 @@ export async function takeQueued(world: Store, batchId: string, claims: number):
         ConditionExpression: "attribute_exists(sk)",
       },
     },
-    ...takeTurn(world, batchId, claims),
+    ...turnWrites(world, batchId, claims),
   ]);
 }
 
@@ -186,7 +186,7 @@ function putNew(world: Store, Item: Record<string, unknown>): Write {
   return { Put: { TableName: world.settings.ledgerTable, Item, ConditionExpression: "attribute_not_exists(pk)" } };
 }
 
-function takeTurn(world: Store, batchId: string, claims: number): Write[] {
+function turnWrites(world: Store, batchId: string, claims: number): Write[] {
   return [
     putNew(world, { pk: "PIPELINE", sk: "IN_FLIGHT", batchId, since: iso(world.clock.now()) }),
     {

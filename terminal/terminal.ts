@@ -42,9 +42,12 @@ function processTerminal(): Terminal {
 /** What a command is: its arguments in, its exit code out. */
 export type Main = (args: string[], terminal: Terminal) => Promise<number>;
 
-/** The start of a command's grammar: its help and its errors go to the terminal, and it throws (CommanderError) in place of exiting. */
-export function commandLine(name: string, terminal: Terminal): Command {
-  return new Command(`npm run ${name} --`)
+/**
+ * The start of a command's grammar: its help and its errors go to the terminal, and it throws (CommanderError) instead of
+ * exiting. `program` is what a person types to start it, such as `music-streams drop`.
+ */
+export function commandLine(program: string, terminal: Terminal): Command {
+  return new Command(program)
     .exitOverride()
     .showHelpAfterError("(--help tells more)")
     .configureOutput({

@@ -9,7 +9,8 @@ import { storeOf } from "../../cli/target";
 import type { Batch } from "../../runtime/batch";
 import { readBatch, readPipeline } from "../../runtime/ledger";
 import { until } from "../support/commands";
-import { outputs, type Pipeline, startPipeline } from "./pipeline";
+import { folders } from "../support/folders";
+import { type Pipeline, startPipeline } from "./pipeline";
 
 const DAY = "2024-06-27";
 
@@ -26,7 +27,7 @@ describe("the commands of an operator", function () {
   async function queued(): Promise<string[]> {
     const { Items } = await pipeline.target.documents.send(
       new QueryCommand({
-        TableName: outputs.ledgerTableName,
+        TableName: pipeline.target.outputs.ledgerTableName,
         KeyConditionExpression: "pk = :pipeline AND begins_with(sk, :queue)",
         ExpressionAttributeValues: { ":pipeline": "PIPELINE", ":queue": "QUEUE#" },
       }),
@@ -37,11 +38,11 @@ describe("the commands of an operator", function () {
   /** A settled batch with its files where they belong, but those of `lost`. */
   async function settled(batchId: string, names: string[], more: Record<string, unknown> = {}, lost: string[] = []) {
     const state = String(more.state ?? "ARCHIVED");
-    for (const name of names) await pipeline.put(`incoming/${name}`, `body of ${name}`);
+    for (const name of names) await pipeline.put(`${folders.incoming}${name}`, `body of ${name}`);
     const claim = await pipeline.claim(batchId, names);
     for (const name of names) {
-      const folder = state === "FAILED" ? "failed" : "archive";
-      await claim.move(name, `${lost.includes(name) ? "elsewhere" : folder}/${DAY}/${batchId}/${name}`);
+      const folder = state === "FAILED" ? folders.failed : folders.archived;
+      await claim.move(name, `${lost.includes(name) ? "elsewhere/" : folder}${DAY}/${batchId}/${name}`);
     }
     await claim.report({ filesQuarantined: [], filesChanged: [], files: [] });
     await claim.set({
@@ -153,10 +154,13 @@ describe("the commands of an operator", function () {
 
   it("retry does not put a file over another", async () => {
     await settled("20240625T100000Z-AAAAAAAA", ["a.csv"], { state: "FAILED" });
-    await pipeline.put("incoming/a.csv", "another");
+    await pipeline.put(`${folders.incoming}a.csv`, "another");
     const said = await pipeline.run(retry, "--all");
     assert.equal(said.code, 1);
-    assert.match(said.notes.join("\n"), /^Batch 20240625T100000Z-AAAAAAAA: incoming\/a.csv holds another file by now/);
+    assert.match(
+      said.notes.join("\n"),
+      new RegExp(`^Batch 20240625T100000Z-AAAAAAAA: ${folders.incoming}a.csv holds another file by now`),
+    );
     assert.deepEqual(await queued(), []);
   });
 

@@ -126,16 +126,16 @@ export const MUTANTS: Mutant[] = [
   {
     name: "a queued batch is taken up and stays in the queue",
     file: "runtime/ledger.ts",
-    find: '  return transact(world, [\n    {\n      Delete: {\n        TableName: world.settings.ledgerTable,\n        Key: { pk: "PIPELINE", sk: `QUEUE#\u0024{batchId}` },\n        ConditionExpression: "attribute_exists(sk)",\n      },\n    },\n    ...takeTurn',
-    replace: "  return transact(world, [\n    ...takeTurn",
+    find: '  return transact(world, [\n    {\n      Delete: {\n        TableName: world.settings.ledgerTable,\n        Key: { pk: "PIPELINE", sk: `QUEUE#\u0024{batchId}` },\n        ConditionExpression: "attribute_exists(sk)",\n      },\n    },\n    ...turnWrites',
+    replace: "  return transact(world, [\n    ...turnWrites",
     caughtBy: histories,
   },
   {
     name: "a batch is put into flight before it is known",
     file: "runtime/ledger.ts",
-    find: "  return transact(world, [putNew(world, batchItem(batch)), ...takeTurn(world, batch.batchId, claims)]);",
+    find: "  return transact(world, [putNew(world, batchItem(batch)), ...turnWrites(world, batch.batchId, claims)]);",
     replace:
-      "  if (!(await transact(world, takeTurn(world, batch.batchId, claims)))) return false;\n  return transact(world, [putNew(world, batchItem(batch))]);",
+      "  if (!(await transact(world, turnWrites(world, batch.batchId, claims)))) return false;\n  return transact(world, [putNew(world, batchItem(batch))]);",
     caughtBy: faults,
   },
   {

@@ -3,12 +3,13 @@ import type { WorkflowRun } from "@aws-sdk/client-glue";
 import type { Batch, BatchState, Limits, Manifest } from "../../runtime/batch";
 import { childBatchId, newBatchId } from "../../runtime/batch-id";
 import { choose, sift } from "../../runtime/claim";
-import { decide, pauseSeconds } from "../../runtime/decide";
+import { decide, isDue, pauseSeconds } from "../../runtime/decide";
 import type { RunFacts } from "../../runtime/facts";
 import { judge, usage } from "../../runtime/glue-runs";
-import { place } from "../../runtime/places";
+import { fileOf, place } from "../../runtime/places";
 import { breach } from "../../runtime/reports";
 import { connect } from "../../runtime/world";
+import { folders } from "../support/folders";
 
 const NOW = Date.parse("2026-11-23T10:00:00Z");
 const LIMITS: Limits = {
@@ -86,6 +87,16 @@ describe("what is done next about a batch", () => {
     ["an archived batch in flight is released", batch("ARCHIVED"), undefined, "release"],
   ];
   for (const [title, one, facts, expected] of table) it(title, () => assert.equal(action(one, facts).do, expected));
+
+  it("a batch is due until it has a run, and when its pause is over", () => {
+    const paused = batch("RETRY", { nextAttemptAt: "2026-11-23T10:00:00Z" });
+    assert.deepEqual([isDue(paused, NOW - 1), isDue(paused, NOW), isDue(batch("RETRY"), NOW)], [false, true, true]);
+    const states = ["CLAIMED", "REPLAY", "RUNNING", "PROCESSED", "ARCHIVED", "FAILED", "SPLIT"] as const;
+    assert.deepEqual(
+      states.filter((state) => isDue(batch(state), NOW)),
+      ["CLAIMED"],
+    );
+  });
 
   it("spent attempts split several files and fail a single one", () => {
     const spent = { dataFailures: 2 };
@@ -214,7 +225,13 @@ describe("a run's reports", () => {
   const manifest: Manifest = {
     batchId: "B",
     claimedAt: "2026-11-23T10:00:00Z",
-    files: ["a", "b", "c"].map((name) => ({ key: `incoming/${name}`, name, etag: "e", size: 1, lastModified: "" })),
+    files: ["a", "b", "c"].map((name) => ({
+      key: `${folders.incoming}${name}`,
+      name,
+      etag: "e",
+      size: 1,
+      lastModified: "",
+    })),
   };
   const counts = { rowsRead: 5, rowsKept: 3, rowsDuplicate: 1, rowsQuarantined: { bad_id: 1 } };
   const good = {
@@ -222,8 +239,8 @@ describe("a run's reports", () => {
     workflowRunId: "r",
     ...counts,
     files: [{ name: "a", ...counts }],
-    filesQuarantined: [{ name: "b", key: "incoming/b", reason: "empty_file" }],
-    filesChanged: [{ name: "c", key: "incoming/c" }],
+    filesQuarantined: [{ name: "b", key: `${folders.incoming}b`, reason: "empty_file" }],
+    filesChanged: [{ name: "c", key: `${folders.incoming}c` }],
     days: [],
   };
   const publish = { batchId: "B", workflowRunId: "r" };
@@ -231,7 +248,7 @@ describe("a run's reports", () => {
   it("that add up are taken", () => assert.equal(breach(manifest, "r", good, publish), undefined));
 
   const wrong: [string, object | undefined, object | undefined, RegExp][] = [
-    ["a missing transform.json", undefined, publish, /^transform: transform.json is missing/],
+    ["a missing transform.json", undefined, publish, new RegExp(`^transform: ${fileOf("transformReport")} is missing`)],
     ["another batch's", { ...good, batchId: "X" }, publish, /of batch X/],
     ["an earlier run's", { ...good, workflowRunId: "q" }, publish, /of workflow run q, not of r/],
     ["a total that does not add up", { ...good, rowsKept: 4 }, publish, /does not add up for the batch/],
@@ -251,14 +268,17 @@ describe("a run's reports", () => {
     ["a file that was not claimed", { ...good, filesChanged: [{ name: "c" }, { name: "z" }] }, publish, /names z/],
     [
       "a file that was read and quarantined",
-      { ...good, filesQuarantined: [...good.filesQuarantined, { name: "a", key: "incoming/a", reason: "not_text" }] },
+      {
+        ...good,
+        filesQuarantined: [...good.filesQuarantined, { name: "a", key: `${folders.incoming}a`, reason: "not_text" }],
+      },
       publish,
-      /^transform: transform.json names a twice/,
+      new RegExp(`^transform: ${fileOf("transformReport")} names a twice`),
     ],
     ["a file that is named twice", { ...good, filesChanged: [{ name: "c" }, { name: "c" }] }, publish, /names c twice/],
     ["no row counts", { ...good, rowsRead: "5" }, publish, /lacks row counts/],
     ["no lists", { batchId: "B", workflowRunId: "r" }, publish, /lacks files/],
-    ["a missing publish.json", good, undefined, /^publish: publish.json is missing/],
+    ["a missing publish.json", good, undefined, new RegExp(`^publish: ${fileOf("publishReport")} is missing`)],
     ["an earlier run's publish.json", good, { ...publish, workflowRunId: "q" }, /^publish: .*of workflow run q/],
   ];
   for (const [title, transform, published, expected] of wrong)
@@ -273,35 +293,43 @@ describe("a claim", () => {
 
   it("takes the oldest first, and by the bytes of the key among equals", () => {
     const { files } = sift([
-      found("incoming/é.csv", 5),
-      found("incoming/z.csv", 5),
-      found("incoming/Z.csv", 5),
-      found("incoming/x.csv", 1),
+      found(`${folders.incoming}é.csv`, 5),
+      found(`${folders.incoming}z.csv`, 5),
+      found(`${folders.incoming}Z.csv`, 5),
+      found(`${folders.incoming}x.csv`, 1),
     ]);
     assert.deepEqual(
       files.map(({ key }) => key),
-      ["incoming/x.csv", "incoming/Z.csv", "incoming/z.csv", "incoming/é.csv"],
+      [`${folders.incoming}x.csv`, `${folders.incoming}Z.csv`, `${folders.incoming}z.csv`, `${folders.incoming}é.csv`],
     );
   });
 
   it("passes over folders and what is not CSV, and counts them", () => {
     const { files, ignored } = sift(
-      ["incoming/", "incoming/d.csv/", "incoming/a.CSV", "incoming/b.Csv.GZ", "incoming/c.csv.bak", "incoming/csv"].map(
-        (key) => found(key, 1),
-      ),
+      [
+        folders.incoming,
+        `${folders.incoming}d.csv/`,
+        `${folders.incoming}a.CSV`,
+        `${folders.incoming}b.Csv.GZ`,
+        `${folders.incoming}c.csv.bak`,
+        `${folders.incoming}csv`,
+      ].map((key) => found(key, 1)),
     );
     assert.deepEqual(
       files.map(({ key }) => key),
-      ["incoming/a.CSV", "incoming/b.Csv.GZ"],
+      [`${folders.incoming}a.CSV`, `${folders.incoming}b.Csv.GZ`],
     );
     assert.deepEqual(ignored, { folders: 2, notCsv: 2 });
   });
 
   it("leaves a file alone that must be restored first, and counts it", () => {
-    const { files, cold, ignored } = sift([{ ...found("incoming/a.csv", 1), cold: true }, found("incoming/b.csv", 2)]);
+    const { files, cold, ignored } = sift([
+      { ...found(`${folders.incoming}a.csv`, 1), cold: true },
+      found(`${folders.incoming}b.csv`, 2),
+    ]);
     assert.deepEqual(
       [files.map(({ key }) => key), cold.map(({ key }) => key)],
-      [["incoming/b.csv"], ["incoming/a.csv"]],
+      [[`${folders.incoming}b.csv`], [`${folders.incoming}a.csv`]],
     );
     assert.deepEqual(ignored, { folders: 0, notCsv: 0, cold: 1 });
   });
@@ -335,7 +363,7 @@ describe("names", () => {
 
   it("a name goes into its place as it is", () => {
     const parts = { date: "2026-11-23", batchId: "B", name: "a $& {date} %20+.csv" };
-    assert.equal(place("archived", parts), "archive/2026-11-23/B/a $& {date} %20+.csv");
+    assert.equal(place("archived", parts), `${folders.archived}2026-11-23/B/a $& {date} %20+.csv`);
   });
 
   it("a name too long for the place is cut to fit, differs from others, and keeps its suffix", () => {
