@@ -33,8 +33,8 @@ export interface Kept {
 const tables = "dynamodb.json";
 
 /**
- * Looks at what is kept in a folder. After a cut the emulator's tables are those of an earlier end, and do not go with its objects: they are
- * removed, and `putBack` has the pipeline work through its files again.
+ * Looks at what is kept in a folder. After a cut the emulator's tables are those of an earlier end, and do not go with
+ * its objects: they are removed, and `putBack` has the pipeline work through its files again.
  */
 export async function openKept(folder: string): Promise<Kept> {
   const stateDir = path.join(folder, "state");
@@ -65,8 +65,9 @@ async function isNewer(file: string, than: string): Promise<boolean> {
 }
 
 /**
- * After a cut: what the pipeline made is removed, and every file that was ever dropped goes back into incoming/, below `again/<batch>/`, so
- * that two of one name stay two. Gives their number. Safe to repeat, also after a cut of its own. To be called before anything can claim files.
+ * After a cut: what the pipeline made is removed, and every file that was ever dropped goes back into incoming/, below
+ * `again/<batch>/`, so that two of one name stay two. Gives their number. Safe to repeat, also after a cut of its own.
+ * To be called before anything can claim files.
  */
 export async function putBack(endpoint: string, region: string): Promise<number> {
   const s3 = new S3Client({ endpoint, region, credentials: localCredentials, forcePathStyle: true });

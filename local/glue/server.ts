@@ -21,18 +21,18 @@ import { Launcher } from "./run/launch";
 export type { LocalGlueOptions } from "./options";
 
 export interface LocalGlue {
-  /** Where it answers: the endpoint for Glue of every client. */
+  /** The Glue endpoint for every client. */
   readonly endpoint: string;
   /** Stops every job with all of its processes, then the server. */
   close(): Promise<void>;
-  /** The file with all that a job run wrote. */
+  /** The file with the output of a job run. */
   logFile(jobRunId: string): string;
 }
 
 /**
- * Starts a Glue on 127.0.0.1 that really runs jobs, triggers and workflows, as processes on this machine. Its state is in
- * memory. It answers Glue's operations for those, to whom the emulator says may ask for them; other operations of Glue (the catalog) go to
- * the emulator unchanged.
+ * Starts a Glue on 127.0.0.1 that runs jobs as processes of this machine, with triggers and workflows. Its state is in
+ * memory. It answers Glue's operations on them for callers that the emulator authorises, and forwards all other
+ * operations (the catalog) to the emulator.
  */
 export async function startLocalGlue(options: LocalGlueOptions): Promise<LocalGlue> {
   const log = options.log ?? (() => {});
@@ -89,7 +89,7 @@ async function listen(server: Server, port: number): Promise<number> {
   return (server.address() as AddressInfo).port;
 }
 
-/** Calls at the start of every minute, until the timer is cleared. It keeps no program alive. */
+/** Calls at the start of every minute, until the timer is cleared. The timer does not keep the process running. */
 function everyMinute(call: (time: Date) => void, log: (line: string) => void): { timer: NodeJS.Timeout } {
   const clock = {} as { timer: NodeJS.Timeout };
   const arm = () => {
