@@ -1,240 +1,185 @@
 import { mkdirSync } from "node:fs";
-import path from "node:path";
-import { Command } from "commander";
+import { availableParallelism } from "node:os";
 import { execa } from "execa";
+import pMap from "p-map";
 import { installTestPython, installToolchain } from "../local/toolchain/install";
 import { installPulumi, PULUMI_REMEDY } from "../local/toolchain/install-pulumi";
 import { UserError } from "../terminal/errors";
-import { runAsProgram } from "../terminal/terminal";
+import { count, table } from "../terminal/format";
+import { commandLine, runAsProgram, type Terminal } from "../terminal/terminal";
+import { type Check, type Counts, checks } from "./checks";
 
-/** `npm test`: every check of the project, with their own output one after the other, and one line that adds them up. */
-interface Check {
-  name: string;
-  about: string;
-  command: (tools: Tools) => [string, ...string[]];
-  /** The check during which it runs already, since each leaves much of a second core idle. Told of afterwards. */
-  beside?: string;
-  /** Runs only where there is a Pulumi CLI, or Go to build it with. */
-  needsPulumi?: boolean;
-  /** Reads how many tests ran from what a test runner prints; a check without it counts as one. */
-  count?: (output: string) => Counts;
+interface Options {
+  full: boolean;
+  beyond: boolean;
 }
 
-interface Counts {
-  passed: number;
-  failed: number;
+interface Result extends Counts {
+  check: Check;
+  verdict: "ok" | "FAILED" | "NOT RUN";
+  seconds: number;
 }
 
-interface Tools {
-  root: string;
-  testPython: string;
+/** What checks wait for. */
+interface Installed {
+  python: Promise<string>;
+  /** PATH with a `pulumi`; nothing where there is none to be had. */
+  pulumi: Promise<string | undefined>;
 }
 
-const mocha = (...files: string[]): [string, ...string[]] => ["mocha", "--config", "test/.mocharc.json", ...files];
-const inTestPython = (tools: Tools, name: string) => path.join(path.dirname(tools.testPython), name);
-
-const checks: Check[] = [
-  { name: "lint", about: "Biome: format and lint of TypeScript", command: () => ["biome", "ci", "."] },
-  { name: "types", about: "tsc: types", command: () => ["tsc", "-p", "."] },
-  {
-    name: "imports",
-    about: "dependency-cruiser: which folder may import which (.dependency-cruiser.cjs)",
-    command: () => [
-      ...(["depcruise", "--output-type", "err-long", "index.ts"] as const),
-      ...["infra", "runtime", "policy", "terminal", "local", "cli"],
-    ],
-  },
-  { name: "unused", about: "knip: unused files, exports and packages", command: () => ["knip"] },
-  {
-    name: "python-lint",
-    about: "ruff: lint of Python",
-    command: (tools) => [inTestPython(tools, "ruff"), "check", "."],
-  },
-  {
-    name: "python-format",
-    about: "ruff: format of Python",
-    command: (tools) => [inTestPython(tools, "ruff"), "format", "--check", "."],
-  },
-  { name: "python-types", about: "mypy: types of Python", command: (tools) => [tools.testPython, "-m", "mypy"] },
-  {
-    name: "python-3.9",
-    about: "vermin: what the Glue Python shell runs needs no more than Python 3.9",
-    command: (tools) => [
-      inTestPython(tools, "vermin"),
-      "--no-tips",
-      "--violations",
-      "-t=3.9-",
-      "--eval-annotations",
-      "glue-scripts",
-    ],
-  },
-  {
-    name: "unit",
-    about: "mocha: program, runtime, local cloud, commands",
-    command: () => mocha("test/{infra,runtime,terminal,local,cli,docs}/**/*.test.ts"),
-    count: mochaCounts,
-  },
-  {
-    name: "python",
-    about: "pytest: jobs and oracle",
-    beside: "unit",
-    command: (tools) => [tools.testPython, "-m", "pytest"],
-    count: pytestCounts,
-  },
-  {
-    name: "end-to-end",
-    about: "mocha: the whole program on the local cloud",
-    command: () => mocha("test/end-to-end/**/*.test.ts"),
-    count: mochaCounts,
-  },
-  {
-    name: "faults",
-    about: "what goes wrong on the local cloud: the quick ones of npm run test:faults",
-    command: () => ["node", "--require", "ts-node/register/transpile-only", "test/faults/run.ts", "--quick"],
-    count: pytestCounts,
-  },
-  {
-    name: "engine",
-    about: "mocha: the whole program under a real Pulumi engine",
-    command: () => mocha("test/engine/**/*.test.ts"),
-    needsPulumi: true,
-    count: mochaCounts,
-  },
-];
-
-function mochaCounts(output: string): Counts {
-  return { passed: numberBefore("passing", output), failed: numberBefore("failing", output) };
-}
-
-function pytestCounts(output: string): Counts {
-  return {
-    passed: numberBefore("passed", output),
-    failed: numberBefore("failed", output) + numberBefore("errors?", output),
-  };
-}
-
-/** The last "12 passing" in an output, colours or not. */
-function numberBefore(word: string, output: string): number {
-  const all = [...output.matchAll(new RegExp(`(\\d+) ${word}\\b`, "g"))];
-  return Number(all.at(-1)?.[1] ?? 0);
-}
-
-async function main(args: string[]): Promise<number> {
-  const names = program.parse(args, { from: "user" }).args;
-  const unknown = names.find((name) => !checks.some((check) => check.name === name));
-  if (unknown)
-    throw new UserError(
-      `There is no check "${unknown}". The checks are: ${checks.map((check) => check.name).join(", ")}.`,
+/**
+ * `npm test`: the project's checks, as many at once as there are cores, each with its own output in one piece, then a table
+ * and one line that adds them up. `npm run test:all` (--full) runs all of them at full count.
+ */
+async function main(args: string[], terminal: Terminal): Promise<number> {
+  const program = commandLine("test", terminal)
+    .description("Runs the project's checks, or those named, and installs what they need.")
+    .argument("[check...]", `one of ${checks.map((check) => check.name).join(", ")}`)
+    .option("--full", "every check, at full count (npm run test:all)", false)
+    .option("--beyond", "with --full: only what npm test does not run, or runs in smaller number", false)
+    .addHelpText(
+      "after",
+      `\nChecks:\n${checks.map((check) => `  ${check.name.padEnd(14)} ${check.about}`).join("\n")}`,
     );
-  const root = process.env.MUSIC_STREAMS_ROOT ?? process.cwd();
-  process.chdir(root);
+  const options = program.parse(args, { from: "user" }).opts<Options>();
+  const chosen = choose(program.args, options);
+  process.chdir(terminal.root);
   mkdirSync(".local", { recursive: true });
-  const say = (line: string) => console.log(line);
-  await installToolchain(root, say);
-  const tools = { root, testPython: await installTestPython(root, say) };
-
-  const chosen = checks.filter(({ name }) => names.length === 0 || names.includes(name));
+  if (options.full) process.env.FULL = "1";
+  const data = process.env.MUSIC_STREAMS_DATA;
+  console.log(
+    data ? `Real data: ${data}` : "Real data: none, its tests are skipped (MUSIC_STREAMS_DATA names a folder)",
+  );
   const stop = new AbortController();
-  // Its build takes minutes, in which the other checks don't need all of the machine.
-  const pulumi = chosen.some(({ needsPulumi }) => needsPulumi)
-    ? installPulumi({ root, log: say, stop: stop.signal }, chosen.length > 1)
-    : undefined;
-  pulumi?.catch(() => {});
   try {
-    return await runChecks(chosen, tools, pulumi);
+    return report(await runChecks(chosen, install(chosen, terminal.root, stop.signal)));
   } finally {
     stop.abort();
   }
 }
 
-/** @param pulumi what PATH must be for `pulumi` to be found; nothing where it can't be had */
-async function runChecks(
-  chosen: Check[],
-  tools: Tools,
-  pulumi: Promise<string | undefined> | undefined,
-): Promise<number> {
-  const total: Counts = { passed: 0, failed: 0 };
-  const failures: string[] = [];
-  const notRun: string[] = [];
-  const running = new Map<string, Running>();
-  for (const check of chosen) {
-    console.log(`\n== ${check.name} (${check.about})`);
-    let PATH: string | undefined;
-    if (check.needsPulumi) {
-      try {
-        PATH = await pulumi;
-      } catch (error) {
-        console.log(`${(error as Error).message}\n== ${check.name}: FAILED`);
-        failures.push(check.name);
-        total.failed += 1;
-        continue;
-      }
-      if (PATH === undefined) {
-        console.log(`== ${check.name}: NOT RUN, there is no Pulumi CLI here that the tests can use. ${PULUMI_REMEDY}`);
-        notRun.push(check.name);
-        continue;
-      }
+function choose(names: string[], { full, beyond }: Options): Check[] {
+  const unknown = names.find((name) => !checks.some((check) => check.name === name));
+  if (unknown)
+    throw new UserError(
+      `There is no check "${unknown}". The checks are: ${checks.map((check) => check.name).join(", ")}.`,
+    );
+  if (names.length > 0) return checks.filter(({ name }) => names.includes(name));
+  if (!full) return checks.filter((check) => check.in === "test");
+  return checks.filter((check) => check.in === "all" || (check.in === "test" && (!beyond || check.grows)));
+}
+
+/** Installs what the chosen checks need, while those that need nothing run already. */
+function install(chosen: Check[], root: string, stop: AbortSignal): Installed {
+  const say = (line: string) => console.log(line);
+  const needs = (what: Check["needs"]) => chosen.some((check) => check.needs === what);
+  const python = (async () => {
+    if (!needs("python") && !needs("pulumi")) return "";
+    await installToolchain(root, say);
+    return installTestPython(root, say);
+  })();
+  // Its build takes minutes, in which the other checks don't need all of the machine.
+  const pulumi = python.then(() =>
+    needs("pulumi") ? installPulumi({ root, log: say, stop }, chosen.length > 1) : undefined,
+  );
+  for (const promise of [python, pulumi]) promise.catch(() => {});
+  return { python, pulumi };
+}
+
+async function runChecks(chosen: Check[], installed: Installed): Promise<Result[]> {
+  const output = new InOrder();
+  return pMap(chosen, (check) => run(check, installed, output.next()), { concurrency: availableParallelism() });
+}
+
+async function run(check: Check, installed: Installed, output: Output): Promise<Result> {
+  const done = (verdict: Result["verdict"], seconds: number, counts: Counts, why = ""): Result => {
+    output.write(`${why}\n== ${check.name}: ${verdict}${seconds ? `, ${seconds} s` : ""}\n`);
+    output.end();
+    return { check, verdict, seconds, ...counts };
+  };
+  output.write(`\n== ${check.name} (${check.about})\n`);
+  let env: Record<string, string> = {};
+  let testPython = "";
+  try {
+    if (check.needs) testPython = await installed.python;
+    if (check.needs === "pulumi") {
+      const PATH = await installed.pulumi;
+      if (PATH === undefined)
+        return done("NOT RUN", 0, none, `There is no Pulumi CLI that the tests can use. ${PULUMI_REMEDY}`);
+      env = { PATH };
     }
-    const env = PATH === undefined ? {} : { PATH };
-    const begun = running.get(check.name) ?? begin(check, tools, env);
-    for (const other of chosen) if (other.beside === check.name) running.set(other.name, begin(other, tools, {}));
-    const counts = await watch(check, begun);
-    total.passed += counts.passed;
-    total.failed += counts.failed;
-    if (counts.failed > 0) failures.push(check.name);
+  } catch (error) {
+    return done("FAILED", 0, { passed: 0, failed: 1 }, (error as Error).message);
   }
+  const startedMs = Date.now();
+  const [command, ...args] = check.command({ testPython });
+  const child = execa(command, args, { reject: false, all: true, stdin: "ignore", buffer: true, env });
+  child.all.on("data", (chunk: Buffer) => output.write(chunk));
+  const { all = "", exitCode, shortMessage } = await child;
+  const counts = countsOf(check, all, exitCode);
+  const why = counts.failed > 0 && exitCode === undefined ? (shortMessage ?? "") : "";
+  return done(counts.failed ? "FAILED" : "ok", Math.round((Date.now() - startedMs) / 1000), counts, why);
+}
+
+const none: Counts = { passed: 0, failed: 0 };
+
+/** A runner that broke off, or that found no test, has not passed, whatever it counted. */
+function countsOf(check: Check, output: string, exitCode: number | undefined): Counts {
+  const counted = check.count?.(output) ?? { passed: 1, failed: 0 };
+  const broke = exitCode !== 0 && counted.failed === 0;
+  if (!broke && counted.passed + counted.failed > 0) return counted;
+  return { passed: check.count ? counted.passed : 0, failed: 1 };
+}
+
+function report(results: Result[]): number {
+  const numbers = ["passed", "failed", "seconds"];
+  const rows = results.map(({ check, verdict, passed, failed, seconds }) => [
+    ...[check.name, verdict],
+    ...[count(passed), count(failed), count(seconds)],
+  ]);
+  console.log(`\n${table(["check", "verdict", ...numbers], rows, numbers)}`);
+  const named = (verdict: Result["verdict"]) => results.filter((one) => one.verdict === verdict).map(nameOf);
+  const [failures, notRun] = [named("FAILED"), named("NOT RUN")];
   if (notRun.length) console.log(`\nNOT RUN, for want of the Pulumi CLI: ${notRun.join(", ")}. ${PULUMI_REMEDY}`);
   if (failures.length) console.log(`\nFailed: ${failures.join(", ")}. One check alone: npm test -- ${failures[0]}`);
-  console.log(`\n${total.passed} passed, ${total.failed} failed`);
+  const sum = (what: keyof Counts) => results.reduce((total, one) => total + one[what], 0);
+  console.log(`\n${sum("passed")} passed, ${sum("failed")} failed`);
   return failures.length ? 1 : 0;
 }
 
-/** A check at work; what it says is held back until somebody wants to see it. */
-interface Running {
-  done: Promise<{ output: string; exitCode?: number; shortMessage?: string; seconds: number }>;
-  show(): void;
+const nameOf = ({ check }: Result) => check.name;
+
+interface Output {
+  write(chunk: string | Buffer): void;
+  end(): void;
 }
 
-function begin(check: Check, tools: Tools, env: Record<string, string>): Running {
-  const [command, ...args] = check.command(tools);
-  const started = Date.now();
-  const child = execa(command, args, { reject: false, all: true, stdin: "ignore", buffer: true, env });
-  let held: unknown[] | undefined = [];
-  child.all.on("data", (chunk) => {
-    if (held) held.push(chunk);
-    else process.stdout.write(chunk);
-  });
-  return {
-    done: child.then(({ all = "", exitCode, shortMessage }) => ({
-      output: all,
-      seconds: Math.round((Date.now() - started) / 1000),
-      ...(exitCode === undefined ? {} : { exitCode }),
-      ...(shortMessage === undefined ? {} : { shortMessage }),
-    })),
-    show() {
-      for (const chunk of held ?? []) process.stdout.write(chunk as Buffer);
-      held = undefined;
-    },
-  };
-}
+/** Several outputs on one: the first one that has not ended is written as it comes, the others wait for their turn. */
+class InOrder {
+  private readonly queue: { held: (string | Buffer)[]; ended: boolean }[] = [];
 
-async function watch(check: Check, running: Running): Promise<Counts> {
-  running.show();
-  const { output, exitCode, shortMessage, seconds } = await running.done;
-  const counted = check.count?.(output) ?? { passed: 1, failed: 0 };
-  // A runner that broke off, or found no test, has not passed, whatever it counted.
-  const broke = exitCode !== 0 && counted.failed === 0;
-  const counts =
-    broke || counted.passed + counted.failed === 0 ? { passed: check.count ? counted.passed : 0, failed: 1 } : counted;
-  const verdict = counts.failed ? `FAILED${exitCode === undefined ? ` (${shortMessage})` : ""}` : "ok";
-  console.log(`== ${check.name}: ${verdict}, ${seconds} s`);
-  return counts;
-}
+  next(): Output {
+    const own = { held: [] as (string | Buffer)[], ended: false };
+    this.queue.push(own);
+    return {
+      write: (chunk) => {
+        own.held.push(chunk);
+        this.flush();
+      },
+      end: () => {
+        own.ended = true;
+        this.flush();
+      },
+    };
+  }
 
-const program = new Command("npm test --")
-  .description("Runs every check of the project, or those named, installing what they need.")
-  .argument("[check...]", `one of ${checks.map((check) => check.name).join(", ")}`)
-  .exitOverride()
-  .addHelpText("after", `\nChecks:\n${checks.map((check) => `  ${check.name.padEnd(14)} ${check.about}`).join("\n")}`);
+  private flush(): void {
+    for (let first = this.queue[0]; first; first = this.queue[0]) {
+      for (const chunk of first.held.splice(0)) process.stdout.write(chunk);
+      if (!first.ended) return;
+      this.queue.shift();
+    }
+  }
+}
 
 runAsProgram(main);

@@ -31,19 +31,4 @@ describe("the manual", () => {
       }
     assert.ok(checked > 20, String(checked));
   });
-
-  it("leads to sections and pages that are there", () => {
-    for (const page of pages)
-      for (const [link, to = "", section] of read(page).matchAll(/\]\(([\w/.-]*\.md)?(?:#([\w-]+))?\)/g)) {
-        const file = to === "" ? page : path.join(path.dirname(page), to);
-        assert.ok(existsSync(path.join(root, file)), `${page}: ${link}`);
-        const sections = [...read(file).matchAll(/^#+ (.+)$/gm)].map(([, title]) =>
-          title!
-            .toLowerCase()
-            .replace(/[^\w -]/g, "")
-            .replaceAll(" ", "-"),
-        );
-        if (section) assert.ok(sections.includes(section), `${page}: ${link}`);
-      }
-  });
 });

@@ -13,7 +13,7 @@ const lostReply = { response: { abort_frac: 0 } };
 export const callScenarios: Scenario[] = [
   {
     name: "dynamodb-throttled",
-    about: "DynamoDB throttles the ledger beyond the SDK's patience, and the metrics",
+    about: "DynamoDB throttles the ledger for longer than the SDK retries, and the metrics table",
     async play(stage) {
       await stage.dropMany(3, 150);
       await stage.failing("ledger read throttled", { ...by("lambdas", "dynamodb", "Query"), times: 4, ...throttled });
@@ -55,7 +55,7 @@ export const callScenarios: Scenario[] = [
   },
   {
     name: "replies-lost",
-    about: "StartWorkflowRun, the ledger's writes, copies and deletes happen, and their replies are lost",
+    about: "replies to StartWorkflowRun, ledger writes, copies and deletes are lost, after the calls took effect",
     quick: true,
     async play(stage) {
       await stage.dropMany(20, 20);
@@ -73,7 +73,7 @@ export const callScenarios: Scenario[] = [
   },
   {
     name: "connections-reset",
-    about: "connections of the jobs to S3 and DynamoDB break, and calls end in 500",
+    about: "the jobs' connections to S3 and DynamoDB break, and calls end in 500",
     async play(stage) {
       await stage.dropMany(10, 50);
       for (const caller of ["spark", "python"] as const) {
@@ -91,7 +91,7 @@ export const callScenarios: Scenario[] = [
   },
   {
     name: "outage",
-    about: "S3 is away for the jobs, and the ledger for the Lambdas, for twenty seconds in the middle of a transform",
+    about: "for twenty seconds during transform, the jobs can't reach S3 and the Lambdas can't reach the ledger",
     async play(stage) {
       await stage.dropMany(5, 100);
       await stage.tick();

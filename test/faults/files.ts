@@ -34,7 +34,7 @@ const phases = ["claim", "transform", "archive"] as const;
 export const fileScenarios: Scenario[] = [
   {
     name: "files-change",
-    about: "files overwritten, deleted, deleted and created again: during claim, transform and archive",
+    about: "files are overwritten, deleted, or deleted and created again, during claim, transform and archive",
     async play(stage) {
       const days = 3;
       for (const [at, phase] of phases.entries())

@@ -78,7 +78,7 @@ export const jobScenarios: Scenario[] = [
   },
   {
     name: "publish-killed",
-    about: "kill -9 of publish when part of its items are written",
+    about: "kill -9 of publish after it wrote part of its items",
     quick: true,
     async play(stage) {
       await stage.dropMany(3, 200, 8);
@@ -158,7 +158,7 @@ export const jobScenarios: Scenario[] = [
   },
   {
     name: "run-forgotten",
-    about: "Glue says that it does not know the run, which is still at work",
+    about: "Glue says that it does not know the run, although the run still works",
     async play(stage) {
       await stage.dropMany(3, 150);
       await stage.tick();

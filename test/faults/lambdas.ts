@@ -24,7 +24,7 @@ async function atOnce(stage: Stage, lambdas: ("sense" | "archive")[]): Promise<v
 export const lambdaScenarios: Scenario[] = [
   {
     name: "archive-killed",
-    about: "kill -9 of the archive Lambda when part of the files are moved",
+    about: "kill -9 of the archive Lambda after it moved part of the files",
     quick: true,
     async play(stage) {
       await stage.dropMany(120, 3);
@@ -76,7 +76,7 @@ export const lambdaScenarios: Scenario[] = [
   },
   {
     name: "events-lost",
-    about: "no event reaches archive: sense alone settles",
+    about: "no event reaches archive; sense alone settles",
     async play(stage) {
       await stage.deliverEvents(false);
       try {
@@ -115,8 +115,7 @@ export const lambdaScenarios: Scenario[] = [
   },
   {
     name: "crowd",
-    about:
-      "ten callers of sense and ten of archive at once, again and again, from the drop until everything is settled",
+    about: "ten callers of sense and ten of archive at once, repeatedly, from the drop until everything is settled",
     async play(stage) {
       await stage.dropMany(40, 10);
       let isSettled = false;

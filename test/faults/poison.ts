@@ -79,12 +79,12 @@ async function isolate(stage: Stage, good: number, attempts: number): Promise<vo
 export const poisonScenarios: Scenario[] = [
   {
     name: "poison",
-    about: "a file at which Spark dies every time, among five good ones; two attempts each",
+    about: "a file that kills Spark every time, among five good ones; two attempts each",
     play: (stage) => isolate(stage, 5, 2),
   },
   {
     name: "poison-in-a-thousand",
-    about: "a file at which Spark dies every time, among 1,000 good ones; one attempt each",
+    about: "a file that kills Spark every time, among 1,000 good ones; one attempt each",
     play: (stage) => isolate(stage, 1000, 1),
   },
 ];

@@ -8,7 +8,7 @@ import type { Scenario } from "./scenario";
 export const restartScenarios: Scenario[] = [
   {
     name: "restart-claimed",
-    about: "everything restarted when the batch is claimed and its run is about to start",
+    about: "everything restarts after the claim, just before the run starts",
     keeps: true,
     async play(stage) {
       await stage.dropMany(3, 100);
@@ -22,7 +22,7 @@ export const restartScenarios: Scenario[] = [
   },
   {
     name: "restart-transform",
-    about: "everything restarted while transform runs",
+    about: "everything restarts while transform runs",
     keeps: true,
     async play(stage) {
       await stage.dropMany(3, 100);
@@ -33,7 +33,7 @@ export const restartScenarios: Scenario[] = [
   },
   {
     name: "restart-publish",
-    about: "everything restarted when publish has written part of its items",
+    about: "everything restarts after publish wrote part of its items",
     keeps: true,
     async play(stage) {
       await stage.dropMany(3, 200, 8);
@@ -44,7 +44,7 @@ export const restartScenarios: Scenario[] = [
   },
   {
     name: "restart-archive",
-    about: "everything restarted when part of the files are moved",
+    about: "everything restarts after part of the files are moved",
     keeps: true,
     async play(stage) {
       await stage.dropMany(120, 3);
@@ -54,7 +54,7 @@ export const restartScenarios: Scenario[] = [
   },
   {
     name: "cut-off",
-    about: "the emulator killed with -9 during publish, its tables lost: every file is worked through again",
+    about: "kill -9 of the emulator during publish; its tables are lost, and every file is processed again",
     keeps: true,
     async play(stage) {
       await stage.dropMany(3, 200, 8);

@@ -1,0 +1,165 @@
+import path from "node:path";
+
+/** One check of the project: a runner with what it is given. */
+export interface Check {
+  name: string;
+  about: string;
+  command: (tools: Tools) => [string, ...string[]];
+  /** `test`: `npm test` runs it. `all`: `npm run test:all` alone does. `named`: nobody does who does not name it. */
+  in: "test" | "all" | "named";
+  /** What it waits for: Python and Spark, or a Pulumi CLI. Nothing: it runs while they are installed. */
+  needs?: "python" | "pulumi";
+  /** At full count it tests more than in `npm test`. */
+  grows?: boolean;
+  /** Reads the number of tests from the runner's output. A check without it counts as one. */
+  count?: (output: string) => Counts;
+}
+
+export interface Counts {
+  passed: number;
+  failed: number;
+}
+
+export interface Tools {
+  testPython: string;
+}
+
+const mocha = (...files: string[]): [string, ...string[]] => ["mocha", "--config", "test/.mocharc.json", ...files];
+const inTestPython = (tools: Tools, name: string) => path.join(path.dirname(tools.testPython), name);
+
+/** Test files that start no process. */
+const quick = [
+  "test/{docs,terminal,mutants}/**/*.test.ts",
+  "test/runtime/{decide,embedded-metrics,faults,model,permissions,protocol}.test.ts",
+  "test/infra/{alarm-stories,alarms,catalog,dashboard,program,settings}.test.ts",
+];
+
+/** In the order in which they begin: what takes longest first, so that both cores have work to the end. */
+export const checks: Check[] = [
+  { name: "lint", in: "test", about: "Biome: format and lint of TypeScript", command: () => ["biome", "ci", "."] },
+  { name: "types", in: "test", about: "tsc: types", command: () => ["tsc", "-p", "."] },
+  {
+    name: "imports",
+    in: "test",
+    about: "dependency-cruiser: which folder may import which (.dependency-cruiser.cjs)",
+    command: () => [
+      ...(["depcruise", "--output-type", "err-long", "index.ts"] as const),
+      ...["infra", "runtime", "policy", "terminal", "local", "cli"],
+    ],
+  },
+  { name: "unused", in: "test", about: "knip: unused files, exports and packages", command: () => ["knip"] },
+  {
+    name: "python",
+    in: "test",
+    about: "pytest: jobs, oracle and audit",
+    needs: "python",
+    grows: true,
+    command: (tools) => [tools.testPython, "-m", "pytest"],
+    count: pytestCounts,
+  },
+  {
+    name: "local",
+    in: "test",
+    about: "mocha: the local cloud, and the commands on it",
+    needs: "python",
+    grows: true,
+    command: () => mocha("test/{local,cli}/**/*.test.ts"),
+    count: mochaCounts,
+  },
+  {
+    name: "unit",
+    in: "test",
+    about: "mocha: program, Lambdas, terminal, docs",
+    needs: "python",
+    grows: true,
+    command: () => mocha("test/{infra,runtime,terminal,mutants,docs}/**/*.test.ts"),
+    count: mochaCounts,
+  },
+  {
+    name: "end-to-end",
+    in: "test",
+    about: "mocha: one run of the whole program on the local cloud, from CSVs to metrics",
+    needs: "python",
+    command: () => mocha("test/end-to-end/run.test.ts"),
+    count: mochaCounts,
+  },
+  {
+    name: "python-lint",
+    in: "test",
+    about: "ruff: lint of Python",
+    needs: "python",
+    command: (tools) => [inTestPython(tools, "ruff"), "check", "."],
+  },
+  {
+    name: "python-format",
+    in: "test",
+    about: "ruff: format of Python",
+    needs: "python",
+    command: (tools) => [inTestPython(tools, "ruff"), "format", "--check", "."],
+  },
+  {
+    name: "python-types",
+    in: "test",
+    about: "mypy: types of Python",
+    needs: "python",
+    command: (tools) => [tools.testPython, "-m", "mypy"],
+  },
+  {
+    name: "python-3.9",
+    in: "test",
+    about: "vermin: what the Glue Python shell runs needs no more than Python 3.9",
+    needs: "python",
+    command: (tools) => [
+      ...([inTestPython(tools, "vermin"), "--no-tips", "--violations"] as const),
+      ...["-t=3.9-", "--eval-annotations", "glue-scripts"],
+    ],
+  },
+  {
+    name: "stories",
+    in: "all",
+    about: "mocha: all other runs of the whole program on the local cloud",
+    needs: "python",
+    command: () => mocha("test/end-to-end/**/*.test.ts", "--ignore", "test/end-to-end/run.test.ts"),
+    count: mochaCounts,
+  },
+  {
+    name: "faults",
+    in: "all",
+    about: "the quick scenarios of npm run test:faults",
+    needs: "python",
+    command: () => ["node", "--require", "ts-node/register/transpile-only", "test/faults/run.ts", "--quick"],
+    count: pytestCounts,
+  },
+  {
+    name: "engine",
+    in: "all",
+    about: "mocha: the whole program under a real Pulumi engine",
+    needs: "pulumi",
+    command: () => mocha("test/engine/**/*.test.ts"),
+    count: mochaCounts,
+  },
+  {
+    name: "quick",
+    in: "named",
+    about: "mocha: whatever starts no process, in seconds",
+    command: () => mocha(...quick),
+    count: mochaCounts,
+  },
+];
+
+function mochaCounts(output: string): Counts {
+  return { passed: numberBefore("passing", output), failed: numberBefore("failing", output) };
+}
+
+function pytestCounts(output: string): Counts {
+  return {
+    passed: numberBefore("passed", output),
+    failed: numberBefore("failed", output) + numberBefore("errors?", output),
+  };
+}
+
+/** The last "12 passing" of an output, with or without colours. */
+function numberBefore(word: string, output: string): number {
+  const all = [...output.matchAll(new RegExp(`(\\d+) ${word}\\b`, "g"))];
+  return Number(all.at(-1)?.[1] ?? 0);
+}
