@@ -1,5 +1,6 @@
 import * as aws from "@pulumi/aws";
 import * as pulumi from "@pulumi/pulumi";
+import { folderOf } from "../runtime/places";
 import { tlsOnly } from "./access";
 import type { DeadLetters } from "./dead-letters";
 import type { Settings } from "./settings";
@@ -54,7 +55,7 @@ export class Alarms extends pulumi.ComponentResource {
       statistic: "Sum",
       from: 1,
       section: "batch-failed",
-      because: "A file could not be transformed and was put aside in failed/.",
+      because: `A file could not be transformed and is now in ${folderOf("failed")}.`,
     });
     for (const job of ["transform", "publish", "workflow"]) {
       this.onState(`${job}-failing`, {
@@ -81,7 +82,7 @@ export class Alarms extends pulumi.ComponentResource {
       statistic: "Maximum",
       from: alarms.waitingMinutes * MINUTE,
       section: "files-wait",
-      because: `A file has been in incoming/ for ${alarms.waitingMinutes} minutes or more: nothing gets through, or less than comes.`,
+      because: `A file has been in ${folderOf("incoming")} for ${alarms.waitingMinutes} minutes or more: the pipeline stands still, or files come faster than it works.`,
     });
     this.onEvent("rows-quarantined", {
       metric: "RowsQuarantinedPercent",

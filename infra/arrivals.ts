@@ -1,6 +1,6 @@
 import * as aws from "@pulumi/aws";
 import * as pulumi from "@pulumi/pulumi";
-import layout from "../layout.json";
+import { folderOf } from "../runtime/places";
 import { type Grant, tlsOnly } from "./access";
 import type { DeadLetters } from "./dead-letters";
 import { FUNCTION_TIMEOUT_SECONDS } from "./function";
@@ -117,7 +117,7 @@ export class Arrivals extends pulumi.ComponentResource {
 function waitingKeys(): { wildcard: string }[] {
   return [".csv", ".csv.gz"]
     .flatMap((suffix) => [suffix, suffix.toUpperCase()])
-    .map((suffix) => ({ wildcard: `${layout.incoming}*${suffix}` }));
+    .map((suffix) => ({ wildcard: `${folderOf("incoming")}*${suffix}` }));
 }
 
 function onlyFrom(rules: aws.cloudwatch.EventRule[], queue: aws.sqs.Queue): pulumi.Output<string> {

@@ -1,5 +1,6 @@
 import * as aws from "@pulumi/aws";
 import * as pulumi from "@pulumi/pulumi";
+import { folderOf } from "../runtime/places";
 import type { Alarms } from "./alarms";
 import type { Settings } from "./settings";
 import { arranged, graph, type Metric, type Section, table } from "./widgets";
@@ -14,6 +15,7 @@ interface DashboardArgs {
 
 const DAY = 24 * 3600;
 const JOBS = ["transform", "publish"];
+const INCOMING = folderOf("incoming");
 
 /** The pipeline on one page, which answers four questions: is it healthy, how fresh, how much, and what does it cost. */
 export class Dashboard extends pulumi.ComponentResource {
@@ -69,10 +71,10 @@ function freshness({ functions, settings }: DashboardArgs): Section {
       "## How fresh?\nA listen is in the metrics when its batch is archived. The oldest file's age is how far they are behind; a gap in it means that nothing waits. " +
       "The table below tells when files last got through. Of a batch's time, what its steps do not explain is waiting: for the next tick, for machines, or for another attempt.",
     widgets: [
-      graph("Age of the oldest file in incoming/, and of the batch in flight, in seconds", "Maximum", [
+      graph(`Age of the oldest file in ${INCOMING}, and of the batch in flight, in seconds`, "Maximum", [
         ...ownMetrics(own, "OldestFileAgeSeconds", "BatchAgeSeconds"),
       ]),
-      graph("Files in incoming/", "Maximum", ownMetrics(own, "WaitingFiles")),
+      graph(`Files in ${INCOMING}`, "Maximum", ownMetrics(own, "WaitingFiles")),
       graph("A batch from claim to archive, in seconds", "Maximum", ownMetrics(own, "BatchSeconds")),
       graph(
         "Its steps, in seconds",
@@ -92,7 +94,7 @@ function amounts({ settings }: DashboardArgs): Section {
   const own = settings.metricsNamespace;
   return {
     text:
-      "## How much?\nEach row read is kept, a duplicate of a listen that is counted already, or quarantined with its reason in `quarantine/rows/`. " +
+      `## How much?\nEach row read is kept, a duplicate of a listen that is counted already, or quarantined with its reason in \`${folderOf("quarantinedRows")}\`. ` +
       "Many duplicates are normal where producers send again; a rise of quarantined rows mostly means that one of them changed its format.",
     widgets: [
       graph("Files claimed", "Sum", ownMetrics(own, "FilesClaimed")),

@@ -1,6 +1,7 @@
 import * as aws from "@pulumi/aws";
 import * as pulumi from "@pulumi/pulumi";
 import type { Context } from "aws-lambda";
+import { curatedFolder, folderOf } from "../runtime/places";
 import { createRole, type Grant, listing, objectsIn, usingKey } from "./access";
 import type { DeadLetters } from "./dead-letters";
 import type { Lake } from "./lake";
@@ -95,8 +96,9 @@ export function createPipelineFunction(
 function settlingGrants({ lake, ledger, workflow }: PipelineArgs): Grant[] {
   const { bucket } = lake;
   // A file goes from incoming/ to one of the others, and from failed/ back when a person asks for it.
-  const sources = ["incoming/", "failed/"];
-  const targets = ["incoming/", "archive/", "quarantine/files/", "failed/"];
+  const sources = (["incoming", "failed"] as const).map(folderOf);
+  const targets = (["incoming", "archived", "quarantinedFile", "failed"] as const).map(folderOf);
+  const output = [curatedFolder(), folderOf("quarantinedRows"), folderOf("staged")];
   return [
     listing(bucket),
     {
@@ -106,9 +108,9 @@ function settlingGrants({ lake, ledger, workflow }: PipelineArgs): Grant[] {
     },
     // What is archived or in quarantine is never deleted by the pipeline.
     { actions: ["s3:GetObjectTagging", "s3:DeleteObject"], resources: objectsIn(bucket, sources) },
-    { actions: ["s3:GetObject", "s3:PutObject"], resources: objectsIn(bucket, ["batches/"]) },
+    { actions: ["s3:GetObject", "s3:PutObject"], resources: objectsIn(bucket, [folderOf("manifest")]) },
     // What a batch that is given up had written.
-    { actions: ["s3:DeleteObject"], resources: objectsIn(bucket, ["curated/", "quarantine/rows/", "temporary/"]) },
+    { actions: ["s3:DeleteObject"], resources: objectsIn(bucket, output) },
     {
       actions: ["dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"],
       resources: [ledger.table.arn],

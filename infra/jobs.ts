@@ -1,6 +1,7 @@
 import * as aws from "@pulumi/aws";
 import * as pulumi from "@pulumi/pulumi";
-import { createRole, type Grant, usingKey } from "./access";
+import { folderOf } from "../runtime/places";
+import { createRole, type Grant, objectsIn, usingKey } from "./access";
 import type { Settings } from "./settings";
 
 export interface JobArgs {
@@ -120,6 +121,6 @@ export function createPythonShellJob(
 }
 
 function common(args: JobArgs): Grant[] {
-  const code: Grant = { actions: ["s3:GetObject"], resources: [pulumi.interpolate`${args.bucket.arn}/scripts/*`] };
+  const code: Grant = { actions: ["s3:GetObject"], resources: objectsIn(args.bucket, [folderOf("scripts")]) };
   return [code, ...usingKey(args.settings), ...args.grants];
 }

@@ -1,6 +1,6 @@
 import * as aws from "@pulumi/aws";
 import * as pulumi from "@pulumi/pulumi";
-import layout from "../layout.json";
+import { folderOf, prefixOf } from "../runtime/places";
 import { tlsOnly } from "./access";
 import type { Settings } from "./settings";
 
@@ -57,7 +57,7 @@ export class Lake extends pulumi.ComponentResource {
             noncurrentVersionExpiration: { noncurrentDays: 30 },
             expiration: { expiredObjectDeleteMarker: true },
           },
-          { id: "temporary", status: "Enabled", filter: { prefix: "temporary/" }, expiration: { days: 7 } },
+          { id: "temporary", status: "Enabled", filter: { prefix: folderOf("staged") }, expiration: { days: 7 } },
           ...ageing(args.lifecycle),
         ],
       },
@@ -79,7 +79,7 @@ export class Lake extends pulumi.ComponentResource {
               Effect: "Deny",
               Principal: "*",
               Action: ["s3:PutObject", "s3:PutObjectAcl", "s3:DeleteObject", "s3:DeleteObjectVersion"],
-              Resource: pulumi.interpolate`${this.bucket.arn}/scripts/*`,
+              Resource: pulumi.interpolate`${this.bucket.arn}/${folderOf("scripts")}*`,
               Condition: { StringNotEquals: { "aws:PrincipalAccount": accountId } },
             },
           ],
@@ -106,16 +106,16 @@ function encryption(kmsKeyArn: string): EncryptionRule {
 /** What becomes of settled files in time. Those in failed/ stay: their listens are in no metric yet. */
 function ageing(lifecycle: Settings["lifecycle"]): aws.types.input.s3.BucketLifecycleConfigurationRule[] {
   const { archiveColdAfterDays, archiveRetentionDays, quarantineRetentionDays } = lifecycle;
-  const rule = (id: string, place: string, coldAfterDays: number, days: number) => ({
+  const rule = (id: string, place: Parameters<typeof prefixOf>[0], coldAfterDays: number, days: number) => ({
     id,
     status: "Enabled",
-    filter: { prefix: place.slice(0, place.indexOf("{")) },
+    filter: { prefix: prefixOf(place) },
     ...(coldAfterDays > 0 ? { transitions: [{ days: coldAfterDays, storageClass: "GLACIER_IR" }] } : {}),
     ...(days > 0 ? { expiration: { days } } : {}),
   });
   return [
-    rule("archive", layout.archived, archiveColdAfterDays, archiveRetentionDays),
-    rule("quarantined-files", layout.quarantinedFile, 0, quarantineRetentionDays),
-    rule("quarantined-rows", layout.quarantinedRows, 0, quarantineRetentionDays),
+    rule("archive", "archived", archiveColdAfterDays, archiveRetentionDays),
+    rule("quarantined-files", "quarantinedFile", 0, quarantineRetentionDays),
+    rule("quarantined-rows", "quarantinedRows", 0, quarantineRetentionDays),
   ].filter((one) => "transitions" in one || "expiration" in one);
 }

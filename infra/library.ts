@@ -1,11 +1,10 @@
 import { createHash } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import { join, relative, sep } from "node:path";
+import { version } from "../package.json";
 
 /** Text files by their path within a package, sorted by path. */
 export type Files = Record<string, string>;
-
-const VERSION = "0.1.0";
 
 /** The library that both jobs import, as it lies in a Python package: its sources, its SQL and the bucket's layout. */
 export function readLibrary(root: string): Files {
@@ -22,17 +21,17 @@ export function readLibrary(root: string): Files {
 }
 
 /** The file name that pip demands of a wheel: name, version, and that any Python 3 may install it. */
-export const WHEEL_NAME = `music_streams-${VERSION}-py3-none-any.whl`;
+export const WHEEL_NAME = `music_streams-${version}-py3-none-any.whl`;
 
 /**
  * The same library as the content of a wheel, which is all that a Python shell job takes. The format is PyPA's
  * "Binary distribution format": the files, and next to them METADATA, WHEEL and a RECORD of every hash.
  */
 export function asWheel(library: Files): Files {
-  const info = `music_streams-${VERSION}.dist-info`;
+  const info = `music_streams-${version}.dist-info`;
   const content: Files = sorted({
     ...library,
-    [`${info}/METADATA`]: `Metadata-Version: 2.1\nName: music-streams\nVersion: ${VERSION}\n`,
+    [`${info}/METADATA`]: `Metadata-Version: 2.1\nName: music-streams\nVersion: ${version}\n`,
     [`${info}/WHEEL`]: "Wheel-Version: 1.0\nGenerator: music-streams\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
   });
   const record = Object.entries(content).map(([path, text]) => {

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import * as aws from "@pulumi/aws";
 import * as pulumi from "@pulumi/pulumi";
+import { folderOf } from "../runtime/places";
 import { asWheel, type Files, hashOf, readLibrary, WHEEL_NAME } from "./library";
 
 interface ScriptsArgs {
@@ -29,7 +30,7 @@ export class Scripts extends pulumi.ComponentResource {
     const scripts: Files = { "transform.py": read("transform.py"), "publish.py": read("publish.py") };
     const library = readLibrary(args.root);
     const wheel = asWheel(library);
-    const folder = `scripts/${hashOf({ ...scripts, ...wheel })}`;
+    const folder = `${folderOf("scripts")}${hashOf({ ...scripts, ...wheel })}`;
 
     const upload = (part: string, file: string, source: pulumi.asset.Asset | pulumi.asset.Archive) => {
       const object = new aws.s3.BucketObjectv2(

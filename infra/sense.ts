@@ -5,6 +5,7 @@ import { DynamoDBDocumentClient } from "@aws-sdk/lib-dynamodb";
 import * as aws from "@pulumi/aws";
 import * as pulumi from "@pulumi/pulumi";
 import { observedTick } from "../runtime/observe";
+import { folderOf } from "../runtime/places";
 import { connect } from "../runtime/world";
 import { createRole, objectsIn } from "./access";
 import { type Arrivals, GATHERING_SECONDS } from "./arrivals";
@@ -29,7 +30,7 @@ export class Sense extends pulumi.ComponentResource {
         ...args,
         grants: [
           // The manifest of a claim that another tick made first.
-          { actions: ["s3:DeleteObject"], resources: objectsIn(args.lake.bucket, ["batches/"]) },
+          { actions: ["s3:DeleteObject"], resources: objectsIn(args.lake.bucket, [folderOf("manifest")]) },
           {
             actions: ["glue:GetWorkflowRuns", "glue:StartWorkflowRun", "glue:StopWorkflowRun"],
             resources: [args.workflow.workflow.arn],

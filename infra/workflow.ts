@@ -1,6 +1,7 @@
 import * as aws from "@pulumi/aws";
 import * as pulumi from "@pulumi/pulumi";
 import layout from "../layout.json";
+import { curatedFolder, folderOf } from "../runtime/places";
 import { type Grant, listing, objectsIn } from "./access";
 import { createPythonShellJob, createSparkJob } from "./jobs";
 import type { Lake } from "./lake";
@@ -81,7 +82,9 @@ export class Workflow extends pulumi.ComponentResource {
 
   private createTransform(name: string, { lake, scripts, ledger, settings }: WorkflowArgs): aws.glue.Job {
     const { bucket } = lake;
-    const written = ["batches/", "curated/", "quarantine/rows/", "temporary/"];
+    const curated = curatedFolder();
+    const rows = folderOf("quarantinedRows");
+    const staged = folderOf("staged");
     return createSparkJob(
       `${name}-transform`,
       {
@@ -98,22 +101,20 @@ export class Workflow extends pulumi.ComponentResource {
           // A replayed batch is read where it was archived.
           {
             actions: ["s3:GetObject", "s3:GetObjectTagging"],
-            resources: objectsIn(bucket, ["incoming/", "archive/"]),
+            resources: objectsIn(bucket, [folderOf("incoming"), folderOf("archived")]),
           },
           ...this.readingReference(lake, settings),
           {
             actions: ["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"],
-            resources: objectsIn(bucket, written),
+            resources: objectsIn(bucket, [folderOf("manifest"), curated, rows, staged]),
           },
           // Where S3A is to make a folder, it first looks whether a file of that name is there.
           {
             actions: ["s3:GetObject"],
-            resources: ["curated", "quarantine", "quarantine/rows"].map(
-              (folder) => pulumi.interpolate`${bucket.arn}/${folder}`,
-            ),
+            resources: [curated, rows].flatMap(pathOf).map((folder) => pulumi.interpolate`${bucket.arn}/${folder}`),
           },
           // Files are staged by copies, and a copy carries its source's tags.
-          { actions: ["s3:PutObjectTagging"], resources: objectsIn(bucket, ["temporary/"]) },
+          { actions: ["s3:PutObjectTagging"], resources: objectsIn(bucket, [staged]) },
           listing(bucket),
           ...this.turn(ledger),
         ],
@@ -138,8 +139,8 @@ export class Workflow extends pulumi.ComponentResource {
         "--engine": settings.publishEngine,
       },
       grants: [
-        { actions: ["s3:GetObject"], resources: objectsIn(bucket, ["batches/", "curated/"]) },
-        { actions: ["s3:PutObject"], resources: objectsIn(bucket, ["batches/"]) },
+        { actions: ["s3:GetObject"], resources: objectsIn(bucket, [folderOf("manifest"), curatedFolder()]) },
+        { actions: ["s3:PutObject"], resources: objectsIn(bucket, [folderOf("manifest")]) },
         listing(bucket),
         {
           actions: ["dynamodb:BatchGetItem", "dynamodb:BatchWriteItem"],
@@ -177,4 +178,10 @@ export class Workflow extends pulumi.ComponentResource {
       { actions: ["dynamodb:GetItem"], resources: [ledger.table.arn] },
     ];
   }
+}
+
+/** A folder's name without its slash, after the names of the folders above it: `a` and `a/b` for `a/b/`. */
+function pathOf(folder: string): string[] {
+  const parts = folder.split("/").slice(0, -1);
+  return parts.map((_, at) => parts.slice(0, at + 1).join("/"));
 }

@@ -79,10 +79,11 @@ export async function putBack(endpoint: string, region: string): Promise<number>
 }
 
 async function putBackIn(s3: S3Client, bucket: string): Promise<number> {
-  for (const prefix of ["curated/", "batches/", "quarantine/rows/", "temporary/"]) await remove(s3, bucket, prefix);
+  const made = [layout.listens, layout.manifest, layout.quarantinedRows, layout.staged].map(folderOf);
+  for (const prefix of made) await remove(s3, bucket, prefix);
   let files = 0;
   for (const name of ["archived", "quarantinedFile", "failed"] as const) {
-    const folder = layout[name].slice(0, layout[name].indexOf("{"));
+    const folder = folderOf(layout[name]);
     const keys = await keysBelow(s3, bucket, folder);
     await pMap(
       keys,
@@ -99,6 +100,12 @@ async function putBackIn(s3: S3Client, bucket: string): Promise<number> {
     files += keys.length;
   }
   return files;
+}
+
+/** The folder of a pattern of the layout: `quarantine/rows/` of `quarantine/rows/batch_id={batchId}/`. */
+function folderOf(pattern: string): string {
+  const prefix = pattern.split("{")[0]!;
+  return prefix.slice(0, prefix.lastIndexOf("/") + 1);
 }
 
 async function keysBelow(s3: S3Client, bucket: string, prefix: string): Promise<string[]> {

@@ -1,6 +1,8 @@
 import type * as aws from "@pulumi/aws";
 import type { PolicyResource, ResourceValidationPolicy, StackValidationPolicy } from "@pulumi/policy";
 import type { Unwrap } from "@pulumi/pulumi";
+// Without a default import: Pulumi compiles the pack by options of its own.
+import * as layout from "../layout.json";
 import { reaches, refusesPlainHttp, statementsOf, tests } from "./documents";
 
 type Say = (problem: string) => void;
@@ -76,19 +78,19 @@ const bucketRules = [
   each<aws.s3.BucketPolicyArgs>(
     "bucket-scripts-own",
     "s3/bucketPolicy:BucketPolicy",
-    "A bucket lets no other account write below scripts/: whoever does has the jobs run it, with their rights.",
+    `A bucket lets no other account write below ${layout.scripts}: the jobs run what lies there, with their rights.`,
     ({ bucket, policy }, say) => {
       const refused = statementsOf(policy).filter(
         ({ effect, isForAnyone, resources, condition }) =>
           effect === "Deny" &&
           isForAnyone &&
-          resources.some((one) => endingIn(":", `${bucket}/scripts/*`).test(one)) &&
+          resources.some((one) => endingIn(":", `${bucket}/${layout.scripts}*`).test(one)) &&
           Object.keys(condition).length === 1 &&
           /^\d{12}$/.test(String(condition.StringNotEquals?.["aws:PrincipalAccount"])),
       );
       for (const action of ["s3:PutObject", "s3:PutObjectAcl", "s3:DeleteObject", "s3:DeleteObjectVersion"])
         if (!refused.some(({ actions }) => actions.includes(action)))
-          say(`${action} on scripts/* must be refused to other accounts`);
+          say(`${action} on ${layout.scripts}* must be refused to other accounts`);
     },
   ),
 ];
@@ -152,12 +154,12 @@ const roleRules = [
   each<aws.iam.RolePolicyArgs>(
     "role-leaves-scripts",
     "iam/rolePolicy:RolePolicy",
-    "What runs can't change what runs: no role may write below scripts/.",
+    `No role may write below ${layout.scripts}: what runs must not change what runs.`,
     ({ policy }, say) => {
       for (const { effect, actions, resources } of statementsOf(policy)) {
         const writes = actions.filter((one) => /^s3:(Put|Delete|Restore|Replicate|ObjectOwner|Bypass)/i.test(one));
         if (effect !== "Allow" || writes.length === 0) continue;
-        for (const resource of resources) if (reaches(resource, "scripts/")) say(`${writes}: not on ${resource}`);
+        for (const resource of resources) if (reaches(resource, layout.scripts)) say(`${writes}: not on ${resource}`);
       }
     },
   ),

@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
 import layout from "../layout.json";
 
-type Place = Exclude<keyof typeof layout, "incoming" | "reference" | "users" | "songs" | "listens">;
+type Entry = keyof typeof layout;
+type Place = Exclude<Entry, "incoming" | "reference" | "users" | "songs" | "listens" | "scripts">;
 
 /** The object key, or the key's prefix, of a place of the layout. A place's parts are filled in as they are. */
 export function place(name: Place, parts: { batchId?: string; date?: string; name?: string }): string {
@@ -17,6 +18,28 @@ export function place(name: Place, parts: { batchId?: string; date?: string; nam
 /** The prefix of waiting files. */
 export function incoming(): string {
   return layout.incoming;
+}
+
+/** The part of an entry of the layout before the first `{`, such as `quarantine/rows/batch_id=`. */
+export function prefixOf(name: Entry): string {
+  return layout[name].split("{")[0]!;
+}
+
+/** The folder that holds all objects of an entry of the layout, such as `quarantine/rows/`. */
+export function folderOf(name: Entry): string {
+  const prefix = prefixOf(name);
+  return prefix.slice(0, prefix.lastIndexOf("/") + 1);
+}
+
+/** The folder above the curated listens. */
+export function curatedFolder(): string {
+  const listens = folderOf("listens");
+  return /^(.*\/)[^/]+\/$/.exec(listens)?.[1] ?? listens;
+}
+
+/** The name of a document, such as `transform.json`. */
+export function fileOf(name: Entry): string {
+  return layout[name].slice(layout[name].lastIndexOf("/") + 1);
 }
 
 /**

@@ -1,4 +1,5 @@
 import type { Manifest, PublishReport, ReportTotals, RowCounts, TransformReport } from "./batch";
+import { fileOf } from "./places";
 
 /** Why a run's reports can't be trusted, and whose they are; undefined when they belong to the run and add up. */
 export function breach(
@@ -8,12 +9,13 @@ export function breach(
   publish: Record<string, unknown> | undefined,
 ): { job: "transform" | "publish"; why: string } | undefined {
   const report = transform as TransformReport | undefined;
+  const name = fileOf("transformReport");
   const why =
-    strange("transform.json", manifest.batchId, runId, transform) ??
-    unbalanced("transform.json", report!) ??
-    unaccounted(manifest, report!);
+    strange(name, manifest.batchId, runId, transform) ??
+    unbalanced(name, report!) ??
+    unaccounted(name, manifest, report!);
   if (why) return { job: "transform", why };
-  const odd = strange("publish.json", manifest.batchId, runId, publish);
+  const odd = strange(fileOf("publishReport"), manifest.batchId, runId, publish);
   return odd ? { job: "publish", why: odd } : undefined;
 }
 
@@ -73,15 +75,15 @@ function unbalanced(name: string, report: TransformReport): string | undefined {
   return undefined;
 }
 
-function unaccounted(manifest: Manifest, report: TransformReport): string | undefined {
+function unaccounted(document: string, manifest: Manifest, report: TransformReport): string | undefined {
   const claimed = new Set(manifest.files.map(({ name }) => name));
   const names = [report.files, report.filesQuarantined, report.filesChanged].flat().map(({ name }) => name);
   const named = new Set(names);
   // Over all lists: a file that was read and quarantined too would go to quarantine, with its listens counted.
   if (named.size !== names.length)
-    return `transform.json names ${names.find((name, index) => names.indexOf(name) !== index)} twice`;
-  for (const name of claimed) if (!named.has(name)) return `transform.json says nothing of the claimed file ${name}`;
-  for (const name of named) if (!claimed.has(name)) return `transform.json names ${name}, which was not claimed`;
+    return `${document} names ${names.find((name, index) => names.indexOf(name) !== index)} twice`;
+  for (const name of claimed) if (!named.has(name)) return `${document} says nothing of the claimed file ${name}`;
+  for (const name of named) if (!claimed.has(name)) return `${document} names ${name}, which was not claimed`;
   return undefined;
 }
 

@@ -5,6 +5,7 @@ import { execa } from "execa";
 import type { Batch, Manifest, ManifestFile, TransformReport } from "../../runtime/batch";
 import { place } from "../../runtime/places";
 import { publishTotals, totals } from "../../runtime/reports";
+import { folders } from "../support/folders";
 import { outputs, type Pipeline, startPipeline } from "./pipeline";
 
 const python = path.resolve(__dirname, "..", "..", ".local", "python-test", "bin", "python");
@@ -168,7 +169,13 @@ export class Lake {
     for (const one of given) {
       const etag = await this.put("scratch", bodyOf(one));
       const size = Buffer.byteLength(bodyOf(one));
-      files.push({ key: `incoming/${one.name}`, name: one.name, etag, size, lastModified: at(parent ?? batchId, -1) });
+      files.push({
+        key: `${folders.incoming}${one.name}`,
+        name: one.name,
+        etag,
+        size,
+        lastModified: at(parent ?? batchId, -1),
+      });
     }
     const manifest = { batchId, claimedAt: at(parent ?? batchId, 0), files, ...(parent ? { parent } : {}) };
     await this.put(place("manifest", { batchId }), JSON.stringify(manifest));

@@ -8,6 +8,7 @@ import type { Breach, CheckName, Information } from "../../cli/audit/findings";
 import type { Batch, Manifest, ManifestFile, TransformReport } from "../../runtime/batch";
 import { place } from "../../runtime/places";
 import { root } from "../support/commands";
+import { folders } from "../support/folders";
 import { at, bodyOf, day, type Given, Lake, rowOf } from "./audit-lake";
 import type { Said } from "./pipeline";
 
@@ -80,11 +81,11 @@ describe("npm run audit", function () {
     await lake.archived(lone, [files.lone]);
     await lake.replayed(replayed);
     await lake.turn("CLAIMS", { claims: lake.claims + 1 });
-    await lake.put("incoming/waits.csv", bodyOf(files.half));
+    await lake.put(`${folders.incoming}waits.csv`, bodyOf(files.half));
     // The same bytes came again.
-    await lake.put("incoming/half.csv", bodyOf(files.half));
+    await lake.put(`${folders.incoming}half.csv`, bodyOf(files.half));
     await lake.put(place("manifest", { batchId: "20261120T090000Z-NOTHINGN" }), "{}");
-    await lake.put("archive/2026-11-20/", "");
+    await lake.put(`${folders.archived}2026-11-20/`, "");
     await lake.remove("scratch");
     await lake.flush();
     await lake.save();
@@ -146,12 +147,14 @@ describe("npm run audit", function () {
       sound.out,
       /^✔ files .*: no breach\n✔ ledger .*\n✔ reports .*\n✔ curated .*\n✔ metrics .*\nℹ .*\nNo breach in 5 checks\.\n$/,
     );
-    await lake.put(`archive/${day}/${a}/\u001b[31m.csv`, "x");
+    await lake.put(`${folders.archived}${day}/${a}/\u001b[31m.csv`, "x");
     const { code, out } = await lake.pipeline.run(main);
     assert.equal(code, 1);
     assert.match(
       out,
-      /^✖ files .*: 1 breach\n {4}a file of no batch: archive\/.*\\u001b\[31m\.csv; expected: .*; found: .*; to do: .*\n✔ ledger/,
+      new RegExp(
+        `^✖ files .*: 1 breach\\n {4}a file of no batch: ${folders.archived}.*\\\\u001b\\[31m\\.csv; expected: .*; found: .*; to do: .*\\n✔ ledger`,
+      ),
     );
     assert.match(out, /\n1 breach in 1 of 5 checks\. .*\n$/);
   });
@@ -187,7 +190,7 @@ describe("npm run audit", function () {
     {
       title: "a claimed version that is still in incoming/ after its batch",
       plant: async () => {
-        await lake.put(`incoming/${files.lone.name}`, bodyOf(files.lone));
+        await lake.put(`${folders.incoming}${files.lone.name}`, bodyOf(files.lone));
         await changeBatch(lone, () => ({ claimedAt: new Date(Date.now() + 3_600_000).toISOString() }));
       },
       found: { files: /still in incoming/ },
@@ -195,7 +198,7 @@ describe("npm run audit", function () {
     {
       title: "a failed batch's file that is still in incoming/",
       plant: async () => {
-        await lake.put(`incoming/${files.bad.name}`, bodyOf(files.bad));
+        await lake.put(`${folders.incoming}${files.bad.name}`, bodyOf(files.bad));
         await changeBatch(second, () => ({ claimedAt: new Date(Date.now() + 3_600_000).toISOString() }));
       },
       found: { files: /still in incoming/ },
@@ -204,7 +207,7 @@ describe("npm run audit", function () {
       title: "a lost failed file whose name another file has",
       plant: async () => {
         await lake.remove(place("failed", { date: day, batchId: second, name: files.bad.name }));
-        await lake.put(`incoming/${files.bad.name}`, "another");
+        await lake.put(`${folders.incoming}${files.bad.name}`, "another");
       },
       found: { files: /lost/ },
     },
@@ -235,17 +238,17 @@ describe("npm run audit", function () {
     },
     {
       title: "an archived file of no batch",
-      plant: () => lake.put(`archive/${day}/20261120T100500Z-STRANGER/x.csv`, "x"),
+      plant: () => lake.put(`${folders.archived}${day}/20261120T100500Z-STRANGER/x.csv`, "x"),
       found: { files: /of no batch/ },
     },
     {
       title: "an archived file on another day than its batch's",
-      plant: () => lake.put(`archive/2026-11-21/${a}/x.csv`, "x"),
+      plant: () => lake.put(`${folders.archived}2026-11-21/${a}/x.csv`, "x"),
       found: { files: /of no batch/ },
     },
     {
       title: "a file below quarantine/files/ that no batch's manifest names",
-      plant: () => lake.put(`quarantine/files/${day}/${b}/x.csv`, "x"),
+      plant: () => lake.put(`${folders.quarantinedFiles}${day}/${b}/x.csv`, "x"),
       found: { files: /of no batch/ },
     },
     {
@@ -319,7 +322,7 @@ describe("npm run audit", function () {
       plant: async () => {
         await change<Manifest>(place("manifest", { batchId: split }), (it) => ({
           ...it,
-          files: [...it.files, { ...it.files[0]!, key: "incoming/third.csv", name: "third.csv" }],
+          files: [...it.files, { ...it.files[0]!, key: `${folders.incoming}third.csv`, name: "third.csv" }],
         }));
         await changeBatch(split, (it) => ({ files: 3, bytes: it.bytes + bodyOf(files.half).length }));
       },
@@ -525,7 +528,7 @@ describe("npm run audit", function () {
     },
     {
       title: "an object below curated/ that is no curated file",
-      plant: () => lake.put("curated/listens/listen_date=2026-11-18/part-0.parquet", "x"),
+      plant: () => lake.put(`${folders.listens}listen_date=2026-11-18/part-0.parquet`, "x"),
       found: { curated: /no curated file/ },
     },
     {
@@ -649,7 +652,10 @@ describe("npm run audit", function () {
   it("leaves out what a batch in flight may have done by half, and says so", async () => {
     const batchId = "20261120T120000Z-INFLIGHT";
     await lake.archived(batchId, [{ name: "flies.csv", listens: [["u1", "hit", "2026-11-20 03:00:00"]] }]);
-    await lake.put("incoming/flies.csv", bodyOf({ name: "", listens: [["u1", "hit", "2026-11-20 03:00:00"]] }));
+    await lake.put(
+      `${folders.incoming}flies.csv`,
+      bodyOf({ name: "", listens: [["u1", "hit", "2026-11-20 03:00:00"]] }),
+    );
     await lake.flush(undefined, []);
     const { item } = await lake.batch(batchId);
     const { settledAt, moves, ...rest } = item;
@@ -674,7 +680,7 @@ describe("npm run audit", function () {
 
   it("takes a failed file that lies in incoming/ again for put back", async () => {
     await lake.remove(place("failed", { date: day, batchId: second, name: files.bad.name }));
-    await lake.put(`incoming/${files.bad.name}`, bodyOf(files.bad));
+    await lake.put(`${folders.incoming}${files.bad.name}`, bodyOf(files.bad));
     const { breaches, information } = await audit();
     assert.deepEqual(breaches, []);
     assert.ok(information.some(({ text }) => text.includes("back in incoming/ without a note")));
@@ -715,7 +721,7 @@ describe("npm run audit", function () {
     const held = { name: "held.csv", listens: [["u1", "hit", "2026-11-20 05:00:00"]] } satisfies Given;
     await lake.failed(batchId, held, { moves: { moved: 0, quarantined: 0, left: 0, missing: 0, held: 1 } });
     await lake.remove(place("failed", { date: day, batchId, name: held.name }));
-    await lake.put(`incoming/${held.name}`, bodyOf(held));
+    await lake.put(`${folders.incoming}${held.name}`, bodyOf(held));
     await lake.turn("CLAIMS", { claims: 20 });
     assert.deepEqual((await audit()).breaches, []);
   });

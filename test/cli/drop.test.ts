@@ -5,6 +5,7 @@ import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { DeleteObjectCommand, GetObjectCommand } from "@aws-sdk/client-s3";
 import { main, outcomeText } from "../../cli/drop";
+import { folders } from "../support/folders";
 import { type Pipeline, type Said, startPipeline } from "./pipeline";
 
 describe("npm run drop", () => {
@@ -31,7 +32,7 @@ describe("npm run drop", () => {
     return Buffer.from((await object.Body?.transformToByteArray()) ?? []);
   }
   async function landed(name: string): Promise<void> {
-    for (let tries = 0; !(await pipeline.keys("incoming/")).includes(`incoming/${name}`); tries += 1) {
+    for (let tries = 0; !(await pipeline.keys(folders.incoming)).includes(`${folders.incoming}${name}`); tries += 1) {
       assert.ok(tries < 200, `${name} did not arrive`);
       await sleep(50);
     }
@@ -51,8 +52,8 @@ describe("npm run drop", () => {
     await file(`some/folder/${name}`, "x");
     const { code, notes } = await pipeline.run(main, "--prefix", "/web/2024//", `some/folder/${name}`);
     assert.equal(code, 0, notes.join());
-    assert.deepEqual(await pipeline.keys("incoming/web/"), [`incoming/web/2024/${name}`]);
-    assert.deepEqual(notes.slice(0, 1), [`uploaded incoming/web/2024/${name} (1 B)`]);
+    assert.deepEqual(await pipeline.keys(`${folders.incoming}web/`), [`${folders.incoming}web/2024/${name}`]);
+    assert.deepEqual(notes.slice(0, 1), [`uploaded ${folders.incoming}web/2024/${name} (1 B)`]);
   });
 
   it("takes the CSVs below a folder with their paths, and says what it leaves alone", async () => {
@@ -62,7 +63,10 @@ describe("npm run drop", () => {
     await symlink("..", path.join(pipeline.root, "tree", "deep", "loop"));
     const { code, notes } = await pipeline.run(main, "--prefix", "t", "tree");
     assert.equal(code, 0, notes.join());
-    assert.deepEqual(await pipeline.keys("incoming/t/"), ["incoming/t/deep/er/two.csv.gz", "incoming/t/one.csv"]);
+    assert.deepEqual(await pipeline.keys(`${folders.incoming}t/`), [
+      `${folders.incoming}t/deep/er/two.csv.gz`,
+      `${folders.incoming}t/one.csv`,
+    ]);
     assert.match(notes[0] ?? "", /^Left alone: 1 .*notes\.txt/);
   });
 
@@ -73,8 +77,8 @@ describe("npm run drop", () => {
     const { code, notes } = await pipeline.run(main, "large.csv", "empty.csv");
     assert.equal(code, 0, notes.join());
     const digest = (bytes: Buffer | string) => createHash("sha256").update(bytes).digest("hex");
-    assert.equal(digest(await bytesOf("incoming/large.csv")), digest(large));
-    assert.equal((await bytesOf("incoming/empty.csv")).length, 0);
+    assert.equal(digest(await bytesOf(`${folders.incoming}large.csv`)), digest(large));
+    assert.equal((await bytesOf(`${folders.incoming}empty.csv`)).length, 0);
   });
 
   it("refuses before it uploads anything, naming every reason", async () => {
@@ -98,8 +102,8 @@ describe("npm run drop", () => {
     assert.match(text, /page\.html: its name must end with \.csv or \.csv\.gz/);
     assert.match(text, /absent\.csv: there is no such file/);
     assert.match(text, /bare: there is no \.csv/);
-    assert.match(text, /would both become incoming\/refused\/fine\.csv/);
-    assert.deepEqual(await pipeline.keys("incoming/refused"), []);
+    assert.match(text, new RegExp(`would both become ${folders.incoming}refused/fine\\.csv`));
+    assert.deepEqual(await pipeline.keys(`${folders.incoming}refused`), []);
   });
 
   it("refuses a prefix that leads elsewhere, and a key that S3 can't take", async () => {
@@ -109,7 +113,7 @@ describe("npm run drop", () => {
       (await pipeline.run(main, "--prefix", "é".repeat(600), "fine.csv")).notes.join(),
       /S3 takes at most 1024/,
     );
-    assert.deepEqual(await pipeline.keys("incoming/b"), []);
+    assert.deepEqual(await pipeline.keys(`${folders.incoming}b`), []);
   });
 
   it("takes a file that is named twice once", async () => {
@@ -134,7 +138,7 @@ describe("npm run drop", () => {
       await sleep(1500);
       const counts = { rowsRead: 9, rowsKept: 6, rowsDuplicate: 1, rowsQuarantined: { bad_id: 2 } };
       await claim.report({ filesQuarantined: [], filesChanged: [], files: [{ name: "good.csv", ...counts }] });
-      await claim.move("good.csv", `archive/2026-01-01/${batchId}/good.csv`);
+      await claim.move("good.csv", `${folders.archived}2026-01-01/${batchId}/good.csv`);
       await claim.set({ state: "ARCHIVED", day: "2026-01-01" });
     });
     assert.equal(code, 0, out);
@@ -146,7 +150,7 @@ describe("npm run drop", () => {
     const archive = async (batchId: string) => {
       const claim = await pipeline.claim(batchId, ["same.csv"]);
       await claim.report({ files: [] });
-      await claim.move("same.csv", `archive/2026-01-01/${batchId}/same.csv`);
+      await claim.move("same.csv", `${folders.archived}2026-01-01/${batchId}/same.csv`);
       await claim.set({ state: "ARCHIVED", day: "2026-01-01" });
     };
     const first = await dropAndPlay("same.csv", archive);
@@ -163,15 +167,15 @@ describe("npm run drop", () => {
   it("does not take an earlier batch with the same file for this one's", async () => {
     await dropAndPlay("before.csv", async (batchId) => {
       const claim = await pipeline.claim(batchId, ["before.csv"]);
-      await claim.move("before.csv", `archive/2026-01-01/${batchId}/before.csv`);
+      await claim.move("before.csv", `${folders.archived}2026-01-01/${batchId}/before.csv`);
       await claim.set({ state: "ARCHIVED", day: "2026-01-01" });
     });
     const { code, out } = await dropAndPlay("before.csv", async () => {
-      await pipeline.target.s3.send(new DeleteObjectCommand({ Bucket: "lake", Key: "incoming/before.csv" }));
+      await pipeline.target.s3.send(new DeleteObjectCommand({ Bucket: "lake", Key: `${folders.incoming}before.csv` }));
     });
     assert.deepEqual(
       [code, out],
-      [1, "before.csv: not archived, someone removed it from incoming/ before it was read\n"],
+      [1, `before.csv: not archived, someone removed it from ${folders.incoming} before it was read\n`],
     );
   });
 
@@ -179,7 +183,7 @@ describe("npm run drop", () => {
     const { code, out } = await dropAndPlay("late.csv", async (batchId) => {
       const claim = await pipeline.claim(batchId, ["late.csv"]);
       await claim.report({ filesQuarantined: [], filesChanged: [], files: [] });
-      await pipeline.put("incoming/late.csv", "another version");
+      await pipeline.put(`${folders.incoming}late.csv`, "another version");
       await claim.set({ state: "ARCHIVED", day: "2026-01-01" });
     });
     assert.equal(code, 1);
@@ -193,7 +197,7 @@ describe("npm run drop", () => {
         filesQuarantined: [{ name: "bad.csv", reason: "missing_columns", detail: "no user_id" }],
         files: [],
       });
-      await claim.move("bad.csv", `quarantine/files/2026-01-01/${batchId}/bad.csv`);
+      await claim.move("bad.csv", `${folders.quarantinedFiles}2026-01-01/${batchId}/bad.csv`);
       await claim.set({ state: "ARCHIVED", day: "2026-01-01" });
     });
     assert.equal(code, 1);
@@ -209,7 +213,7 @@ describe("npm run drop", () => {
       await parent.set({ state: "SPLIT", children: [half] });
       const child = await pipeline.claim(half, ["half.csv"], batchId);
       await sleep(700);
-      await child.move("half.csv", "failed/2026-01-01/half.csv");
+      await child.move("half.csv", `${folders.failed}2026-01-01/half.csv`);
       await child.set({ state: "FAILED", error: "transform: it broke" });
     });
     assert.equal(code, 1);
@@ -218,7 +222,7 @@ describe("npm run drop", () => {
 
   it("ends with 1 when another version took the file's place before it was read", async () => {
     const { code, out } = await dropAndPlay("replaced.csv", async () => {
-      await pipeline.put("incoming/replaced.csv", "another version");
+      await pipeline.put(`${folders.incoming}replaced.csv`, "another version");
     });
     assert.equal(code, 1);
     assert.match(out, /another version of it was dropped before it was read/);
@@ -226,7 +230,7 @@ describe("npm run drop", () => {
 
   it("ends with 1 when someone removed the file", async () => {
     const { code, out } = await dropAndPlay("removed.csv", async () => {
-      await pipeline.target.s3.send(new DeleteObjectCommand({ Bucket: "lake", Key: "incoming/removed.csv" }));
+      await pipeline.target.s3.send(new DeleteObjectCommand({ Bucket: "lake", Key: `${folders.incoming}removed.csv` }));
     });
     assert.equal(code, 1);
     assert.match(out, /someone removed it/);
@@ -237,7 +241,7 @@ describe("npm run drop", () => {
     await file("patient.csv");
     const { code, notes } = await pipeline.run(main, "--wait", "--timeout", "2", "patient.csv");
     assert.equal(code, 1);
-    assert.match(notes.join("\n"), /1 file is waiting in incoming\/ \(the pipeline is paused\)/);
+    assert.match(notes.join("\n"), new RegExp(`1 file is waiting in ${folders.incoming} \\(the pipeline is paused\\)`));
     assert.match(notes.join("\n"), /Not settled after .*1 of 1 files/);
   });
 

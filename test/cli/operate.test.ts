@@ -9,6 +9,7 @@ import { storeOf } from "../../cli/target";
 import type { Batch } from "../../runtime/batch";
 import { readBatch, readPipeline } from "../../runtime/ledger";
 import { until } from "../support/commands";
+import { folders } from "../support/folders";
 import { outputs, type Pipeline, startPipeline } from "./pipeline";
 
 const DAY = "2024-06-27";
@@ -37,7 +38,7 @@ describe("the commands of an operator", function () {
   /** A settled batch with its files where they belong, but those of `lost`. */
   async function settled(batchId: string, names: string[], more: Record<string, unknown> = {}, lost: string[] = []) {
     const state = String(more.state ?? "ARCHIVED");
-    for (const name of names) await pipeline.put(`incoming/${name}`, `body of ${name}`);
+    for (const name of names) await pipeline.put(`${folders.incoming}${name}`, `body of ${name}`);
     const claim = await pipeline.claim(batchId, names);
     for (const name of names) {
       const folder = state === "FAILED" ? "failed" : "archive";
@@ -153,10 +154,13 @@ describe("the commands of an operator", function () {
 
   it("retry does not put a file over another", async () => {
     await settled("20240625T100000Z-AAAAAAAA", ["a.csv"], { state: "FAILED" });
-    await pipeline.put("incoming/a.csv", "another");
+    await pipeline.put(`${folders.incoming}a.csv`, "another");
     const said = await pipeline.run(retry, "--all");
     assert.equal(said.code, 1);
-    assert.match(said.notes.join("\n"), /^Batch 20240625T100000Z-AAAAAAAA: incoming\/a.csv holds another file by now/);
+    assert.match(
+      said.notes.join("\n"),
+      new RegExp(`^Batch 20240625T100000Z-AAAAAAAA: ${folders.incoming}a.csv holds another file by now`),
+    );
     assert.deepEqual(await queued(), []);
   });
 

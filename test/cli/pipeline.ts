@@ -14,12 +14,14 @@ import { PutCommand } from "@aws-sdk/lib-dynamodb";
 import { strToU8, zipSync } from "fflate";
 import { localTarget, type Target } from "../../cli/target";
 import { startEmulator } from "../../local/emulator";
+import { place } from "../../runtime/places";
 import { exitCodeOf, type Main } from "../../terminal/terminal";
+import { folders } from "../support/folders";
 import { createRole } from "../support/roles";
 
 export const outputs = {
   bucketName: "lake",
-  referenceLocation: "s3://lake/reference/",
+  referenceLocation: `s3://lake/${folders.reference}`,
   ledgerTableName: "batches",
   metricsTableName: "metrics",
   workflowName: "workflow",
@@ -108,10 +110,10 @@ export async function startPipeline(): Promise<Pipeline> {
     run: (main, ...args) => runCommandIn(root, main, args),
     keys: async (prefix) => (await objects(prefix)).map((object) => object.Key ?? ""),
     async claim(batchId, names, parent) {
-      const present = await objects("incoming/");
-      const found = (name: string) => present.find((object) => object.Key === `incoming/${name}`);
+      const present = await objects(folders.incoming);
+      const found = (name: string) => present.find((object) => object.Key === `${folders.incoming}${name}`);
       const files = names.map((name) => ({
-        key: `incoming/${name}`,
+        key: `${folders.incoming}${name}`,
         name,
         etag: found(name)?.ETag ?? '"gone"',
         size: found(name)?.Size ?? 1,
@@ -126,15 +128,17 @@ export async function startPipeline(): Promise<Pipeline> {
         files: names.length,
         claimedAt: new Date().toISOString(),
       };
-      await put(`batches/${batchId}/manifest.json`, JSON.stringify({ batchId, files, parent }));
+      await put(place("manifest", { batchId }), JSON.stringify({ batchId, files, parent }));
       await putLedger(item);
       return {
         set: (attributes) => putLedger({ ...item, ...attributes }),
-        report: async (report) => void (await put(`batches/${batchId}/transform.json`, JSON.stringify(report))),
+        report: async (report) => void (await put(place("transformReport", { batchId }), JSON.stringify(report))),
         move: async (name, to) => {
-          const source = encodeURI(`${outputs.bucketName}/incoming/${name}`);
+          const source = encodeURI(`${outputs.bucketName}/${folders.incoming}${name}`);
           await target.s3.send(new CopyObjectCommand({ Bucket: outputs.bucketName, Key: to, CopySource: source }));
-          await target.s3.send(new DeleteObjectCommand({ Bucket: outputs.bucketName, Key: `incoming/${name}` }));
+          await target.s3.send(
+            new DeleteObjectCommand({ Bucket: outputs.bucketName, Key: `${folders.incoming}${name}` }),
+          );
         },
       };
     },

@@ -28,6 +28,7 @@ import { requestReplay } from "../../runtime/operator";
 import { connect, type World } from "../../runtime/world";
 import { npm, oracle, realData, root, until } from "../support/commands";
 import { deployedPermissions, recordedCalls } from "../support/deployed-permissions";
+import { folders } from "../support/folders";
 import { differences, dispensable } from "../support/permissions";
 import { UNRECORDED } from "./unrecorded";
 
@@ -127,7 +128,7 @@ describe("the pipeline on the local cloud", function () {
     assert.equal(await metrics(), await oracle(data));
     assert.deepEqual(await keys(layout.incoming), []);
     const today = new Date().toISOString().slice(0, 10);
-    const archived = [...(await keys(`archive/${today}/`)), ...(await keys("quarantine/files/"))];
+    const archived = [...(await keys(`${folders.archived}${today}/`)), ...(await keys(folders.quarantinedFiles))];
     for (const file of files) {
       const key = archived.find((one) => one.endsWith(`/${file.key.slice(layout.incoming.length)}`));
       assert.ok(key, `${file.key} is in today's folder`);
@@ -154,9 +155,9 @@ describe("the pipeline on the local cloud", function () {
   });
 
   it("does not touch a file that lands during a run, and takes it next", async () => {
-    await put("incoming/first.csv", csv(["land-1,landTrack,2024-07-01 10:00:00"]));
+    await put(`${folders.incoming}first.csv`, csv(["land-1,landTrack,2024-07-01 10:00:00"]));
     const running = await inState("RUNNING");
-    await put("incoming/second.csv", csv(["land-2,landTrack,2024-07-01 10:00:00"]));
+    await put(`${folders.incoming}second.csv`, csv(["land-2,landTrack,2024-07-01 10:00:00"]));
     const [first, second] = await settled();
     assert.equal(first?.batchId, running.batchId);
     assert.deepEqual(
@@ -171,17 +172,17 @@ describe("the pipeline on the local cloud", function () {
   });
 
   it("leaves a file that is overwritten after the claim in incoming, and processes it next", async () => {
-    await put("incoming/rewritten.csv", csv(["over-1,overTrack,2024-07-02 10:00:00"]));
+    await put(`${folders.incoming}rewritten.csv`, csv(["over-1,overTrack,2024-07-02 10:00:00"]));
     await inState("RUNNING");
     await put(
-      "incoming/rewritten.csv",
+      `${folders.incoming}rewritten.csv`,
       csv(["over-1,overTrack,2024-07-02 10:00:00", "over-2,overTrack,2024-07-02 11:00:00"]),
     );
     const batches = await settled();
     assert.equal(batches.length, 2);
     assert.deepEqual(await keys(layout.incoming), []);
     const second = await bytes(
-      (await keys("archive/")).find((key) => key.endsWith(`${batches[1]!.batchId}/rewritten.csv`))!,
+      (await keys(folders.archived)).find((key) => key.endsWith(`${batches[1]!.batchId}/rewritten.csv`))!,
     );
     assert.match(second.toString(), /over-2/);
     assert.match(await metrics(), /"pk":"TRACK#overTrack","sk":"DAY#2024-07-02",.*"listens":2/);
@@ -190,13 +191,16 @@ describe("the pipeline on the local cloud", function () {
   it("keeps the files of a failed job in incoming, marks the batch with the error, and tries again", async () => {
     const { Job } = await glue.send(new GetJobCommand({ JobName: target.outputs.transformJobName }));
     const { Name, CreatedOn, LastModifiedOn, AllocatedCapacity, MaxCapacity, ProfileName, ...update } = Job!;
-    await put("scripts/broken.py", "raise ValueError('planted')\n");
-    const broken = { ...update, Command: { ...update.Command, ScriptLocation: `s3://${bucket}/scripts/broken.py` } };
+    await put(`${folders.scripts}broken.py`, "raise ValueError('planted')\n");
+    const broken = {
+      ...update,
+      Command: { ...update.Command, ScriptLocation: `s3://${bucket}/${folders.scripts}broken.py` },
+    };
     await glue.send(new UpdateJobCommand({ JobName: Name!, JobUpdate: broken }));
-    await put("incoming/retried.csv", csv(["fail-1,failTrack,2024-07-03 10:00:00"]));
+    await put(`${folders.incoming}retried.csv`, csv(["fail-1,failTrack,2024-07-03 10:00:00"]));
     const failed = await inState("RETRY");
     assert.match(failed.error ?? "", /planted/);
-    assert.deepEqual(await keys(layout.incoming), ["incoming/retried.csv"]);
+    assert.deepEqual(await keys(layout.incoming), [`${folders.incoming}retried.csv`]);
     assert.doesNotMatch(await metrics(), /failTrack/);
     await glue.send(new UpdateJobCommand({ JobName: Name!, JobUpdate: update }));
     const batches = await settled();
@@ -211,10 +215,10 @@ describe("the pipeline on the local cloud", function () {
     const songs = await keys(layout.reference + layout.songs);
     const kept = await Promise.all(songs.map(bytes));
     for (const key of songs) await target.s3.send(new DeleteObjectCommand({ Bucket: bucket, Key: key }));
-    await put("incoming/no-reference.csv", csv(["ref-1,refTrack,2024-07-04 10:00:00"]));
+    await put(`${folders.incoming}no-reference.csv`, csv(["ref-1,refTrack,2024-07-04 10:00:00"]));
     const failed = await inState("RETRY");
-    assert.match(failed.error ?? "", /reference\/songs/);
-    assert.deepEqual(await keys(layout.incoming), ["incoming/no-reference.csv"]);
+    assert.match(failed.error ?? "", new RegExp(layout.reference + layout.songs.slice(0, -1)));
+    assert.deepEqual(await keys(layout.incoming), [`${folders.incoming}no-reference.csv`]);
     await Promise.all(songs.map((key, at) => put(key, kept[at]!)));
     const batches = await settled();
     assert.equal(batches.at(-1)?.state, "ARCHIVED");
@@ -224,16 +228,16 @@ describe("the pipeline on the local cloud", function () {
   it("takes a file by its schedule alone", async () => {
     // With a row that is rejected, and next to a file that is.
     const body = csv(["tick-1,tickTrack,2024-07-06 10:00:00", "tick-2,,2024-07-06 10:00:00"]);
-    await put("incoming/no-table.csv", "no,columns\n1,2\n");
-    const tagged = { Bucket: bucket, Key: "incoming/scheduled.csv", Body: body, Tagging: "origin=partner" };
+    await put(`${folders.incoming}no-table.csv`, "no,columns\n1,2\n");
+    const tagged = { Bucket: bucket, Key: `${folders.incoming}scheduled.csv`, Body: body, Tagging: "origin=partner" };
     await target.s3.send(new PutObjectCommand(tagged));
     // Only reads: nobody asks sense for an early tick.
     await until("the schedule ticks", 100_000, async () => (await readPipeline(world)).inFlight);
     const batches = await settled();
     assert.ok(batches.every(({ state }) => state === "ARCHIVED"));
     assert.match(await metrics(), /tickTrack/);
-    assert.match((await keys("quarantine/files/")).join("\n"), /\/no-table\.csv$/m);
-    const key = (await keys("archive/")).find((one) => one.endsWith("/scheduled.csv"))!;
+    assert.match((await keys(folders.quarantinedFiles)).join("\n"), /\/no-table\.csv$/m);
+    const key = (await keys(folders.archived)).find((one) => one.endsWith("/scheduled.csv"))!;
     const { TagSet } = await target.s3.send(new GetObjectTaggingCommand({ Bucket: bucket, Key: key }));
     assert.deepEqual(TagSet, [{ Key: "origin", Value: "partner" }]);
     scheduled = key.split("/").at(-2)!;
@@ -269,19 +273,26 @@ describe("the pipeline on the local cloud", function () {
       ...odd.map((name) => `${name}.csv`),
       ...Array.from({ length: 1100 - odd.length }, (_, n) => `many/${n}.csv`),
     ];
-    await pMap(names, (name, n) => put(`incoming/${name}`, csv([`many-${n},manyTrack,2024-07-05 10:00:00`])), {
-      concurrency: 32,
-    });
-    await put("incoming/marker/", "");
-    await put("incoming/readme.txt", "not a CSV");
+    await pMap(
+      names,
+      (name, n) => put(`${folders.incoming}${name}`, csv([`many-${n},manyTrack,2024-07-05 10:00:00`])),
+      {
+        concurrency: 32,
+      },
+    );
+    await put(`${folders.incoming}marker/`, "");
+    await put(`${folders.incoming}readme.txt`, "not a CSV");
     const batches = await settled(200_000);
     assert.equal(
       batches.reduce((sum, batch) => sum + (batch.report?.rowsKept ?? 0), 0),
       names.length,
     );
-    assert.deepEqual((await keys(layout.incoming)).sort(), ["incoming/marker/", "incoming/readme.txt"]);
+    assert.deepEqual((await keys(layout.incoming)).sort(), [
+      `${folders.incoming}marker/`,
+      `${folders.incoming}readme.txt`,
+    ]);
     assert.deepEqual(batches[0]?.ignored, { folders: 1, notCsv: 1 });
-    const archived = (await keys("archive/")).join("\n");
+    const archived = (await keys(folders.archived)).join("\n");
     for (const name of odd) assert.ok(archived.includes(`/${name}.csv`), name);
     assert.match(
       await metrics(),
@@ -324,7 +335,12 @@ describe("the pipeline on the local cloud", function () {
     }
     const ends = found.filter(({ event }) => event === "reconciled" || event === "done");
     for (const batchId of ids) assert.ok(ends.filter((line) => line.batch_id === batchId).length >= 2, batchId);
-    assert.ok(found.some(({ level, error }) => level === "ERROR" && /reference\/songs/.test(String(error))));
+    assert.ok(
+      found.some(
+        ({ level, error }) =>
+          level === "ERROR" && new RegExp(layout.reference + layout.songs.slice(0, -1)).test(String(error)),
+      ),
+    );
   });
 
   it("lets Athena ask the listens as the manual says: through the catalog's table, with the metrics' numbers", async () => {

@@ -1,5 +1,8 @@
+import { folders } from "../support/folders";
 import type { Unrecorded } from "../support/permissions";
 
+/** The names of the folder of quarantined rows and of those above it. */
+const ROWS = folders.quarantinedRows.split("/").slice(0, -1);
 const SPARK_LOGS = "logs:/aws-glue/jobs/music-streams-local/music-streams-transform";
 
 /** Permissions of the jobs and the schedule that no call needs in an end-to-end run, and why they are there all the same. */
@@ -7,13 +10,15 @@ export const UNRECORDED: Unrecorded[] = [
   {
     role: "transform",
     actions: ["s3:AbortMultipartUpload"],
-    resources: ["bucket/batches/*", "bucket/curated/*", "bucket/quarantine/rows/*", "bucket/temporary/*"],
+    resources: [folders.batches, folders.curated, folders.quarantinedRows, folders.staged].map(
+      (one) => `bucket/${one}*`,
+    ),
     because: "S3A and boto3 take back an upload in parts that fails; none does here.",
   },
   {
     role: "transform",
     actions: ["s3:GetObject"],
-    resources: ["bucket/quarantine", "bucket/quarantine/rows"],
+    resources: ROWS.map((_, at) => ["bucket", ...ROWS.slice(0, at + 1)].join("/")),
     sometimes: true,
     because: "S3A looks for a file of a folder's name only where nothing is in the folder yet.",
   },

@@ -8,9 +8,12 @@ import layout from "../../layout.json";
 import { listAll } from "../../runtime/lake";
 import type { World } from "../../runtime/world";
 import { oracle } from "../support/commands";
+import { folders } from "../support/folders";
 
 /** Where a dropped file must end. `gone`: whoever dropped it deleted it. */
 export type End = "archive" | "quarantine/files" | "failed" | "gone";
+
+const ENDS = { archive: folders.archived, "quarantine/files": folders.quarantinedFiles, failed: folders.failed };
 
 interface Dropped {
   body: string;
@@ -59,14 +62,14 @@ export class Account {
 
   /** Every file is in exactly one place, with its bytes, and nothing else is there. */
   async checkBucket(world: World): Promise<void> {
-    for (const prefix of [layout.incoming, `${layout.listens}_temporary/`, "temporary/"])
+    for (const prefix of [layout.incoming, `${layout.listens}_temporary/`, folders.staged])
       assert.deepEqual(await listAll(world, prefix), [], `nothing is left below ${prefix}`);
     const found = new Map<string, string[]>();
-    for (const end of ["archive", "quarantine/files", "failed"] as const) {
-      for (const { key, etag } of await listAll(world, `${end}/`)) {
+    for (const [end, folder] of Object.entries(ENDS)) {
+      for (const { key, etag } of await listAll(world, folder)) {
         // Behind the folder come the day, the batch, and the file's name; in the name of one that comes again, its first batch.
         const name = key
-          .slice(end.length + 1)
+          .slice(folder.length)
           .replace(/^[^/]+\/[^/]+\//, "")
           .replace(/^again\/[^/]+\//, "again/");
         found.set(name, [...(found.get(name) ?? []), `${end} ${etag}`]);

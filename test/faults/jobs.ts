@@ -8,7 +8,9 @@ import {
   UpdateJobCommand,
 } from "@aws-sdk/client-glue";
 import layout from "../../layout.json";
+import { place } from "../../runtime/places";
 import { until } from "../support/commands";
+import { folders } from "../support/folders";
 import { by } from "./proxy";
 import type { Scenario } from "./scenario";
 import type { Stage } from "./stage";
@@ -34,7 +36,10 @@ export async function midPublish(stage: Stage): Promise<void> {
   const { batchId } = await stage.reach("RUNNING");
   await until("publish is writing", 240_000, () => stage.hasFired("write held"));
   await until("publish has written items", 240_000, async () => (await stage.published(batchId)) > 0);
-  assert.ok(!(await stage.keys("batches/")).includes(`batches/${batchId}/publish.json`), "publish is still at it");
+  assert.ok(
+    !(await stage.keys(folders.batches)).includes(place("publishReport", { batchId })),
+    "publish is still at it",
+  );
 }
 
 async function runOf(stage: Stage, job: "transform" | "publish"): Promise<string> {

@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
 import layout from "../../layout.json";
+import { place } from "../../runtime/places";
 import { until } from "../support/commands";
+import { folders } from "../support/folders";
 import { by } from "./proxy";
 import type { Scenario } from "./scenario";
 import type { Stage } from "./stage";
@@ -11,7 +13,7 @@ export async function midMove(stage: Stage): Promise<void> {
   await stage.failing("move held", { ...by("lambdas", "s3", "CopyObject"), latency: 1000 });
   await stage.tick();
   const { batchId, files } = await stage.reach("PROCESSED");
-  const moved = async () => (await stage.keys("archive/")).filter((key) => key.includes(batchId)).length;
+  const moved = async () => (await stage.keys(folders.archived)).filter((key) => key.includes(batchId)).length;
   await until("archive is moving files", 120_000, async () => (await moved()) > 0);
   assert.ok((await moved()) < files, "not every file is moved yet");
 }
@@ -61,7 +63,7 @@ export const lambdaScenarios: Scenario[] = [
       await stage.deliverEvents(false);
       const { batchId } = await stage.reach("RUNNING");
       await until("publish has ended", 240_000, async () =>
-        (await stage.keys("batches/")).includes(`batches/${batchId}/publish.json`),
+        (await stage.keys(folders.batches)).includes(place("publishReport", { batchId })),
       );
       await stage.failing("settling held", { ...by("lambdas", "dynamodb", "PutItem"), latency: 3000 });
       await sleep(1500);

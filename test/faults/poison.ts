@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { GetJobCommand } from "@aws-sdk/client-glue";
 import { GetObjectCommand } from "@aws-sdk/client-s3";
+import { folders } from "../support/folders";
 import { withJob } from "./jobs";
 import type { Scenario } from "./scenario";
 import type { Stage } from "./stage";
@@ -48,8 +49,8 @@ def watched(client, operation, params):
 BaseClient._make_api_call = watched
 exec(compile(base64.b64decode("${source}"), "transform.py", "exec"))
 `;
-  await stage.put("scripts/poisonable.py", wrapped);
-  return `s3://${stage.target.outputs.bucketName}/scripts/poisonable.py`;
+  await stage.put(`${folders.scripts}poisonable.py`, wrapped);
+  return `s3://${stage.target.outputs.bucketName}/${folders.scripts}poisonable.py`;
 }
 
 /** Drops good files and a poisoned one, lets it all settle without a person, and looks at what became of the bad one. */

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { pause, resume } from "../../runtime/operator";
+import { folders } from "../support/folders";
 import { recordProgram } from "../support/program-record";
 import { type Alarm, createStory, type Story } from "../support/simulated-cloudwatch";
 
@@ -89,7 +90,7 @@ const STORIES: [happens: string, raises: string[], tell: (story: Story) => Promi
       await story.tick();
       await story.end("good", { fault: (_, name) => (name === "CopyObject" ? "throttle" : undefined) });
       await story.tick();
-      assert.deepEqual(story.simulation.s3.keys("incoming/"), []);
+      assert.deepEqual(story.simulation.s3.keys(folders.incoming), []);
     },
   ],
   [

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import path from "node:path";
 import { METRICS } from "../../runtime/embedded-metrics";
-import { type Recorded, ROOT, recordProgram } from "../support/program-record";
+import { EVERY_CHOICE, type Recorded, ROOT, recordProgram } from "../support/program-record";
 
 const MANUAL = readFileSync(path.join(ROOT, "docs", "operations.md"), "utf8");
 const ALARM = "cloudwatch/metricAlarm:MetricAlarm";
@@ -16,7 +16,7 @@ describe("the alarms", function () {
   this.timeout(120_000);
   let program: Recorded;
   before(async () => {
-    program = await recordProgram("dev", { "music-streams:alarmEmail": "ops@example.org" });
+    program = await recordProgram("dev");
   });
 
   /** What makes an alarm go off, in one line. */
@@ -50,13 +50,7 @@ describe("the alarms", function () {
   });
 
   it("follow the stack's settings", async () => {
-    const other = await recordProgram("dev", {
-      "music-streams:alarmFailuresInARow": "7",
-      "music-streams:alarmBatchMinutes": "10",
-      "music-streams:alarmWaitingMinutes": "20",
-      "music-streams:alarmQuarantinedPercent": "33",
-      "music-streams:alarmSilentHours": "12",
-    });
+    const other = await recordProgram("dev", EVERY_CHOICE);
     const bound = (name: string) => other.inputsOf(ALARM, `music-streams-alarms-${name}`);
     assert.equal(bound("publish-failing").threshold, 7);
     assert.equal(bound("batch-stuck").threshold, 600);
@@ -93,14 +87,14 @@ describe("the alarms", function () {
   });
 
   it("reach the address that the stack names, and nobody where it names none", async () => {
-    const { topic, ...subscription } = program.inputsOf(
+    const told = await recordProgram("dev", EVERY_CHOICE);
+    const { topic, ...subscription } = told.inputsOf(
       "sns/topicSubscription:TopicSubscription",
       "music-streams-alarms-email",
     );
     assert.match(String(topic), /music-streams-alarms-topic$/);
     assert.deepEqual(subscription, { protocol: "email", endpoint: "ops@example.org" });
-    const silent = await recordProgram("dev");
-    assert.deepEqual(silent.namesOf("sns/topicSubscription:TopicSubscription"), []);
+    assert.deepEqual(program.namesOf("sns/topicSubscription:TopicSubscription"), []);
   });
 
   it("come from this account's CloudWatch alone", () => {

@@ -12,10 +12,12 @@ import { localCredentials } from "../../local/credentials";
 import { deploy } from "../../local/deploy";
 import { EventDelivery } from "../../local/glue/run/events";
 import { type Clients, closeClients, createClients } from "../../local/provider/clients";
+import { place } from "../../runtime/places";
+import { folders } from "../support/folders";
 import { ROOT } from "../support/program-record";
 import { REGION, reportOneRow, startCloud, startScriptedGlue } from "../support/provider-cloud";
 
-const FIRST = "incoming/first.csv";
+const FIRST = `${folders.incoming}first.csv`;
 
 describe("the start on arrival", function () {
   this.timeout(120_000);
@@ -91,18 +93,24 @@ describe("the start on arrival", function () {
 
   it("leaves sense alone when anything else is written", async () => {
     await until("the first tick ends", async () => ((await ticks()) === 1 ? true : undefined));
-    for (const key of ["incoming/", "incoming/notes.txt", "incoming/a.csv.bak", "reference/users/u.csv", "a.csv"])
+    for (const key of [
+      folders.incoming,
+      `${folders.incoming}notes.txt`,
+      `${folders.incoming}a.csv.bak`,
+      `${folders.reference}users/u.csv`,
+      "a.csv",
+    ])
       await put(key);
     // Events keep their order here, so the file's comes last.
     await take(false);
-    await put("incoming/0.csv");
+    await put(`${folders.incoming}0.csv`);
     assert.equal(await until("its message", async () => (await messages()).waiting || undefined), 1);
     assert.equal(await ticks(), 1);
   });
 
   it("has sense look once for many files, by one call for as many messages as Lambda hands over", async () => {
     const names = Array.from({ length: 19 }, (_, at) => `d${at}/a b+c%20ü-${at}.${at % 2 ? "csv.gz" : "CSV"}`);
-    await Promise.all(names.map((name) => put(`incoming/${name}`)));
+    await Promise.all(names.map((name) => put(`${folders.incoming}${name}`)));
     await until("20 messages", async () => ((await messages()).waiting === 20 ? true : undefined));
     // The emulator gathers for no time; what has been gathered it hands over ten at a time.
     await take(true);
@@ -122,7 +130,7 @@ describe("the start on arrival", function () {
     delivery.deliver({ JobName: outputs.publishJobName!, JobRunState: "SUCCEEDED", Id: "jr_1" });
     await delivery.close();
     const next = batchOf(await run(2));
-    const Key = `batches/${next}/manifest.json`;
+    const Key = place("manifest", { batchId: next });
     const { Body } = await clients.s3.send(new GetObjectCommand({ Bucket: outputs.bucketName, Key }));
     assert.equal(JSON.parse(await Body!.transformToString()).files.length, 20);
   });

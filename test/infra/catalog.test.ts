@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import path from "node:path";
 import type { Properties } from "../../local/provider/kind";
+import { folders } from "../support/folders";
 import { ROOT, recordProgram } from "../support/program-record";
 
 interface Column {
@@ -52,7 +53,7 @@ describe("the catalog", function () {
     assert.equal(parameters["projection.listen_date.type"], "date");
     assert.equal(parameters["projection.listen_date.format"], "yyyy-MM-dd");
     assert.equal(parameters["projection.listen_date.range"], "2000-01-01,NOW+1DAYS");
-    const folder = "s3://music-streams-lake-bucket/curated/listens/";
+    const folder = `s3://music-streams-lake-bucket/${folders.listens}`;
     assert.equal((table.storageDescriptor as { location: string }).location, folder);
     // biome-ignore lint/suspicious/noTemplateCurlyInString: Athena's own way of naming a column.
     assert.equal(parameters["storage.location.template"], `${folder}${"listen_date=${listen_date}/"}`);

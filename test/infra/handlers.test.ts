@@ -11,11 +11,13 @@ import { localCredentials } from "../../local/credentials";
 import { deploy } from "../../local/deploy";
 import { bytesOf } from "../../local/provider/archive";
 import { type Clients, closeClients, createClients } from "../../local/provider/clients";
-import { type Recorded, ROOT, recordProgram } from "../support/program-record";
+import { place } from "../../runtime/places";
+import { folders } from "../support/folders";
+import { type Recorded, ROOT, recordProgram, runAndRecord } from "../support/program-record";
 import { REGION, reportOneRow, startCloud, startScriptedGlue } from "../support/provider-cloud";
 
 const LARGEST_BYTES = 1_000_000;
-const FILE = "incoming/a b+c%20ü.csv";
+const FILE = `${folders.incoming}a b+c%20ü.csv`;
 const BODY = "user_id,track_id,listen_time\nu1,t1,2024-06-25 17:43:13\n";
 
 async function packageOf(program: Recorded, name: string): Promise<Uint8Array> {
@@ -47,8 +49,8 @@ describe("the packages of the Lambdas", function () {
 
   it("are the same bytes each time", async () => {
     const hashes = new Set<string>();
-    for (const stack of ["dev", "dev"]) {
-      const zip = await packageOf(await recordProgram(stack), "music-streams-sense");
+    for (const program of [await recordProgram("dev"), await runAndRecord("dev")]) {
+      const zip = await packageOf(program, "music-streams-sense");
       hashes.add(createHash("sha256").update(zip).digest("hex"));
     }
     assert.equal(hashes.size, 1);
@@ -126,8 +128,8 @@ describe("the serialised handlers", function () {
     assert.match(String(answer.node), /^v24\./);
     const { batchId, files } = answer.claimed as { batchId: string; files: number };
     assert.equal(files, 1);
-    assert.deepEqual(await keys("batches/"), [`batches/${batchId}/manifest.json`]);
-    const Key = `batches/${batchId}/manifest.json`;
+    assert.deepEqual(await keys(folders.batches), [place("manifest", { batchId })]);
+    const Key = place("manifest", { batchId });
     const { Body } = await clients.s3.send(new GetObjectCommand({ Bucket: outputs.bucketName, Key }));
     const manifest = JSON.parse(await Body!.transformToString());
     assert.deepEqual([manifest.batchId, manifest.files[0].key], [batchId, FILE]);
@@ -136,7 +138,7 @@ describe("the serialised handlers", function () {
       new GetItemCommand({ TableName: outputs.ledgerTableName, Key: { pk: { S: "BATCH" }, sk: { S: batchId } } }),
     );
     assert.equal(Item?.state?.S, "RUNNING");
-    assert.deepEqual(await keys("incoming/"), [FILE]);
+    assert.deepEqual(await keys(folders.incoming), [FILE]);
   });
 
   it("archive moves the file to the dated folder when the run has succeeded", async () => {
@@ -144,15 +146,15 @@ describe("the serialised handlers", function () {
     await reportOneRow(clients, outputs.bucketName!, batchId, FILE);
     glue.finish([outputs.transformJobName!, "SUCCEEDED"], [outputs.publishJobName!, "SUCCEEDED"]);
     const answer = await call("archive");
-    const [archived] = await keys("archive/");
+    const [archived] = await keys(folders.archived);
     assert.match(
       archived!,
-      new RegExp(`^archive/\\d{4}-\\d\\d-\\d\\d/${batchId}/${"a b\\+c%20ü"}\\.csv$`),
+      new RegExp(`^${folders.archived}\\d{4}-\\d\\d-\\d\\d/${batchId}/${"a b\\+c%20ü"}\\.csv$`),
       JSON.stringify(answer),
     );
     const { Body } = await clients.s3.send(new GetObjectCommand({ Bucket: outputs.bucketName, Key: archived }));
     assert.equal(await Body!.transformToString(), BODY);
-    assert.deepEqual(await keys("incoming/"), []);
+    assert.deepEqual(await keys(folders.incoming), []);
     const { Items } = await clients.dynamodb.send(
       new QueryCommand({
         TableName: outputs.ledgerTableName,
@@ -173,7 +175,9 @@ describe("the serialised handlers", function () {
   });
 
   it("archive leaves a waiting file to sense", async () => {
-    await clients.s3.send(new PutObjectCommand({ Bucket: outputs.bucketName, Key: "incoming/next.csv", Body: BODY }));
+    await clients.s3.send(
+      new PutObjectCommand({ Bucket: outputs.bucketName, Key: `${folders.incoming}next.csv`, Body: BODY }),
+    );
     assert.equal((await call("archive")).action, "idle");
     assert.equal(glue.runs.length, 1);
     assert.equal(((await call("sense")).claimed as { files: number }).files, 1);

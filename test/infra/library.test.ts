@@ -6,7 +6,10 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { asset } from "@pulumi/pulumi";
 import { asWheel, hashOf, readLibrary, WHEEL_NAME } from "../../infra/library";
+import layout from "../../layout.json";
 import { bytesOf } from "../../local/provider/archive";
+import { version } from "../../package.json";
+import policyPack from "../../policy/package.json";
 import { ROOT } from "../support/program-record";
 import { PYTHON } from "../support/provider-cloud";
 
@@ -22,7 +25,7 @@ describe("the jobs' library", () => {
   });
 
   it("is, as a wheel, recorded file by file with its hash", () => {
-    const record = wheel["music_streams-0.1.0.dist-info/RECORD"]!.trim().split("\n");
+    const record = wheel[`music_streams-${version}.dist-info/RECORD`]!.trim().split("\n");
     assert.equal(record.length, Object.keys(wheel).length);
     for (const line of record.slice(0, -1)) {
       const [name = "", hash, size] = line.split(",");
@@ -45,10 +48,15 @@ describe("the jobs' library", () => {
         "print(importlib.metadata.version('music-streams'), layout['incoming'])",
       ];
       const printed = execFileSync(PYTHON, ["-I", "-c", script.join("\n"), file], { encoding: "utf8" });
-      assert.equal(printed.trim(), "0.1.0 incoming/");
+      assert.equal(printed.trim(), `${version} ${layout.incoming}`);
     } finally {
       rmSync(folder, { recursive: true });
     }
+  });
+
+  it("has the version of the project, and so has the policy pack, in which Pulumi wants one", () => {
+    assert.ok(WHEEL_NAME.includes(`-${version}-`));
+    assert.equal(policyPack.version, version);
   });
 
   it("has a hash that follows its contents and names, not their order", () => {

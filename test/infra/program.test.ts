@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
-import { type Recorded, recordProgram } from "../support/program-record";
+import { version } from "../../package.json";
+import { folders } from "../support/folders";
+import { EVERY_CHOICE, type Recorded, recordProgram } from "../support/program-record";
 
 interface Statement {
   Effect: string;
@@ -11,6 +13,9 @@ interface Statement {
 function statementsOf(program: Recorded, role: string): Statement[] {
   return JSON.parse(String(program.inputsOf("iam/rolePolicy:RolePolicy", `${role}-policy`).policy)).Statement;
 }
+
+const CHINA = { accountId: "444455556666", partition: "aws-cn", region: "cn-north-1" };
+const OUR_MUSIC = { "music-streams:bucketName": "our-music" };
 
 describe("the program", function () {
   this.timeout(120_000);
@@ -64,11 +69,11 @@ describe("the program", function () {
     assert.equal((job.command as Record<string, string>).name, "glueetl");
     const given = job.defaultArguments as Record<string, string>;
     assert.equal(given["--bucket"], "music-streams-lake-bucket");
-    assert.equal(given["--reference-location"], "s3://music-streams-lake-bucket/reference/");
+    assert.equal(given["--reference-location"], `s3://music-streams-lake-bucket/${folders.reference}`);
     assert.equal(given["--multi-line"], "true");
     assert.match(
       given["--extra-py-files"]!,
-      /^s3:\/\/music-streams-lake-bucket\/scripts\/[0-9a-f]{64}\/music_streams\.zip$/,
+      new RegExp(`^s3://music-streams-lake-bucket/${folders.scripts}[0-9a-f]{64}/music_streams\\.zip$`),
     );
     assert.equal(given["--job-bookmark-option"], "job-bookmark-disable");
   });
@@ -81,15 +86,12 @@ describe("the program", function () {
     const given = job.defaultArguments as Record<string, string>;
     assert.equal(given["--metrics-table"], "music-streams-metrics-table");
     assert.equal(given["--engine"], "duckdb");
-    assert.match(given["--extra-py-files"]!, /\/music_streams-0\.1\.0-py3-none-any\.whl$/);
+    assert.ok(given["--extra-py-files"]!.endsWith(`/music_streams-${version}-py3-none-any.whl`));
     assert.equal(given["--additional-python-modules"], "duckdb==1.4.5,boto3==1.42.97");
   });
 
   it("runs publish on Spark where the stack says so", async () => {
-    const spark = await recordProgram("dev", {
-      "music-streams:publishEngine": "spark",
-      "music-streams:multiLine": "false",
-    });
+    const spark = await recordProgram("dev", EVERY_CHOICE);
     const job = spark.inputsOf("glue/job:Job", "music-streams-publish");
     const given = job.defaultArguments as Record<string, string>;
     assert.deepEqual([job.glueVersion, job.workerType, job.maxCapacity], ["6.0", "G.1X", undefined]);
@@ -104,9 +106,9 @@ describe("the program", function () {
       .filter(({ type }) => type === "aws:s3/bucketObjectv2:BucketObjectv2")
       .map(({ inputs }) => String(inputs.key));
     assert.equal(keys.length, 4);
-    const [folder] = /^scripts\/[0-9a-f]{64}\//.exec(keys[0]!) ?? [];
+    const [folder] = new RegExp(`^${folders.scripts}[0-9a-f]{64}/`).exec(keys[0]!) ?? [];
     assert.deepEqual(keys.map((key) => key.replace(folder!, "")).sort(), [
-      "music_streams-0.1.0-py3-none-any.whl",
+      `music_streams-${version}-py3-none-any.whl`,
       "music_streams.zip",
       "publish.py",
       "transform.py",
@@ -169,7 +171,7 @@ describe("the program", function () {
       detail: {
         bucket: { name: ["music-streams-lake-bucket"] },
         object: {
-          key: [".csv", ".CSV", ".csv.gz", ".CSV.GZ"].map((suffix) => ({ wildcard: `incoming/*${suffix}` })),
+          key: [".csv", ".CSV", ".csv.gz", ".CSV.GZ"].map((suffix) => ({ wildcard: `${folders.incoming}*${suffix}` })),
         },
       },
     });
@@ -307,57 +309,55 @@ describe("the program", function () {
   });
 
   it("lets each role write only in folders of its part, and none write scripts", () => {
-    const folders: Record<string, string[]> = {};
+    const written: Record<string, string[]> = {};
     for (const role of program.namesOf("iam/role:Role")) {
       const writes = new Set<string>();
       for (const { Action, Resource } of statementsOf(program, role)) {
         if (!Action.some((action) => /^s3:(Put|Delete)Object$/.test(action))) continue;
         for (const resource of Resource) writes.add(resource.split(":music-streams-lake-bucket/")[1]!);
       }
-      if (writes.size > 0) folders[role] = [...writes].sort();
+      if (writes.size > 0) written[role] = [...writes].sort();
     }
-    const settling = ["archive/*", "batches/*", "curated/*", "failed/*", "incoming/*", "quarantine/files/*"];
-    assert.deepEqual(folders, {
-      "music-streams-transform-role": ["batches/*", "curated/*", "quarantine/rows/*", "temporary/*"],
-      "music-streams-publish-role": ["batches/*"],
-      "music-streams-sense-role": [...settling, "quarantine/rows/*", "temporary/*"],
-      "music-streams-archive-role": [...settling, "quarantine/rows/*", "temporary/*"],
+    const { archived, batches, curated, failed, incoming, quarantinedFiles, quarantinedRows, staged } = folders;
+    const all = (...names: string[]) => names.map((name) => `${name}*`).sort();
+    const settling = all(archived, batches, curated, failed, incoming, quarantinedFiles, quarantinedRows, staged);
+    assert.deepEqual(written, {
+      "music-streams-transform-role": all(batches, curated, quarantinedRows, staged),
+      "music-streams-publish-role": all(batches),
+      "music-streams-sense-role": settling,
+      "music-streams-archive-role": settling,
     });
   });
 
   it("lets nothing delete what is archived or in quarantine, and transform read no file that is waiting for a person", () => {
-    const folders = (role: string, wanted: string) =>
+    const foldersFor = (role: string, wanted: string) =>
       statementsOf(program, role)
         .filter(({ Action }) => Action.includes(wanted))
         .flatMap(({ Resource }) => Resource.map((resource) => resource.split(":music-streams-lake-bucket/")[1]!));
+    const { batches, curated, failed, incoming, quarantinedRows, staged } = folders;
     const deletes = {
-      "music-streams-archive-role": ["incoming/*", "failed/*", "curated/*", "quarantine/rows/*", "temporary/*"],
-      "music-streams-sense-role": [
-        "incoming/*",
-        "failed/*",
-        "curated/*",
-        "quarantine/rows/*",
-        "temporary/*",
-        "batches/*",
-      ],
+      "music-streams-archive-role": [incoming, failed, curated, quarantinedRows, staged],
+      "music-streams-sense-role": [incoming, failed, curated, quarantinedRows, staged, batches],
     };
     for (const [role, expected] of Object.entries(deletes))
-      assert.deepEqual(folders(role, "s3:DeleteObject").sort(), expected.sort(), role);
-    assert.deepEqual(folders("music-streams-transform-role", "s3:GetObjectTagging"), [
-      "incoming/*",
-      "archive/*",
-      "reference/*",
+      assert.deepEqual(foldersFor(role, "s3:DeleteObject").sort(), expected.map((one) => `${one}*`).sort(), role);
+    assert.deepEqual(foldersFor("music-streams-transform-role", "s3:GetObjectTagging"), [
+      `${folders.incoming}*`,
+      `${folders.archived}*`,
+      `${folders.reference}*`,
     ]);
   });
 
   it("reads reference data where the stack says, and then nothing else there, nor reference/ here", async () => {
     const location = "s3://our-data/music/";
-    const elsewhere = await recordProgram("dev", { "music-streams:referenceLocation": location });
+    const elsewhere = await recordProgram("dev", EVERY_CHOICE);
     assert.equal(elsewhere.outputs.referenceLocation, location);
     const { defaultArguments } = elsewhere.inputsOf("glue/job:Job", "music-streams-transform");
     assert.equal((defaultArguments as Record<string, string>)["--reference-location"], location);
     const ours = (role: string) =>
-      statementsOf(elsewhere, role).filter(({ Resource }) => Resource.some((arn) => /our-data|reference/.test(arn)));
+      statementsOf(elsewhere, role).filter(({ Resource }) =>
+        Resource.some((arn) => arn.includes("our-data") || arn.includes(`/${folders.reference}`)),
+      );
     assert.deepEqual(ours("music-streams-transform-role"), [
       {
         Effect: "Allow",
@@ -419,7 +419,7 @@ describe("the program", function () {
     const scripts = JSON.parse(String(policy)).Statement[1];
     assert.deepEqual([scripts.Effect, scripts.Principal], ["Deny", "*"]);
     assert.deepEqual(scripts.Condition, { StringNotEquals: { "aws:PrincipalAccount": "111122223333" } });
-    assert.match(scripts.Resource, /:music-streams-lake-bucket\/scripts\/\*$/);
+    assert.match(scripts.Resource, new RegExp(`:music-streams-lake-bucket/${folders.scripts}\\*$`));
     for (const action of ["s3:PutObject", "s3:DeleteObject", "s3:DeleteObjectVersion"]) {
       assert.ok(scripts.Action.includes(action), action);
     }
@@ -436,7 +436,7 @@ describe("the program", function () {
 
   it("encrypts bucket and tables by the services' keys, or by the stack's own, which its roles may then use", async () => {
     const key = "arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab";
-    const own = await recordProgram("dev", { "music-streams:kmsKeyArn": key });
+    const own = await recordProgram("dev", EVERY_CHOICE);
     const rules = (from: Recorded) =>
       from.inputsOf(
         "s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration",
@@ -487,44 +487,42 @@ describe("the program", function () {
     assert.deepEqual(temporary, {
       id: "temporary",
       status: "Enabled",
-      filter: { prefix: "temporary/" },
+      filter: { prefix: folders.staged },
       expiration: { days: 7 },
     });
     assert.deepEqual(none, []);
-    const ageing = await recordProgram("dev", {
-      "music-streams:archiveColdAfterDays": "30",
-      "music-streams:archiveRetentionDays": "400",
-      "music-streams:quarantineRetentionDays": "90",
-    });
+    const ageing = await recordProgram("dev", EVERY_CHOICE);
     const status = "Enabled";
     assert.deepEqual(rules(ageing).slice(2), [
       {
         id: "archive",
         status,
-        filter: { prefix: "archive/" },
+        filter: { prefix: folders.archived },
         transitions: [{ days: 30, storageClass: "GLACIER_IR" }],
         expiration: { days: 400 },
       },
-      { id: "quarantined-files", status, filter: { prefix: "quarantine/files/" }, expiration: { days: 90 } },
-      { id: "quarantined-rows", status, filter: { prefix: "quarantine/rows/batch_id=" }, expiration: { days: 90 } },
+      { id: "quarantined-files", status, filter: { prefix: folders.quarantinedFiles }, expiration: { days: 90 } },
+      {
+        id: "quarantined-rows",
+        status,
+        filter: { prefix: `${folders.quarantinedRows}batch_id=` },
+        expiration: { days: 90 },
+      },
     ]);
   });
 
   it("names the bucket as the stack says, or leaves the name to Pulumi", async () => {
     assert.equal(program.inputsOf("s3/bucket:Bucket", "music-streams-lake-bucket").bucket, undefined);
-    const named = await recordProgram("dev", { "music-streams:bucketName": "our-music" });
+    const named = await recordProgram("dev", OUR_MUSIC, CHINA);
     assert.equal(named.outputs.bucketName, "our-music");
   });
 
   it("tags all that can be tagged, with the stack's own tags too", async () => {
-    const tagged = await recordProgram("dev", {
-      "music-streams:tags": '["team=music"]',
-      "music-streams:startOnArrival": "true",
-    });
+    const tagged = await recordProgram("dev", EVERY_CHOICE);
     const tags = { team: "music", project: "music-streams", stack: "dev" };
     // Parts of another resource, and what AWS gives no tags to.
     const without =
-      /:(Bucket(Lifecycle|Notification|Ownership|Policy|Public|Server|Versioning|Objectv2)\w*|RolePolicy|Permission|EventTarget|Schedule|FunctionEventInvokeConfig|TopicPolicy|QueuePolicy|Dashboard|CatalogTable)$/;
+      /:(Bucket(Lifecycle|Notification|Ownership|Policy|Public|Server|Versioning|Objectv2)\w*|RolePolicy|Permission|EventTarget|Schedule|FunctionEventInvokeConfig|TopicPolicy|TopicSubscription|QueuePolicy|Dashboard|CatalogTable)$/;
     for (const { type, name, inputs } of tagged.resources) {
       if (!without.test(type)) assert.deepEqual(inputs.tags, tags, `${type} ${name}`);
     }
@@ -563,7 +561,7 @@ describe("the program", function () {
       publishJobName: "music-streams-publish",
       senseFunctionName: "music-streams-sense",
       archiveFunctionName: "music-streams-archive",
-      referenceLocation: "s3://music-streams-lake-bucket/reference/",
+      referenceLocation: `s3://music-streams-lake-bucket/${folders.reference}`,
       deadLettersUrl: "https://music-streams-dead-letters",
       alarmTopicArn: "arn:aws:sns:eu-central-1:111122223333:music-streams-alarms-topic",
     });
@@ -589,8 +587,7 @@ describe("the program", function () {
   });
 
   it("names no account, region or partition of its own accord", async () => {
-    const where = { accountId: "444455556666", partition: "aws-cn", region: "cn-north-1" };
-    const there = await recordProgram("dev", {}, where);
+    const there = await recordProgram("dev", OUR_MUSIC, CHINA);
     assert.equal(there.resources.length, program.resources.length);
     const text = JSON.stringify([there.resources.map(({ inputs }) => inputs), there.outputs], (_, value) =>
       // What a function's package holds is not the stack's.

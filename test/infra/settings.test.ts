@@ -5,6 +5,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { parse } from "yaml";
 import { ConfigError, readSettings } from "../../infra/settings";
 import { type Config, readConfig } from "../../local/provider/program";
+import { folders } from "../support/folders";
 import { ROOT } from "../support/program-record";
 
 async function settingsOf(
@@ -329,11 +330,12 @@ describe("settings", () => {
     const bucketName = "our-music";
     const at = (referenceLocation: string) => settingsOf("dev", { bucketName, referenceLocation });
     await assert.rejects(
-      at("s3://our-music/incoming/"),
-      /referenceLocation is "s3:\/\/our-music\/incoming\/", but must be below/,
+      at(`s3://our-music/${folders.incoming}`),
+      new RegExp(`referenceLocation is "s3://our-music/${folders.incoming}", but must be below`),
     );
-    assert.equal((await at("s3://our-music/reference/v2/")).referenceLocation?.prefix, "reference/v2/");
-    assert.equal((await at("s3://our-data/incoming/")).referenceLocation?.bucket, "our-data");
+    const below = `${folders.reference}v2/`;
+    assert.equal((await at(`s3://our-music/${below}`)).referenceLocation?.prefix, below);
+    assert.equal((await at(`s3://our-data/${folders.incoming}`)).referenceLocation?.bucket, "our-data");
   });
 
   it("know no region of a key where the stack names none", async () => {

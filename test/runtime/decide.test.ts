@@ -9,6 +9,7 @@ import { judge, usage } from "../../runtime/glue-runs";
 import { place } from "../../runtime/places";
 import { breach } from "../../runtime/reports";
 import { connect } from "../../runtime/world";
+import { folders } from "../support/folders";
 
 const NOW = Date.parse("2026-11-23T10:00:00Z");
 const LIMITS: Limits = {
@@ -214,7 +215,13 @@ describe("a run's reports", () => {
   const manifest: Manifest = {
     batchId: "B",
     claimedAt: "2026-11-23T10:00:00Z",
-    files: ["a", "b", "c"].map((name) => ({ key: `incoming/${name}`, name, etag: "e", size: 1, lastModified: "" })),
+    files: ["a", "b", "c"].map((name) => ({
+      key: `${folders.incoming}${name}`,
+      name,
+      etag: "e",
+      size: 1,
+      lastModified: "",
+    })),
   };
   const counts = { rowsRead: 5, rowsKept: 3, rowsDuplicate: 1, rowsQuarantined: { bad_id: 1 } };
   const good = {
@@ -222,8 +229,8 @@ describe("a run's reports", () => {
     workflowRunId: "r",
     ...counts,
     files: [{ name: "a", ...counts }],
-    filesQuarantined: [{ name: "b", key: "incoming/b", reason: "empty_file" }],
-    filesChanged: [{ name: "c", key: "incoming/c" }],
+    filesQuarantined: [{ name: "b", key: `${folders.incoming}b`, reason: "empty_file" }],
+    filesChanged: [{ name: "c", key: `${folders.incoming}c` }],
     days: [],
   };
   const publish = { batchId: "B", workflowRunId: "r" };
@@ -251,7 +258,10 @@ describe("a run's reports", () => {
     ["a file that was not claimed", { ...good, filesChanged: [{ name: "c" }, { name: "z" }] }, publish, /names z/],
     [
       "a file that was read and quarantined",
-      { ...good, filesQuarantined: [...good.filesQuarantined, { name: "a", key: "incoming/a", reason: "not_text" }] },
+      {
+        ...good,
+        filesQuarantined: [...good.filesQuarantined, { name: "a", key: `${folders.incoming}a`, reason: "not_text" }],
+      },
       publish,
       /^transform: transform.json names a twice/,
     ],
@@ -273,35 +283,43 @@ describe("a claim", () => {
 
   it("takes the oldest first, and by the bytes of the key among equals", () => {
     const { files } = sift([
-      found("incoming/é.csv", 5),
-      found("incoming/z.csv", 5),
-      found("incoming/Z.csv", 5),
-      found("incoming/x.csv", 1),
+      found(`${folders.incoming}é.csv`, 5),
+      found(`${folders.incoming}z.csv`, 5),
+      found(`${folders.incoming}Z.csv`, 5),
+      found(`${folders.incoming}x.csv`, 1),
     ]);
     assert.deepEqual(
       files.map(({ key }) => key),
-      ["incoming/x.csv", "incoming/Z.csv", "incoming/z.csv", "incoming/é.csv"],
+      [`${folders.incoming}x.csv`, `${folders.incoming}Z.csv`, `${folders.incoming}z.csv`, `${folders.incoming}é.csv`],
     );
   });
 
   it("passes over folders and what is not CSV, and counts them", () => {
     const { files, ignored } = sift(
-      ["incoming/", "incoming/d.csv/", "incoming/a.CSV", "incoming/b.Csv.GZ", "incoming/c.csv.bak", "incoming/csv"].map(
-        (key) => found(key, 1),
-      ),
+      [
+        folders.incoming,
+        `${folders.incoming}d.csv/`,
+        `${folders.incoming}a.CSV`,
+        `${folders.incoming}b.Csv.GZ`,
+        `${folders.incoming}c.csv.bak`,
+        `${folders.incoming}csv`,
+      ].map((key) => found(key, 1)),
     );
     assert.deepEqual(
       files.map(({ key }) => key),
-      ["incoming/a.CSV", "incoming/b.Csv.GZ"],
+      [`${folders.incoming}a.CSV`, `${folders.incoming}b.Csv.GZ`],
     );
     assert.deepEqual(ignored, { folders: 2, notCsv: 2 });
   });
 
   it("leaves a file alone that must be restored first, and counts it", () => {
-    const { files, cold, ignored } = sift([{ ...found("incoming/a.csv", 1), cold: true }, found("incoming/b.csv", 2)]);
+    const { files, cold, ignored } = sift([
+      { ...found(`${folders.incoming}a.csv`, 1), cold: true },
+      found(`${folders.incoming}b.csv`, 2),
+    ]);
     assert.deepEqual(
       [files.map(({ key }) => key), cold.map(({ key }) => key)],
-      [["incoming/b.csv"], ["incoming/a.csv"]],
+      [[`${folders.incoming}b.csv`], [`${folders.incoming}a.csv`]],
     );
     assert.deepEqual(ignored, { folders: 0, notCsv: 0, cold: 1 });
   });
@@ -335,7 +353,7 @@ describe("names", () => {
 
   it("a name goes into its place as it is", () => {
     const parts = { date: "2026-11-23", batchId: "B", name: "a $& {date} %20+.csv" };
-    assert.equal(place("archived", parts), "archive/2026-11-23/B/a $& {date} %20+.csv");
+    assert.equal(place("archived", parts), `${folders.archived}2026-11-23/B/a $& {date} %20+.csv`);
   });
 
   it("a name too long for the place is cut to fit, differs from others, and keeps its suffix", () => {

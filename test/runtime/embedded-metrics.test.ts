@@ -3,6 +3,7 @@ import { withMetrics } from "../../runtime/embedded-metrics";
 import { observedTick } from "../../runtime/observe";
 import { pause, requestReplay } from "../../runtime/operator";
 import { connect } from "../../runtime/world";
+import { folders } from "../support/folders";
 import { createSimulation } from "../support/simulated-pipeline";
 
 type Line = Record<string, unknown>;
@@ -161,7 +162,7 @@ describe("the pipeline's log", () => {
     await observed(simulation);
     simulation.finish("good");
     await observed(simulation);
-    assert.deepEqual(simulation.s3.keys("incoming/"), ["incoming/sealed.csv"]);
+    assert.deepEqual(simulation.s3.keys(folders.incoming), [`${folders.incoming}sealed.csv`]);
     simulation.drop("next.csv", "two");
     assert.equal((await observed(simulation))?.waiting_files, 1);
   });
@@ -169,7 +170,7 @@ describe("the pipeline's log", () => {
   it("calls a file waiting that lies in a cold class, and says how many do, until it is restored and goes through", async () => {
     const simulation = createSimulation();
     simulation.drop("old.csv", "one");
-    const cold = simulation.s3.objects.get("incoming/old.csv")!;
+    const cold = simulation.s3.objects.get(`${folders.incoming}old.csv`)!;
     cold.storageClass = "GLACIER";
     simulation.clock.advance(10 * MINUTE);
     const alone = await observed(simulation);
@@ -184,7 +185,7 @@ describe("the pipeline's log", () => {
     assert.deepEqual([(await observed(simulation))?.cold_files, simulation.batches().length], [undefined, 2]);
     simulation.finish("good");
     await observed(simulation);
-    assert.deepEqual(simulation.s3.keys("incoming/"), []);
+    assert.deepEqual(simulation.s3.keys(folders.incoming), []);
   });
 
   it("lists incoming/ once in a tick that claims, and once in a tick that waits", async () => {

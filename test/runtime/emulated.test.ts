@@ -22,6 +22,7 @@ import { inParallel } from "../../runtime/parallel";
 import { place } from "../../runtime/places";
 import { tick } from "../../runtime/tick";
 import { connect, type World } from "../../runtime/world";
+import { folders } from "../support/folders";
 import { SimulatedGlue } from "../support/simulated-glue";
 
 const python = path.join(__dirname, "..", "..", ".local", "python", "bin", "python");
@@ -149,9 +150,9 @@ describe("the protocol on the emulator's S3 and DynamoDB", function () {
   it("claims 1,100 files with keys of every kind, and archives each byte for byte", async () => {
     const { world, glue, put, get, keys, report } = await pipeline();
     const names = [...ODD_NAMES, ...Array.from({ length: 1100 - ODD_NAMES.length }, (_, index) => `many/${index}.csv`)];
-    await inParallel(names, 32, (name) => put(`incoming/${name}`, `body of ${name}`));
-    await put("incoming/folder/", " ");
-    await put("incoming/readme.txt", "no CSV");
+    await inParallel(names, 32, (name) => put(`${folders.incoming}${name}`, `body of ${name}`));
+    await put(`${folders.incoming}folder/`, " ");
+    await put(`${folders.incoming}readme.txt`, "no CSV");
 
     const { claimed, ignored } = await tick(world);
     assert.equal(claimed?.files, 1100);
@@ -166,8 +167,8 @@ describe("the protocol on the emulator's S3 and DynamoDB", function () {
     const batch = (await readBatch(world, batchId)) as Batch;
     assert.equal(batch.state, "ARCHIVED");
     assert.deepEqual(batch.moves, { moved: 1100, quarantined: 0, left: 0, missing: 0 });
-    assert.deepEqual(await keys("incoming/"), ["incoming/folder/", "incoming/readme.txt"]);
-    const archived = new Set(await keys("archive/"));
+    assert.deepEqual(await keys(folders.incoming), [`${folders.incoming}folder/`, `${folders.incoming}readme.txt`]);
+    const archived = new Set(await keys(folders.archived));
     assert.equal(archived.size, 1100);
     for (const name of names) assert.ok(archived.has(place("archived", { date: batch.day!, batchId, name })), name);
     for (const name of ODD_NAMES)
@@ -180,64 +181,80 @@ describe("the protocol on the emulator's S3 and DynamoDB", function () {
 
   it("lets one of several ticks at once claim", async () => {
     const { world, glue, put } = await pipeline();
-    await put("incoming/a.csv", "x");
+    await put(`${folders.incoming}a.csv`, "x");
     const reports = await Promise.all(Array.from({ length: 6 }, () => tick(world)));
     assert.equal(reports.filter(({ claimed }) => claimed).length, 1);
     assert.equal(glue.started.length, 1);
-    assert.equal((await listAll(world, "batches/")).length, 1);
+    assert.equal((await listAll(world, folders.batches)).length, 1);
   });
 
   it("moves the claimed version only", async () => {
     const { world, put, get, keys } = await pipeline();
-    const etag = await put("incoming/a.csv", "old");
-    await put("incoming/a.csv", "new");
-    assert.equal(await move(world, { key: "incoming/a.csv", etag, size: 3 }, "archive/a.csv"), "left");
-    assert.deepEqual(await keys(""), ["incoming/a.csv"]);
-    assert.equal(await move(world, { key: "incoming/gone.csv", etag, size: 3 }, "archive/gone.csv"), "missing");
-    await put("archive/a.csv", "old");
-    assert.equal(await move(world, { key: "incoming/a.csv", etag, size: 3 }, "archive/a.csv"), "moved");
-    assert.equal(await get("incoming/a.csv"), "new");
-    const now = await put("incoming/a.csv", "newer");
+    const etag = await put(`${folders.incoming}a.csv`, "old");
+    await put(`${folders.incoming}a.csv`, "new");
+    assert.equal(
+      await move(world, { key: `${folders.incoming}a.csv`, etag, size: 3 }, `${folders.archived}a.csv`),
+      "left",
+    );
+    assert.deepEqual(await keys(""), [`${folders.incoming}a.csv`]);
+    assert.equal(
+      await move(world, { key: `${folders.incoming}gone.csv`, etag, size: 3 }, `${folders.archived}gone.csv`),
+      "missing",
+    );
+    await put(`${folders.archived}a.csv`, "old");
+    assert.equal(
+      await move(world, { key: `${folders.incoming}a.csv`, etag, size: 3 }, `${folders.archived}a.csv`),
+      "moved",
+    );
+    assert.equal(await get(`${folders.incoming}a.csv`), "new");
+    const now = await put(`${folders.incoming}a.csv`, "newer");
     for (let repeat = 0; repeat < 2; repeat++)
-      assert.equal(await move(world, { key: "incoming/a.csv", etag: now, size: 5 }, "archive/b.csv"), "moved");
-    assert.equal(await get("archive/b.csv"), "newer");
-    assert.deepEqual(await keys("incoming/"), []);
+      assert.equal(
+        await move(world, { key: `${folders.incoming}a.csv`, etag: now, size: 5 }, `${folders.archived}b.csv`),
+        "moved",
+      );
+    assert.equal(await get(`${folders.archived}b.csv`), "newer");
+    assert.deepEqual(await keys(folders.incoming), []);
   });
 
   it("moves a file too big for one copy in parts, under the same condition", async () => {
     const { world, name, put, get, keys } = await pipeline();
     const settings = { ...world.settings, singleCopyBytes: 6 * 1024 ** 2, copyPartBytes: 5 * 1024 ** 2 };
     const body = "0123456789abcdef".repeat((11 * 1024 ** 2) / 16);
-    const key = "incoming/big + é.csv";
+    const key = `${folders.incoming}big + é.csv`;
     const etag = await put(key, body);
     const small = { ...world, settings };
     const source = { key, etag, size: body.length };
-    assert.equal(await move(small, { ...source, etag: '"0"' }, "archive/big.csv"), "left");
-    assert.equal(await move(small, source, "archive/big.csv"), "moved");
-    assert.equal(await move(small, source, "archive/big.csv"), "moved");
-    assert.equal(await get("archive/big.csv"), body);
-    const { ETag } = await s3.send(new HeadObjectCommand({ Bucket: name, Key: "archive/big.csv" }));
+    assert.equal(await move(small, { ...source, etag: '"0"' }, `${folders.archived}big.csv`), "left");
+    assert.equal(await move(small, source, `${folders.archived}big.csv`), "moved");
+    assert.equal(await move(small, source, `${folders.archived}big.csv`), "moved");
+    assert.equal(await get(`${folders.archived}big.csv`), body);
+    const { ETag } = await s3.send(new HeadObjectCommand({ Bucket: name, Key: `${folders.archived}big.csv` }));
     assert.match(ETag!, /-3"$/);
-    assert.deepEqual(await keys("incoming/"), []);
+    assert.deepEqual(await keys(folders.incoming), []);
   });
 
   it("marks a copy, whole or in parts", async () => {
     const { world, put, get } = await pipeline();
     const body = "0123456789abcdef".repeat((11 * 1024 ** 2) / 16);
-    const source = { key: "failed/big.csv", etag: await put("failed/big.csv", body), size: body.length };
+    const source = {
+      key: `${folders.failed}big.csv`,
+      etag: await put(`${folders.failed}big.csv`, body),
+      size: body.length,
+    };
     const inParts = { ...world.settings, singleCopyBytes: 6 * 1024 ** 2, copyPartBytes: 5 * 1024 ** 2 };
     for (const settings of [world.settings, inParts]) {
-      await copy({ ...world, settings }, source, "incoming/big.csv", "B");
-      assert.equal((await head(world, "incoming/big.csv"))?.mark, "B");
-      assert.equal(await get("incoming/big.csv"), body);
-      await deleteAll(world, "incoming/");
+      await copy({ ...world, settings }, source, `${folders.incoming}big.csv`, "B");
+      assert.equal((await head(world, `${folders.incoming}big.csv`))?.mark, "B");
+      assert.equal(await get(`${folders.incoming}big.csv`), body);
+      await deleteAll(world, folders.incoming);
     }
   });
 
   it("splits, fails, takes the output away and puts the file back", async () => {
     const { world, glue, put, keys, report } = await pipeline();
-    await put("incoming/a b.csv", "x");
-    await put("incoming/c.csv", "y");
+    await put(`${folders.incoming}a b.csv`, "x");
+    await put(`${folders.incoming}c.csv`, "y");
     const { batchId } = (await tick(world)).claimed!;
     glue.finish({ kind: "good" });
     glue.runs[0]!.jobs = [{ name: "transform", state: "FAILED", error: "boom" }];
@@ -249,11 +266,11 @@ describe("the protocol on the emulator's S3 and DynamoDB", function () {
       place("staged", { batchId }),
     ];
     for (const folder of output) await put(`${folder}part-0`, "z");
-    await put("curated/listens/listen_date=2024-06-25/batch_id=other/part-0", "z");
+    await put(`${folders.listens}listen_date=2024-06-25/batch_id=other/part-0`, "z");
 
     const { batchId: half } = await tick(world);
-    assert.deepEqual(await keys("curated/"), ["curated/listens/listen_date=2024-06-25/batch_id=other/part-0"]);
-    assert.deepEqual([...(await keys("quarantine/")), ...(await keys("temporary/"))], []);
+    assert.deepEqual(await keys(folders.curated), [`${folders.listens}listen_date=2024-06-25/batch_id=other/part-0`]);
+    assert.deepEqual([...(await keys(folders.quarantinedRows)), ...(await keys(folders.staged))], []);
     const whole = (await readBatch(world, batchId)) as Batch;
     assert.deepEqual([whole.state, whole.error], ["SPLIT", "FAILED: boom"]);
     assert.ok(whole.children?.includes(half!));
@@ -263,17 +280,17 @@ describe("the protocol on the emulator's S3 and DynamoDB", function () {
     await put(place("readingMarker", { batchId: half! }), JSON.stringify({ workflowRunId: glue.runs[0]!.id }));
     await tick(world);
     assert.equal((await readBatch(world, half!))?.state, "FAILED");
-    const [failed] = await keys("failed/");
+    const [failed] = await keys(folders.failed);
     const { name } = (await readManifest(world, half!)).files[0]!;
     assert.ok(failed?.endsWith(`/${half}/${name}`));
-    await put(`incoming/${name}`, "another");
+    await put(`${folders.incoming}${name}`, "another");
     await assert.rejects(requestRetry(world, half!), /holds another file/);
-    await deleteAll(world, "incoming/");
+    await deleteAll(world, folders.incoming);
     await requestRetry(world, half!);
     // The other half has its turn first.
     await report(whole.children!.find((child) => child !== half)!);
     glue.finish({ kind: "good" });
     await tick(world);
-    assert.deepEqual([await keys("failed/"), await keys("incoming/")], [[], [`incoming/${name}`]]);
+    assert.deepEqual([await keys(folders.failed), await keys(folders.incoming)], [[], [`${folders.incoming}${name}`]]);
   });
 });

@@ -4,6 +4,7 @@ import { pause, requestReplay, requestRetry, resume } from "../../runtime/operat
 import { settle } from "../../runtime/settle";
 import { tick } from "../../runtime/tick";
 import type { World } from "../../runtime/world";
+import { folders } from "../support/folders";
 import { check, quiesce } from "../support/simulated-check";
 import type { Ending } from "../support/simulated-glue";
 import { createSimulation, FAULTS, type Fault, type Simulation } from "../support/simulated-pipeline";
@@ -143,7 +144,7 @@ async function play(steps: Step[], faults: Map<number, Fault>) {
 /** How many batches are still to be run, if each run works: files that share a key wait for one another. */
 function left(simulation: Simulation): number {
   const open = simulation.batches().filter(({ settledAt }) => settledAt === undefined).length;
-  return Math.max(1, open + (simulation.s3.keys("incoming/").length > 0 ? 1 : 0));
+  return Math.max(1, open + (simulation.s3.keys(folders.incoming).length > 0 ? 1 : 0));
 }
 
 /** Lets it come to rest, and proves the invariants and how long that may take. */

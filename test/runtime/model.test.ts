@@ -7,6 +7,7 @@ import { settle } from "../../runtime/settle";
 import { tick } from "../../runtime/tick";
 import type { World } from "../../runtime/world";
 import { AskedCalls, resourcesOf, rolePermissions } from "../support/asked-calls";
+import { folders } from "../support/folders";
 import { differences } from "../support/permissions";
 import { recordProgram } from "../support/program-record";
 import { check, quiesce } from "../support/simulated-check";
@@ -169,7 +170,7 @@ async function happen(simulation: Simulation, event: Event): Promise<void> {
 async function live(events: Event[]): Promise<void> {
   const simulation = createSimulation();
   // A page of keys that no claim takes, before all others.
-  for (const key of ["!marker/", "!notes.txt", "!readme"]) simulation.s3.put(`incoming/${key}`, "left alone");
+  for (const key of ["!marker/", "!notes.txt", "!readme"]) simulation.s3.put(`${folders.incoming}${key}`, "left alone");
   for (const one of events) await happen(simulation, one);
   await quiesce(simulation);
   check(simulation);

@@ -2,9 +2,10 @@ import assert from "node:assert/strict";
 import { requestReplay, requestRetry } from "../../runtime/operator";
 import { settle } from "../../runtime/settle";
 import { tick } from "../../runtime/tick";
-import { AskedCalls, byAws, KEY, resourcesOf, rolePermissions } from "../support/asked-calls";
+import { AskedCalls, byAws, resourcesOf, rolePermissions } from "../support/asked-calls";
+import { folders } from "../support/folders";
 import { differences, dispensable } from "../support/permissions";
-import { recordProgram } from "../support/program-record";
+import { EVERY_CHOICE, recordProgram } from "../support/program-record";
 import type { Ending } from "../support/simulated-glue";
 import { type ActorOptions, createSimulation, type Simulation } from "../support/simulated-pipeline";
 
@@ -51,7 +52,8 @@ describe("the permissions of the Lambdas", () => {
       await run(simulation, "sense", faults("sense", true));
       await run(simulation, "archive", faults("archive", false));
       const batchId = simulation.inFlight();
-      if (batchId !== undefined) simulation.s3.put(`quarantine/rows/batch_id=${batchId}/part-0.json`, "a row");
+      if (batchId !== undefined)
+        simulation.s3.put(`${folders.quarantinedRows}batch_id=${batchId}/part-0.json`, "a row");
       simulation.finish(endings[round % endings.length]!);
       await run(simulation, "archive", faults("archive", true));
       await run(simulation, "sense", faults("sense", false));
@@ -92,7 +94,7 @@ describe("the permissions of the Lambdas", () => {
 
   for (const [stack, changes] of [
     ["a stack", {}],
-    ["a stack with a key of its own", { "music-streams:kmsKeyArn": KEY }],
+    ["a stack with a key of its own", EVERY_CHOICE],
   ] as const) {
     it(`are what their calls need in ${stack}: nothing is missing, and removing any one would be noticed`, async () => {
       const program = await recordProgram("dev", changes);

@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
 import type { Manifest } from "../../runtime/batch";
 import { pause, requestReplay, requestRetry, resume } from "../../runtime/operator";
+import { place } from "../../runtime/places";
 import { planReplay } from "../../runtime/replay";
 import { settle } from "../../runtime/settle";
 import { tick } from "../../runtime/tick";
+import { folders } from "../support/folders";
 import { check, quiesce } from "../support/simulated-check";
 import { createSimulation, type Fault, type Simulation } from "../support/simulated-pipeline";
 import { awsError } from "../support/simulated-s3";
@@ -57,8 +59,8 @@ describe("a tick", () => {
   it("claims over all pages, starts one run, and says what it did", async () => {
     const simulation = createSimulation({ limits: { maxBatchFiles: 5000, maxBatchBytes: 1e9 } });
     for (let index = 0; index < 1100; index++) simulation.drop(`f${index}.csv`, `l${index}`);
-    simulation.s3.put("incoming/folder/", "");
-    simulation.s3.put("incoming/notes.txt", "x");
+    simulation.s3.put(`${folders.incoming}folder/`, "");
+    simulation.s3.put(`${folders.incoming}notes.txt`, "x");
     const report = await sense(simulation);
     assert.equal(report.claimed?.files, 1100);
     assert.deepEqual(report.ignored, { folders: 1, notCsv: 1 });
@@ -80,7 +82,7 @@ describe("a tick", () => {
     simulation.finish("good");
     const report = await sense(simulation);
     assert.equal(report.claimed?.files, 1);
-    assert.deepEqual(simulation.s3.keys("incoming/"), ["incoming/b.csv"]);
+    assert.deepEqual(simulation.s3.keys(folders.incoming), [`${folders.incoming}b.csv`]);
   });
 
   it("lets a claim lose whose listing is older than another's claim", async () => {
@@ -113,7 +115,7 @@ describe("a tick", () => {
     goOn();
     assert.equal((await slow).claimed, undefined);
     assert.equal(simulation.batches().length, 1);
-    assert.equal(simulation.s3.keys("batches/").filter((key) => key.endsWith("manifest.json")).length, 1);
+    assert.equal(simulation.s3.keys(folders.batches).filter((key) => key.endsWith("manifest.json")).length, 1);
     check(simulation);
   });
 
@@ -125,7 +127,7 @@ describe("a tick", () => {
     const actor = simulation.actor({ turn: async () => simulation.clock.advance(100) });
     const report = await tick(actor.world, 15_000);
     assert.deepEqual([report.action, report.state], ["waiting", "PROCESSED"]);
-    const left = simulation.s3.keys("incoming/").length;
+    const left = simulation.s3.keys(folders.incoming).length;
     assert.ok(left > 0 && left < 100, `${left} are left`);
     assert.equal((await sense(simulation)).action, "idle");
     assert.deepEqual(simulation.batches()[0]?.moves, { moved: 100, quarantined: 0, left: 0, missing: 0 });
@@ -247,9 +249,12 @@ describe("archiving", () => {
     await sense(simulation);
     const [batch] = simulation.batches();
     assert.deepEqual(batch?.moves, { moved: 1, quarantined: 1, left: 0, missing: 0 });
-    assert.equal(simulation.s3.objects.get(`archive/2026-11-23/${batch?.batchId}/x/a b+%.csv`)?.body, "l1");
-    assert.equal(simulation.s3.objects.get(`quarantine/files/2026-11-23/${batch?.batchId}/bad.csv`)?.body, "JUNK");
-    assert.deepEqual(simulation.s3.keys("incoming/"), []);
+    assert.equal(simulation.s3.objects.get(`${folders.archived}2026-11-23/${batch?.batchId}/x/a b+%.csv`)?.body, "l1");
+    assert.equal(
+      simulation.s3.objects.get(`${folders.quarantinedFiles}2026-11-23/${batch?.batchId}/bad.csv`)?.body,
+      "JUNK",
+    );
+    assert.deepEqual(simulation.s3.keys(folders.incoming), []);
   });
 
   it("leaves a file overwritten since the claim in incoming, to be claimed next", async () => {
@@ -271,12 +276,12 @@ describe("archiving", () => {
     await sense(simulation);
     simulation.finish("good");
     await simulation.actor(faultAt("DeleteObject", "crashBefore")).run((world) => tick(world));
-    simulation.s3.put("incoming/a.csv", "l2");
+    simulation.s3.put(`${folders.incoming}a.csv`, "l2");
     await sense(simulation);
     const first = simulation.batches().at(-1)!;
     assert.deepEqual(first.moves, { moved: 1, quarantined: 0, left: 0, missing: 0 });
-    assert.equal(simulation.s3.objects.get(`archive/2026-11-23/${first.batchId}/a.csv`)?.body, "l1");
-    assert.equal(simulation.s3.objects.get("incoming/a.csv")?.body, "l2");
+    assert.equal(simulation.s3.objects.get(`${folders.archived}2026-11-23/${first.batchId}/a.csv`)?.body, "l1");
+    assert.equal(simulation.s3.objects.get(`${folders.incoming}a.csv`)?.body, "l2");
   });
 
   it("leaves a file overwritten in the very moment between copy and delete", async () => {
@@ -285,7 +290,7 @@ describe("archiving", () => {
     await sense(simulation);
     simulation.finish("good");
     await settle(simulation.actor(happensAt("DeleteObject", () => simulation.drop("a.csv", "l2"))).world, MINUTE);
-    assert.equal(simulation.s3.objects.get("incoming/a.csv")?.body, "l2");
+    assert.equal(simulation.s3.objects.get(`${folders.incoming}a.csv`)?.body, "l2");
     await quiesce(simulation);
     check(simulation);
   });
@@ -298,7 +303,7 @@ describe("archiving", () => {
     simulation.finish("good");
     simulation.drop("a.csv", "l1");
     await settle(simulation.actor().world, MINUTE);
-    assert.deepEqual(simulation.s3.keys("incoming/"), ["incoming/a.csv"]);
+    assert.deepEqual(simulation.s3.keys(folders.incoming), [`${folders.incoming}a.csv`]);
     await quiesce(simulation);
     check(simulation);
   });
@@ -315,9 +320,9 @@ describe("archiving", () => {
     await simulation.actor({ fault }).run((world) => tick(world));
     await later(simulation);
     const [batch] = simulation.batches();
-    assert.deepEqual(simulation.s3.keys("archive/"), [
-      `archive/2026-11-23/${batch?.batchId}/a.csv`,
-      `archive/2026-11-23/${batch?.batchId}/b.csv`,
+    assert.deepEqual(simulation.s3.keys(folders.archived), [
+      `${folders.archived}2026-11-23/${batch?.batchId}/a.csv`,
+      `${folders.archived}2026-11-23/${batch?.batchId}/b.csv`,
     ]);
   });
 
@@ -336,7 +341,7 @@ describe("archiving", () => {
     }) as never;
     await tick(actor.world);
     assert.equal(conflicts, 3);
-    assert.deepEqual(simulation.s3.keys("incoming/"), []);
+    assert.deepEqual(simulation.s3.keys(folders.incoming), []);
   });
 
   it("reports a file that somebody deleted, and ends", async () => {
@@ -405,7 +410,7 @@ describe("a run that fails", () => {
         [batch?.state, batch?.errorJob, batch?.error],
         ["RETRY", "transform", "FAILED: reference data is missing"],
       );
-      assert.deepEqual(simulation.s3.keys("incoming/"), ["incoming/a.csv"]);
+      assert.deepEqual(simulation.s3.keys(folders.incoming), [`${folders.incoming}a.csv`]);
       simulation.clock.advance(pauseMinutes * MINUTE - 1);
       assert.equal((await sense(simulation)).state, "RETRY");
       simulation.clock.advance(1);
@@ -461,9 +466,9 @@ describe("a run that fails", () => {
     await sense(simulation);
     await quiesce(simulation);
     check(simulation);
-    assert.equal(simulation.s3.keys("archive/").length, 8);
+    assert.equal(simulation.s3.keys(folders.archived).length, 8);
     assert.deepEqual(
-      simulation.s3.keys("failed/").map((key) => key.split("/").at(-1)),
+      simulation.s3.keys(folders.failed).map((key) => key.split("/").at(-1)),
       ["4.csv"],
     );
     const failed = simulation.batches().find(({ state }) => state === "FAILED");
@@ -479,7 +484,7 @@ describe("a run that fails", () => {
     await sense(simulation);
     await quiesce(simulation);
     check(simulation);
-    assert.deepEqual(simulation.s3.keys("incoming/"), ["incoming/sealed.csv"]);
+    assert.deepEqual(simulation.s3.keys(folders.incoming), [`${folders.incoming}sealed.csv`]);
     const failed = simulation.batches().find(({ state }) => state === "FAILED")!;
     assert.deepEqual(failed.moves, { moved: 0, quarantined: 0, left: 0, missing: 0, held: 1 });
     simulation.drop("b.csv", "l3");
@@ -494,7 +499,7 @@ describe("a run that fails", () => {
     simulation.drop("sealed.csv", "l2");
     await quiesce(simulation);
     check(simulation);
-    assert.deepEqual(simulation.s3.keys("incoming/"), []);
+    assert.deepEqual(simulation.s3.keys(folders.incoming), []);
   });
 
   it("works on the halves of a split batch before it claims what came since", async () => {
@@ -517,11 +522,11 @@ describe("a run that fails", () => {
     await sense(simulation);
     simulation.finish("good");
     const [batch] = simulation.batches();
-    const key = `batches/${batch?.batchId}/publish.json`;
+    const key = place("publishReport", { batchId: batch!.batchId });
     simulation.s3.put(key, JSON.stringify({ ...simulation.s3.json(key), workflowRunId: "wr_0" }));
     await settle(simulation.actor().world, 60_000);
     assert.deepEqual([simulation.batches()[0]?.state, simulation.batches()[0]?.errorJob], ["RETRY", "publish"]);
-    assert.deepEqual(simulation.s3.keys("archive/"), []);
+    assert.deepEqual(simulation.s3.keys(folders.archived), []);
   });
 });
 
@@ -615,37 +620,35 @@ describe("an operator", () => {
     simulation.finish("good");
     const report = await sense(simulation);
     assert.deepEqual([report.action, report.paused, simulation.batches()[0]?.state], ["paused", true, "ARCHIVED"]);
-    assert.deepEqual(simulation.s3.keys("incoming/"), ["incoming/b.csv"]);
+    assert.deepEqual(simulation.s3.keys(folders.incoming), [`${folders.incoming}b.csv`]);
     await resume(world);
     assert.equal((await sense(simulation)).claimed?.files, 1);
   });
 
   it("has an archived batch run again from the archive, twice, with the files where they were", async () => {
     const { simulation, batchId } = await archived();
-    const places = simulation.s3.keys("archive/");
+    const places = simulation.s3.keys(folders.archived);
     for (const attempt of [2, 3]) {
       await requestReplay(simulation.actor().world, batchId);
       await requestReplay(simulation.actor().world, batchId);
-      assert.match(
-        simulation.s3.json(`batches/${batchId}/manifest.json`).files[0].key,
-        attempt === 2 ? /^incoming/ : /^archive/,
-      );
+      const before: string = simulation.s3.json(place("manifest", { batchId })).files[0].key;
+      assert.ok(before.startsWith(attempt === 2 ? folders.incoming : folders.archived), before);
       assert.equal((await sense(simulation)).state, "RUNNING");
-      assert.equal(simulation.s3.json(`batches/${batchId}/manifest.json`).files[0].key, places[0]);
+      assert.equal(simulation.s3.json(place("manifest", { batchId })).files[0].key, places[0]);
       simulation.finish("good");
       simulation.clock.advance(48 * 60 * MINUTE);
       await sense(simulation);
       const batch = simulation.batch(batchId);
       assert.deepEqual([batch.state, batch.attempt, batch.moves?.moved], ["ARCHIVED", attempt, 1]);
       assert.equal(batch.day, "2026-11-23");
-      assert.deepEqual(simulation.s3.keys("archive/"), places);
+      assert.deepEqual(simulation.s3.keys(folders.archived), places);
     }
     check(simulation);
   });
 
   it("can't have a batch run again whose listens would get lost by it", async () => {
     const { simulation, batchId } = await archived();
-    simulation.s3.objects.delete(simulation.s3.keys("archive/")[0]!);
+    simulation.s3.objects.delete(simulation.s3.keys(folders.archived)[0]!);
     await assert.rejects(requestReplay(simulation.actor().world, batchId), /a.csv was read, but is not in the archive/);
     assert.equal(simulation.batch(batchId).state, "ARCHIVED");
     await assert.rejects(requestReplay(simulation.actor().world, "nope"), /knows no batch nope/);
@@ -653,7 +656,7 @@ describe("an operator", () => {
 
   it("can't have a batch run again from an archive that holds other bytes than were read", async () => {
     const { simulation, batchId } = await archived();
-    const [key = ""] = simulation.s3.keys("archive/");
+    const [key = ""] = simulation.s3.keys(folders.archived);
     const kept = simulation.s3.objects.get(key)!;
     const lastModified = new Date(simulation.clock.now() + MINUTE);
     simulation.s3.objects.set(key, { ...kept, etag: '"other"', lastModified });
@@ -671,7 +674,7 @@ describe("an operator", () => {
     const { simulation, batchId } = await archived();
     const { version: _, ...before } = simulation.batch(batchId);
     await requestReplay(simulation.actor().world, batchId);
-    const [key = ""] = simulation.s3.keys("archive/");
+    const [key = ""] = simulation.s3.keys(folders.archived);
     const kept = simulation.s3.objects.get(key)!;
     simulation.s3.objects.delete(key);
     await later(simulation);
@@ -685,7 +688,7 @@ describe("an operator", () => {
 
   it("must restore a file first that lies in a cold class", async () => {
     const { simulation, batchId } = await archived();
-    simulation.s3.objects.get(simulation.s3.keys("archive/")[0]!)!.storageClass = "GLACIER";
+    simulation.s3.objects.get(simulation.s3.keys(folders.archived)[0]!)!.storageClass = "GLACIER";
     await assert.rejects(requestReplay(simulation.actor().world, batchId), /lies in GLACIER: restore it first/);
   });
 
@@ -704,7 +707,10 @@ describe("an operator", () => {
     await assert.rejects(requestReplay(world, batchId), /is FAILED/);
     for (let repeat = 0; repeat < 2; repeat++) assert.equal(await requestRetry(world, batchId), true);
     const report = await sense(simulation);
-    assert.deepEqual([simulation.s3.keys("failed/"), simulation.s3.keys("incoming/")], [[], ["incoming/a.csv"]]);
+    assert.deepEqual(
+      [simulation.s3.keys(folders.failed), simulation.s3.keys(folders.incoming)],
+      [[], [`${folders.incoming}a.csv`]],
+    );
     assert.ok(simulation.batch(batchId).retriedAt);
     assert.equal(report.claimed?.files, 1);
     assert.notEqual(simulation.inFlight(), batchId);
@@ -716,40 +722,44 @@ describe("an operator", () => {
   it("never has a file put back over another", async () => {
     const { simulation, batchId } = await failed();
     const { world } = simulation.actor();
-    simulation.s3.put("incoming/a.csv", "l9");
-    await assert.rejects(requestRetry(world, batchId), /incoming\/a.csv holds another file by now/);
-    simulation.s3.objects.delete("incoming/a.csv");
+    simulation.s3.put(`${folders.incoming}a.csv`, "l9");
+    await assert.rejects(
+      requestRetry(world, batchId),
+      new RegExp(`${folders.incoming}a.csv holds another file by now`),
+    );
+    simulation.s3.objects.delete(`${folders.incoming}a.csv`);
     await requestRetry(world, batchId);
     // It comes in the very moment.
     await tick(simulation.actor(happensAt("CopyObject", () => simulation.drop("a.csv", "l8"))).world);
     const batch = simulation.batch(batchId);
-    assert.deepEqual([batch.state, batch.notPutBack], ["FAILED", "incoming/a.csv holds another file"]);
+    assert.deepEqual([batch.state, batch.notPutBack], ["FAILED", `${folders.incoming}a.csv holds another file`]);
     assert.ok(batch.settledAt && !batch.retriedAt && !batch.puttingBack);
-    assert.equal(simulation.s3.keys("failed/").length, 1);
+    assert.equal(simulation.s3.keys(folders.failed).length, 1);
     simulation.finish("good");
     await later(simulation);
     assert.equal(await requestRetry(world, batchId), true);
     await later(simulation);
-    assert.deepEqual(simulation.s3.keys("failed/"), []);
+    assert.deepEqual(simulation.s3.keys(folders.failed), []);
     await quiesce(simulation);
     check(simulation);
   });
 
   it("has a file above the limit of a single copy put back in parts, and never over another", async () => {
     const { simulation, batchId } = await failed();
-    const [key = ""] = simulation.s3.keys("failed/");
+    const [key = ""] = simulation.s3.keys(folders.failed);
     const { body } = simulation.s3.put(key, `${"l1,".repeat(300)}POISON`);
     await requestRetry(simulation.actor().world, batchId);
     await tick(
-      simulation.actor(happensAt("CompleteMultipartUpload", () => simulation.s3.put("incoming/a.csv", "l8"))).world,
+      simulation.actor(happensAt("CompleteMultipartUpload", () => simulation.s3.put(`${folders.incoming}a.csv`, "l8")))
+        .world,
     );
     assert.equal(simulation.s3.objects.get(key)?.body, body);
     simulation.finish("good");
     await later(simulation);
     await requestRetry(simulation.actor().world, batchId);
     await sense(simulation);
-    assert.equal(simulation.s3.objects.get("incoming/a.csv")?.body, body);
-    assert.deepEqual(simulation.s3.keys("failed/"), []);
+    assert.equal(simulation.s3.objects.get(`${folders.incoming}a.csv`)?.body, body);
+    assert.deepEqual(simulation.s3.keys(folders.failed), []);
   });
 
   it("keeps in the manifest of a replay what the claim held and is not run again", async () => {
@@ -763,7 +773,7 @@ describe("an operator", () => {
     for (let repeat = 0; repeat < 2; repeat++) {
       await requestReplay(simulation.actor().world, batchId);
       await quiesce(simulation);
-      const { files, notReplayed } = simulation.s3.json(`batches/${batchId}/manifest.json`) as Manifest;
+      const { files, notReplayed } = simulation.s3.json(place("manifest", { batchId })) as Manifest;
       assert.deepEqual([files.map(({ name }) => name), notReplayed?.map(({ name }) => name)], [["a.csv"], ["bad.csv"]]);
     }
     check(simulation);

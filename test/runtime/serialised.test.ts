@@ -6,6 +6,7 @@ import { iso } from "../../runtime/batch";
 import { observedTick } from "../../runtime/observe";
 import { settle } from "../../runtime/settle";
 import { connect, type LambdaSettings } from "../../runtime/world";
+import { folders } from "../support/folders";
 import { createSimulation } from "../support/simulated-pipeline";
 
 /** Pulumi packs this text; it runs here as Lambda would run it, apart from the modules of this test. */
@@ -61,6 +62,8 @@ describe("the serialised Lambdas", () => {
     assert.equal(claimed.FilesClaimed, 1);
     const [batch] = simulation.batches();
     assert.equal(batch?.state, "ARCHIVED");
-    assert.ok(simulation.s3.objects.has(`archive/${iso(Date.now()).slice(0, 10)}/${batch?.batchId}/a b.csv`));
+    assert.ok(
+      simulation.s3.objects.has(`${folders.archived}${iso(Date.now()).slice(0, 10)}/${batch?.batchId}/a b.csv`),
+    );
   });
 });

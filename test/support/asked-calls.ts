@@ -1,17 +1,22 @@
 import type { Config } from "../../local/provider/program";
 import { needsOf, type Resources } from "./command-permissions";
+import { folders } from "./folders";
 import { type Call, type Permission, permissionsOf, type Unrecorded } from "./permissions";
 import type { Recorded } from "./program-record";
 import type { Command } from "./simulated-s3";
 
 type Role = "sense" | "archive";
 
-/** A key that a stack may have. */
-export const KEY = "arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab";
-
 const NAMES: Resources = { bucket: "<bucket>", ledger: "<ledger>", workflow: "<workflow>", key: "<key>" };
-/** The part of a key that policies go by. */
-const FOLDER = /^(<bucket>\/(?:quarantine\/)?[^/]+\/).*/s;
+/** The folders that policies name. */
+const FOLDERS = [folders.curated, ...(Object.values(folders) as string[])];
+
+/** The object's key in place of which any other of its folder could stand. */
+function anyOfFolder(resource: string): string {
+  const key = resource.slice(`${NAMES.bucket}/`.length);
+  const folder = resource.startsWith(`${NAMES.bucket}/`) ? FOLDERS.find((one) => key.startsWith(one)) : undefined;
+  return folder === undefined ? resource : `${NAMES.bucket}/${folder}any`;
+}
 
 /** What simulated Lambdas asked of AWS, each kind of call once, however many there were. */
 export class AskedCalls {
@@ -20,7 +25,7 @@ export class AskedCalls {
   note(role: Role, commands: readonly Command[]): void {
     for (const command of commands) {
       for (const { action, resource } of needsOf(role, command, NAMES)) {
-        const call = { role, action, resource: resource.replace(FOLDER, "$1any") };
+        const call = { role, action, resource: anyOfFolder(resource) };
         this.found.set(`${role} ${action} ${call.resource}`, call);
       }
     }

@@ -27,11 +27,48 @@ export interface Whereabouts {
 
 const HERE: Whereabouts = { accountId: "111122223333", partition: "aws", region: "eu-central-1" };
 
-/** Runs the real program for a stack, with values on top of the stack's own, and takes down each resource that it registers. */
-export async function recordProgram(stack: string, changes: Config = {}, where = HERE): Promise<Recorded> {
+/** A choice other than the default in every setting that adds something to the program, but for the bucket's name. */
+export const EVERY_CHOICE = {
+  "music-streams:startOnArrival": "true",
+  "music-streams:publishEngine": "spark",
+  "music-streams:multiLine": "false",
+  "music-streams:referenceLocation": "s3://our-data/music/",
+  "music-streams:kmsKeyArn": "arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab",
+  "music-streams:archiveColdAfterDays": "30",
+  "music-streams:archiveRetentionDays": "400",
+  "music-streams:quarantineRetentionDays": "90",
+  "music-streams:tags": '["team=music"]',
+  "music-streams:alarmEmail": "ops@example.org",
+  "music-streams:alarmFailuresInARow": "7",
+  "music-streams:alarmBatchMinutes": "10",
+  "music-streams:alarmWaitingMinutes": "20",
+  "music-streams:alarmQuarantinedPercent": "33",
+  "music-streams:alarmSilentHours": "12",
+};
+
+const records = new Map<string, Promise<Recorded>>();
+
+/**
+ * What the real program registers for a stack, with `changes` on top of the stack's own values. Tests share the record,
+ * because a run of the program takes seconds: they must not change it.
+ */
+export function recordProgram(stack: string, changes: Config = {}, where = HERE): Promise<Recorded> {
+  const key = JSON.stringify([stack, Object.entries(changes).sort(), Object.entries(where).sort()]);
+  const known = records.get(key);
+  if (known) return known;
+  const record = runAndRecord(stack, changes, where);
+  records.set(key, record);
+  return record;
+}
+
+/** Runs the program, also when there is a record of it. */
+export async function runAndRecord(stack: string, changes: Config = {}, where = HERE): Promise<Recorded> {
   const resources: Registration[] = [];
   const course: string[] = [];
   const config = { ...readConfig(ROOT, stack), ...changes };
+  // Pulumi takes a stack trace for each promise; mapping all of them to TypeScript would take a quarter of the time.
+  const mapTrace = Error.prepareStackTrace;
+  Reflect.deleteProperty(Error, "prepareStackTrace");
   const outputs = await runProgram(ROOT, stack, config, {
     async create(resource) {
       resources.push(resource);
@@ -47,6 +84,8 @@ export async function recordProgram(stack: string, changes: Config = {}, where =
     async invoke() {
       return { ...where };
     },
+  }).finally(() => {
+    if (mapTrace) Error.prepareStackTrace = mapTrace;
   });
   const ofType = (type: string) => resources.filter((one) => one.type === `aws:${type}`);
   return {

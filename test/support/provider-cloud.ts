@@ -5,6 +5,8 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { PutObjectCommand, type S3Client } from "@aws-sdk/client-s3";
 import { startEmulator } from "../../local/emulator";
+import { place } from "../../runtime/places";
+import { folders } from "./folders";
 import { ROOT } from "./program-record";
 
 export const REGION = "us-east-1";
@@ -44,11 +46,11 @@ export async function reportOneRow(clients: { s3: S3Client }, Bucket: string, ba
     unknownUsers: 0,
     referenceRowsSkipped: { users: 0, songs: 0 },
     days: ["2024-06-25"],
-    files: [{ name: key.slice("incoming/".length), ...rows }],
+    files: [{ name: key.slice(folders.incoming.length), ...rows }],
   };
   const publish = { ...common, engine: "duckdb", days: ["2024-06-25"], groupsComputed: 1, itemsWritten: 1 };
-  for (const [name, content] of Object.entries({ transform, publish })) {
-    const Key = `batches/${batchId}/${name}.json`;
+  for (const [name, content] of [["transformReport", transform] as const, ["publishReport", publish] as const]) {
+    const Key = place(name, { batchId });
     await clients.s3.send(new PutObjectCommand({ Bucket, Key, Body: JSON.stringify(content) }));
   }
 }

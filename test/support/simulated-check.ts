@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import type { Manifest } from "../../runtime/batch";
 import { place } from "../../runtime/places";
 import { tick } from "../../runtime/tick";
+import { folders } from "./folders";
 import type { Simulation } from "./simulated-pipeline";
 
 /** What it took to come to rest after the last fault. */
@@ -39,7 +40,7 @@ export async function quiesce(simulation: Simulation): Promise<Effort> {
 }
 
 function isAtRest(simulation: Simulation): boolean {
-  const waiting = simulation.s3.keys("incoming/").some((key) => key.endsWith(".csv") && !isHeld(simulation, key));
+  const waiting = simulation.s3.keys(folders.incoming).some((key) => key.endsWith(".csv") && !isHeld(simulation, key));
   return !waiting && !simulation.inFlight() && simulation.queued() === 0;
 }
 
@@ -93,7 +94,7 @@ export function check(simulation: Simulation): void {
       );
     }
     if (batch.state !== "ARCHIVED") {
-      const output = [...s3.keys("curated/"), ...s3.keys("quarantine/rows/"), ...s3.keys("temporary/")];
+      const output = [...s3.keys(folders.curated), ...s3.keys(folders.quarantinedRows), ...s3.keys(folders.staged)];
       assert.deepEqual(
         output.filter((key) => key.includes(batch.batchId)),
         [],
@@ -109,11 +110,14 @@ export function check(simulation: Simulation): void {
   if (!simulation.hadLateStarts())
     assert.equal(new Set(attempts).size, attempts.length, "an attempt has one run at most");
 
-  const places = ["archive/", "quarantine/files/", "failed/"].flatMap((folder) => s3.keys(folder));
+  const places = [folders.archived, folders.quarantinedFiles, folders.failed].flatMap((folder) => s3.keys(folder));
   const nameAt = new Map(places.map((key) => [key, key.replace(/^.*?\/\d{4}-\d\d-\d\d\/[^/]+\//, "")]));
   for (const { name, body, withdrawn } of dropped) {
     // It stays where it is when S3 does not let go of it: for good, or in the moment in which it was to be isolated.
-    const held = isHeld(simulation, `incoming/${name}`) && s3.objects.get(`incoming/${name}`)?.body === body ? 1 : 0;
+    const held =
+      isHeld(simulation, `${folders.incoming}${name}`) && s3.objects.get(`${folders.incoming}${name}`)?.body === body
+        ? 1
+        : 0;
     const copies = places.filter((key) => nameAt.get(key) === name && s3.objects.get(key)!.body === body).length + held;
     const drops = dropped.filter((one) => one.name === name && one.body === body);
     if (!withdrawn) assert.ok(copies >= 1, `${name} with ${body} is not lost`);
@@ -122,9 +126,10 @@ export function check(simulation: Simulation): void {
   }
   for (const key of places) {
     const { body } = s3.objects.get(key)!;
-    const kind = body.includes("POISON") ? "failed/" : body.includes("JUNK") ? "quarantine/" : "archive/";
-    // A good file may end in failed/ when runs fell over it by chance; a bad one has no other place to go.
-    assert.ok(key.startsWith(kind) || key.startsWith("failed/"), `${key} with ${body} lies below ${kind}`);
+    const { failed, quarantinedFiles, archived } = folders;
+    const kind = body.includes("POISON") ? failed : body.includes("JUNK") ? quarantinedFiles : archived;
+    // A good file may end as a failed one when faults hit its runs; a bad one has no other place to go.
+    assert.ok(key.startsWith(kind) || key.startsWith(folders.failed), `${key} with ${body} lies below ${kind}`);
     const batch = batches.find(({ batchId }) => key.includes(`/${batchId}/`));
     assert.ok(batch && ["ARCHIVED", "FAILED"].includes(batch.state), `${key} is of a batch that moved it`);
   }
@@ -133,7 +138,7 @@ export function check(simulation: Simulation): void {
   const read = batches
     .filter(({ state }) => state === "ARCHIVED")
     .flatMap(({ batchId }) => [...(jobs.readBy.get(batchId)?.values() ?? [])]);
-  const archived = s3.keys("archive/").map((key) => s3.objects.get(key)!.body);
+  const archived = s3.keys(folders.archived).map((key) => s3.objects.get(key)!.body);
   const expected = [...new Set([...read, ...archived].flatMap((text) => text.split(",")))].sort();
   assert.deepEqual(jobs.curated().sort(), expected, "curated holds every listen once");
   assert.deepEqual(

@@ -1,5 +1,6 @@
 import type { Manifest } from "../../runtime/batch";
 import { place } from "../../runtime/places";
+import { folders } from "./folders";
 import type { SimulatedDynamoDB } from "./simulated-dynamodb";
 import type { Jobs, SimulatedRun } from "./simulated-glue";
 import type { SimulatedS3 } from "./simulated-s3";
@@ -128,7 +129,7 @@ export class SimulatedJobs implements Jobs {
   }
 
   /** Every curated listen, as often as it is there. */
-  curated(prefix = "curated/"): string[] {
+  curated(prefix = folders.curated): string[] {
     return this.s3.keys(prefix).flatMap((key) => this.s3.json(key) as string[]);
   }
 

@@ -1,5 +1,6 @@
 import type { Batch, Limits } from "../../runtime/batch";
 import type { Clients, World } from "../../runtime/world";
+import { folders } from "./folders";
 import { SimulatedDynamoDB } from "./simulated-dynamodb";
 import { type Ending, SimulatedGlue } from "./simulated-glue";
 import { SimulatedJobs } from "./simulated-jobs";
@@ -80,7 +81,7 @@ export function createSimulation(given: { limits?: Partial<Limits>; pageSize?: n
   const hanging: { fault: Fault; arrive: () => Promise<unknown> }[] = [];
 
   function withdraw(name: string): void {
-    const there = s3.objects.get(`incoming/${name}`);
+    const there = s3.objects.get(`${folders.incoming}${name}`);
     for (const one of dropped) if (one.name === name && one.etag === there?.etag) one.withdrawn = true;
   }
 
@@ -176,12 +177,12 @@ export function createSimulation(given: { limits?: Partial<Limits>; pageSize?: n
     actor,
     drop(name: string, body: string) {
       withdraw(name);
-      const { etag } = s3.put(`incoming/${name}`, body);
+      const { etag } = s3.put(`${folders.incoming}${name}`, body);
       dropped.push({ name, etag, body, withdrawn: false });
     },
     remove(name: string) {
       withdraw(name);
-      s3.objects.delete(`incoming/${name}`);
+      s3.objects.delete(`${folders.incoming}${name}`);
     },
     /** Whether a request to start a run ever hung: then its attempt may have had two, one after the other. */
     hadLateStarts: () => lateStarts > 0,
