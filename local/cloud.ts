@@ -69,9 +69,9 @@ export async function startCloud(options: CloudOptions): Promise<LocalCloud> {
     });
     closers.push(() => emulator.close());
     await kept?.opened();
-    if (kept?.wasCut) {
+    if (kept?.isUnclean) {
       const files = await putBack(emulator.endpoint, region);
-      await kept.mended();
+      await kept.repaired();
       if (files > 0)
         log(
           `The cloud did not shut down cleanly: its ledger and metrics are lost. Its ${files} files will be processed again.`,

@@ -3,11 +3,7 @@ import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { Emulator } from "./api/emulator";
 import { requestListener } from "./api/http";
-import { jobOperations } from "./api/job-operations";
-import type { Operation } from "./api/requests";
-import { tagOperations } from "./api/tag-operations";
-import { triggerOperations } from "./api/trigger-operations";
-import { workflowOperations } from "./api/workflow-operations";
+import { operationsByResource } from "./api/operations";
 import { JobStore } from "./model/jobs";
 import { isEnded, JobRuns } from "./model/runs";
 import { TagStore } from "./model/tags";
@@ -51,13 +47,8 @@ export async function startLocalGlue(options: LocalGlueOptions): Promise<LocalGl
     if (isEnded(run)) events.deliver(run);
     options.onJobRun?.(runs.view(run));
   });
-  const operations: Record<string, Operation> = {
-    ...jobOperations(jobs, runs, tags),
-    ...triggerOperations(triggers, tags),
-    ...workflowOperations(workflows),
-    ...tagOperations(tags),
-  };
-  const server = createServer(requestListener(operations, emulator, options));
+  const operations = Object.values(operationsByResource({ jobs, runs, triggers, workflows, tags }));
+  const server = createServer(requestListener(Object.assign({}, ...operations), emulator, options));
   endpoint = `http://127.0.0.1:${await listen(server, options.port ?? 0)}`;
   const clock = everyMinute((time) => triggers.tick(time), log);
   let closing: Promise<void> | undefined;
