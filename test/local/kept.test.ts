@@ -41,12 +41,12 @@ describe("data that a local cloud keeps", function () {
 
   it("is there again after an end in order: objects and tables", async () => {
     const one = await start();
-    assert.deepEqual([one.kept.wasCut, one.kept.isLoaded], [false, false]);
+    assert.deepEqual([one.kept.isUnclean, one.kept.isLoaded], [false, false]);
     await one.kept.loaded();
     await fill(one);
     await one.emulator.close();
     const other = await start();
-    assert.deepEqual([other.kept.wasCut, other.kept.isLoaded], [false, true]);
+    assert.deepEqual([other.kept.isUnclean, other.kept.isLoaded], [false, true]);
     assert.equal(await objectOf(other.s3, "archive/2024-05-01/B1/a b.csv"), "one");
     assert.deepEqual(await itemOf(other.dynamodb), { pk: { S: "BATCH" } });
     await other.emulator.close();
@@ -73,7 +73,7 @@ describe("data that a local cloud keeps", function () {
     program.kill("SIGKILL");
     await until("the emulator has ended", 20_000, async () => !isAlive(pid));
     const other = await start();
-    assert.equal(other.kept.wasCut, false);
+    assert.equal(other.kept.isUnclean, false);
     assert.deepEqual(await itemOf(other.dynamodb), { pk: { S: "BATCH" } });
     await other.emulator.close();
   });
@@ -84,7 +84,7 @@ describe("data that a local cloud keeps", function () {
     process.kill(-one.emulator.process.pid, "SIGKILL");
     await one.emulator.close();
     const other = await start();
-    assert.equal(other.kept.wasCut, true);
+    assert.equal(other.kept.isUnclean, true);
     const { endpoint } = other.emulator;
     assert.equal(await putBack(endpoint, REGION), 3);
     assert.equal(await putBack(endpoint, REGION), 0);
@@ -100,9 +100,9 @@ describe("data that a local cloud keeps", function () {
     );
     assert.equal(await objectOf(other.s3, "incoming/again/B2/a b.csv"), "two");
     await other.dynamodb.send(new ListTablesCommand({}));
-    await other.kept.mended();
+    await other.kept.repaired();
     await other.emulator.close();
-    assert.equal((await openKept(path.join(folder, "kept"))).wasCut, false);
+    assert.equal((await openKept(path.join(folder, "kept"))).isUnclean, false);
   });
 });
 

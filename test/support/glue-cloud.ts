@@ -25,24 +25,24 @@ const python = join(site, "python", "bin", "python");
 export const client = { region: "us-east-1", credentials: localCredentials };
 export const BUCKET = "glue-tests";
 
-/** An emulator and a local Glue of a test's own, with a bucket for scripts. */
+/** An emulator and a local Glue for one test file, with a bucket for scripts. */
 export interface GlueCloud {
   readonly emulator: string;
   readonly workDir: string;
   readonly local: LocalGlue;
   readonly glue: GlueClient;
   readonly s3: S3Client;
-  /** What the local Glue logged. */
+  /** The log lines of the local Glue. */
   readonly lines: string[];
-  /** File in which the emulator writes down what roles ask for, when the test wants to know. */
+  /** The file to which the emulator writes the calls of roles, if the test needs it. */
   readonly authorizations: string | undefined;
-  /** Job runs as the listener saw them. */
+  /** Copies of the job runs that the listener got. */
   readonly seen: JobRun[];
   close(): Promise<void>;
 }
 
 export async function startGlueCloud(options: Partial<LocalGlueOptions> = {}, records = false): Promise<GlueCloud> {
-  // A space in the path, as in many a home folder.
+  // With a space in the path, as in some home folders.
   const workDir = await mkdtemp(join(tmpdir(), "local glue "));
   const authorizations = records ? join(workDir, "authorizations.ndjson") : undefined;
   const emulator = await startEmulator({
@@ -88,7 +88,7 @@ export async function put(cloud: GlueCloud, key: string, body: string | Uint8Arr
   return `s3://${BUCKET}/${key}`;
 }
 
-/** Creates a Python shell job (unless `more` says otherwise) with the given script. */
+/** Creates a job with the given script: a Python shell job, unless `more` sets another command. */
 export async function createJob(
   cloud: GlueCloud,
   name: string,
@@ -135,14 +135,14 @@ export function workflowEnded(cloud: GlueCloud, Name: string, RunId: string): Pr
   }, `workflow run ${RunId} of ${Name}`);
 }
 
-/** The first value that is there; looks again every 30 ms. */
+/** Waits until `look` returns a value, and returns it. Calls `look` every 30 ms. */
 export async function until<T>(look: () => Promise<T | undefined> | T | undefined, what: string): Promise<T> {
-  // Far above what anything takes, since machines are slow at times.
+  // Far longer than anything takes, because some machines are slow.
   const limit = Date.now() + 100_000;
   while (Date.now() < limit) {
     const found = await look();
     if (found !== undefined) return found;
     await pause(30);
   }
-  throw new Error(`gave up waiting for ${what}`);
+  throw new Error(`timed out waiting for ${what}`);
 }

@@ -11,10 +11,10 @@ import { ROOT } from "./program-record";
 
 export const REGION = "us-east-1";
 
-/** Python of the local cloud, which `npm test` has installed. */
+/** The Python of the local cloud, which `npm test` installs. */
 export const PYTHON = process.env.MUSIC_STREAMS_PYTHON ?? path.join(ROOT, ".local", "python", "bin", "python");
 
-/** An emulator for one test file, in a folder outside of the project. */
+/** Starts an emulator for one test file, in a folder outside of the project. */
 export async function startCloud() {
   const folder = await mkdtemp(path.join(tmpdir(), "music-streams-provider-"));
   const emulator = await startEmulator({ workDir: folder, python: PYTHON, port: 0, region: REGION });
@@ -28,7 +28,7 @@ export async function startCloud() {
   };
 }
 
-/** Writes what the two jobs write about a batch of one file with one row, in the first run. */
+/** Writes both jobs' reports of the first run, for a batch of one file with one row. */
 export async function reportOneRow(clients: { s3: S3Client }, Bucket: string, batchId: string, key: string) {
   const common = {
     batchId,
@@ -55,12 +55,12 @@ export async function reportOneRow(clients: { s3: S3Client }, Bucket: string, ba
   }
 }
 
-/** A run of the workflow, as GetWorkflowRun answers it. */
+/** A run of the workflow, as GetWorkflowRun returns it. */
 type Run = Record<string, unknown> & { WorkflowRunId: string; Status: string };
 
 /**
- * A Glue whose runs end when and how a test says. It keeps runs of workflows only; everything else (jobs, triggers, the
- * workflow itself) it leaves to the emulator.
+ * A Glue whose workflow runs end when and how the test chooses. It handles workflow runs only, and forwards all other
+ * calls (jobs, triggers, the workflow itself) to the emulator.
  */
 export async function startScriptedGlue(emulator: string) {
   const runs: Run[] = [];
@@ -92,7 +92,7 @@ export async function startScriptedGlue(emulator: string) {
   return {
     endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     runs,
-    /** Ends the newest run with both jobs as given. */
+    /** Ends the newest run with the given states of both jobs. */
     finish(transform: [name: string, state: string], publish: [name: string, state: string]) {
       const states = [transform[1], publish[1]];
       Object.assign(runs[0]!, {

@@ -315,11 +315,11 @@ describe("the local provider", function () {
     assert.equal((await provider.diff("f", urn, code("1"), code("2"))).changes, true);
   });
 
-  it("refuses a resource type, an input or a function that it does not know, by name", async () => {
+  it("refuses a resource type, an input or a function that it does not support, by name", async () => {
     const stream = "urn:pulumi:local::music-streams::aws:kinesis/stream:Stream::s";
     await assert.rejects(
       provider.check(stream, undefined, {}),
-      /does not know the resource type aws:kinesis\/stream:Stream/,
+      /does not support the resource type aws:kinesis\/stream:Stream/,
     );
     const job = "urn:pulumi:local::music-streams::aws:glue/job:Job::j";
     const { failures } = await provider.check(job, undefined, {
@@ -333,7 +333,7 @@ describe("the local provider", function () {
     );
     await assert.rejects(
       provider.invoke("aws:ec2/getVpc:getVpc", {}),
-      /does not know the function aws:ec2\/getVpc:getVpc/,
+      /does not support the function aws:ec2\/getVpc:getVpc/,
     );
   });
 
@@ -361,7 +361,7 @@ describe("the local provider", function () {
       return root;
     }
 
-    it("a resource that the local cloud does not know", async () => {
+    it("a resource that the local cloud does not support", async () => {
       const root = await project("stream", `import * as aws from "@pulumi/aws";\nnew aws.kinesis.Stream("s");`);
       const problem = /aws:kinesis\/stream:Stream "s" could not be created: .* resource type aws:kinesis/;
       await assert.rejects(deployTo(root), problem);
