@@ -1,15 +1,15 @@
-"""Starts MiniStack as the local cloud needs it: it asks the policies of the program whether a call is allowed.
+"""Starts MiniStack with authorisation by the program's policies, as the local cloud needs it.
 
-MiniStack does so by itself where AUTH is true: a Lambda then has a session of its role and nothing else, a caller's
-signature is checked, and the policies of bucket, queue and topic count too. What this adds:
+MiniStack authorises calls itself where AUTH is true: a Lambda has only its role's session, signatures are checked, and
+the policies of bucket, queue and topic apply too. This adds:
 
-- A call counts as one over TLS. The policies refuse plain HTTP, and the local cloud has no certificates; what it is
-  sent stays on loopback, where nobody else listens.
-- A call of Glue with the header `x-local-glue-resource` is authorised for that resource and not carried out: the local
-  Glue asks so, because it runs the jobs and workflows and MiniStack keeps the roles.
-- A copy of an object that has tags needs the permissions to read and to write them, as with S3.
-- With AUTHORIZATIONS_FILE in the environment, each question that was asked about a role's call is written there, a JSON
-  object a line: role, action, resource, allowed. Tests hold the roles' policies to them.
+- Every call counts as TLS. The policies refuse plain HTTP, and the local cloud has no certificates. Its calls stay on
+  loopback.
+- A call of Glue with the header `x-local-glue-resource` is authorised for that resource and not carried out. The local
+  Glue, which runs jobs and workflows, asks MiniStack this way, which has the roles.
+- A copy of an object with tags needs the permissions to read and write tags, as in S3.
+- With AUTHORIZATIONS_FILE in the environment, each decision about a role's call is written there, one JSON object per
+  line: role, action, resource, allowed. Tests compare the roles' policies with them.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ RESOURCE_HEADER = "x-local-glue-resource"
 
 
 def over_tls(app: Asgi) -> Asgi:
-    """The same application, told of each request that TLS ended in front of it."""
+    """Wraps the application: each request has the header of a proxy that ended TLS."""
 
     async def call(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http":
@@ -42,7 +42,7 @@ def over_tls(app: Asgi) -> Asgi:
 
 
 def authorize_for_local_glue() -> None:
-    """Has calls of Glue that name their resource in a header checked for it, and answered without being carried out."""
+    """Authorises calls of Glue that name their resource in a header, and answers them without carrying them out."""
     find_resource = iam_actions.extract_resource_arn
     carry_out = ministack.SERVICE_HANDLERS["glue"]
 
@@ -60,13 +60,13 @@ def authorize_for_local_glue() -> None:
 
 
 def check_tags_of_copies() -> None:
-    """Has CopyObject asked for the tags that it copies ("CopyObject", Permissions); MiniStack copies them unasked."""
+    """Checks the permissions for tags in CopyObject ("CopyObject", Permissions). MiniStack does not."""
     find_more = iam_actions.s3_additional_checks
 
     def more_of(method: str, path: str, headers: dict[str, str], body: bytes, query: Any) -> list[tuple[str, str]]:
         checks = list(find_more(method, path, headers, body, query))
         source = iam_actions._s3_source_object(headers)
-        # A part that is copied carries none.
+        # A copied part has no tags.
         if source is None or "uploadId" in query or headers.get("x-amz-tagging-directive", "COPY") != "COPY":
             return checks
         arn = source[0]
@@ -79,7 +79,7 @@ def check_tags_of_copies() -> None:
 
 
 def record_authorizations(file: Path) -> None:
-    """Appends each decision about a call by a role to a file."""
+    """Appends each decision about a role's call to a file."""
     decide = iam_evaluator.enforce
 
     def decide_and_record(access_key_id: str, action: str, service: str, region: str, **more: Any) -> Any:
@@ -97,7 +97,7 @@ def record_authorizations(file: Path) -> None:
 
 
 def main() -> None:
-    """Listens until it is told to end; settings come by the environment, as for MiniStack itself."""
+    """Runs until it is asked to end. Settings come from the environment, as for MiniStack itself."""
     authorize_for_local_glue()
     check_tags_of_copies()
     file = os.environ.get("AUTHORIZATIONS_FILE")

@@ -1,8 +1,7 @@
-"""Runs a command and ends with it: `guard.py SECONDS COMMAND ARG...`, the leader of its own process group.
+"""Runs a command and ends with it: `guard.py SECONDS COMMAND ARG...`. It must lead its own process group.
 
-When whoever started the guard is gone (killed, so that it could clean up nothing), the guard asks the command to end,
-and kills its whole group after so many seconds. So a local cloud that dies leaves no emulator behind, and the emulator
-can still write down what it keeps.
+When the process that started the guard was killed, the guard asks the command to end, and kills the whole group after
+SECONDS. So a local cloud that dies leaves no emulator behind, and the emulator can still save its state.
 """
 
 import contextlib
@@ -15,7 +14,7 @@ LOOK_EVERY_SECONDS = 1.0
 
 
 def main(grace_seconds: float, command: "list[str]") -> int:
-    """Returns the command's exit code; ends by the same signal as the command, when it was one."""
+    """Returns the command's exit code. Ends by the command's signal if one ended it."""
     starter = os.getppid()
     child = subprocess.Popen(command)  # noqa: S603 - the command is the project's own
     while True:
@@ -28,7 +27,7 @@ def main(grace_seconds: float, command: "list[str]") -> int:
                 child.wait(grace_seconds)
             os.killpg(0, signal.SIGKILL)
     if code < 0:
-        # SIGKILL has no handler to put back.
+        # SIGKILL has no handler to restore.
         with contextlib.suppress(OSError):
             signal.signal(-code, signal.SIG_DFL)
         os.kill(os.getpid(), -code)

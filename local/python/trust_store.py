@@ -1,8 +1,7 @@
-"""Writes the machine's certificate authorities as a trust store that Java reads: `trust_store.py PACKAGES_DIR STORE`.
+"""Writes the machine's certificate authorities as a trust store for Java: `trust_store.py PACKAGES_DIR STORE`.
 
-Java from a wheel brings its own list of authorities, so it knows nothing of the one that a company's proxy signs with;
-Python does, by SSL_CERT_FILE or the system's list. Writes nothing when Python knows no authority either: Java then uses
-its own list.
+Java from a wheel has its own list of authorities, without the one of a company's proxy. Python knows that one from
+SSL_CERT_FILE or the system's list. Writes nothing when Python knows no authority: Java then uses its own list.
 """
 
 import ssl
@@ -11,7 +10,7 @@ from pathlib import Path
 
 
 def main(packages: str, store: str) -> None:
-    """`packages` holds the cryptography package; `store` is the PKCS#12 file to write, its password "changeit"."""
+    """`packages` has the cryptography package. `store` is the PKCS#12 file to write, with the password "changeit"."""
     sys.path.insert(0, packages)
     from cryptography import x509
     from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, pkcs12
