@@ -1,4 +1,4 @@
-"""The publish job on an emulator: what it writes, and that its work follows the change."""
+"""The publish job on an emulator: what it writes, and that it writes only what changed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from music_streams.publish_input import PublishError
 
 FIRST = "20240625T100000Z-aaaaaaaa"
 SECOND = "20240625T110000Z-bbbbbbbb"
-DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 
 
 @pytest.fixture
@@ -27,7 +26,7 @@ def lake(s3: Any, dynamodb: Any, monkeypatch: pytest.MonkeyPatch) -> Lake:
     return Lake(s3, dynamodb, monkeypatch)
 
 
-def test_the_metrics_of_a_tiny_day_are_those_worked_out_by_hand(lake: Lake) -> None:
+def test_the_metrics_of_a_tiny_day_equal_those_worked_out_by_hand(lake: Lake) -> None:
     days = lake.curate(
         FIRST,
         [
@@ -242,7 +241,7 @@ def test_a_batch_without_rows_writes_nothing_and_reports_zeros(lake: Lake) -> No
     assert lake.items() == []
 
 
-def test_a_day_that_is_named_but_never_had_rows_is_no_trouble(lake: Lake) -> None:
+def test_a_named_day_that_never_had_rows_writes_nothing(lake: Lake) -> None:
     report = lake.publish(FIRST, [DAY])
     assert [report[key] for key in ("itemsWritten", "itemsUnchanged", "itemsRemoved")] == [0, 0, 0]
     assert lake.items() == []
@@ -271,7 +270,7 @@ def test_a_day_of_more_than_a_thousand_files_is_read_whole(lake: Lake) -> None:
     assert (summary["listens"], summary["unique_listeners"]) == (1050, 1)
 
 
-def test_many_days_are_taken_in_parts_that_fit_the_memory(
+def test_many_days_are_computed_in_parts_that_fit_the_memory(
     lake: Lake, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rows = [Row("u1", f"t{n}", f"2024-06-{n:02d} 10:00:00") for n in range(1, 8)]
@@ -301,13 +300,13 @@ def test_a_day_beyond_the_machine_stops_early_and_names_the_setting(
     small = machine(lake, tmp_path, **limits)
     monkeypatch.setattr(publish_duckdb.Machine, "here", lambda: small)
     with pytest.raises(
-        PublishError, match=r"2024-06-25 holds .* MB of Parquet, beyond this machine .*publishEngine: spark"
+        PublishError, match=r"2024-06-25 has .* MB of Parquet, too large for this machine .*publishEngine: spark"
     ):
         lake.publish(FIRST, days)
     assert lake.items() == []
 
 
-def test_memory_that_runs_out_all_the_same_names_the_setting(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_of_running_out_of_memory_names_the_setting(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     def run_out(*_: object) -> None:
         raise duckdb.OutOfMemoryException("Out of Memory Error: failed to allocate")
 
@@ -363,23 +362,20 @@ def test_a_failure_ends_in_a_traceback_one_line_and_a_code_above_zero(
     lines = told.err.strip().splitlines()
     failed = json.loads(told.out.splitlines()[-1])
     assert (failed["event"], failed["workflow_run_id"]) == ("jobFailed", "wr_1")
-    # A message for a code: Python writes it below the traceback, and ends with 1.
+    # Python writes a text below the traceback and exits with 1.
     assert ended.value.code == f"ERROR: {failed['error']}"
     assert lines[0].startswith("Traceback")
     assert "NoSuchBucket" in failed["error"]
 
 
-# The real data is not part of the repository.
-if DATA.is_dir():
-
-    def test_the_real_data_in_two_batches_gives_the_metrics_from_scratch(lake: Lake) -> None:
-        truth = oracle.truth(DATA)
-        songs = oracle.read_songs(DATA / "reference")
-        rows = []
-        for user_id, track_id, time in sorted(truth.listens):
-            song = songs.get(track_id) or oracle.Song(None, None, 0, [])
-            names = (song.track_name, song.artists, song.duration_ms, tuple(song.genres))
-            rows.append(Row(user_id, track_id, time.strftime("%Y-%m-%d %H:%M:%S"), *names))
-        lake.publish(FIRST, lake.curate(FIRST, rows[::2]))
-        lake.publish(SECOND, lake.curate(SECOND, rows[1::2]))
-        assert lake.items() == truth.items
+def test_the_real_data_in_two_batches_gives_the_metrics_from_scratch(lake: Lake, real_data: Path) -> None:
+    truth = oracle.truth(real_data)
+    songs = oracle.read_songs(real_data / "reference")
+    rows = []
+    for user_id, track_id, time in sorted(truth.listens):
+        song = songs.get(track_id) or oracle.Song(None, None, 0, [])
+        names = (song.track_name, song.artists, song.duration_ms, tuple(song.genres))
+        rows.append(Row(user_id, track_id, time.strftime("%Y-%m-%d %H:%M:%S"), *names))
+    lake.publish(FIRST, lake.curate(FIRST, rows[::2]))
+    lake.publish(SECOND, lake.curate(SECOND, rows[1::2]))
+    assert lake.items() == truth.items

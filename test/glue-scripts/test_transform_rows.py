@@ -1,4 +1,4 @@
-"""How rows are read and judged, against Python's csv and datetime."""
+"""How transform reads and judges rows, compared with Python's csv and datetime."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import io
 import random
 import re
 from collections import Counter
+from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -23,13 +24,8 @@ TIME = re.compile(
 )
 
 
-@pytest.fixture
-def lake(s3: Any, spark: SparkSession) -> Lake:
-    return Lake(s3, spark)
-
-
 def time_of(text: str) -> str | None:
-    """The oracle: a time as UTC text, `range` when UTC has no such year, None when it is no time."""
+    """Returns a time as UTC text, `range` when it is out of range, None when the text is no time."""
     match = TIME.fullmatch(text)
     if not match or bool(match[2]) != bool(match[7]) or (not match[2] and match[5] == " "):
         return None
@@ -51,7 +47,7 @@ def time_of(text: str) -> str | None:
 
 
 def judge(row: list[str], header: list[str]) -> tuple[str, tuple[str, str, str] | None]:
-    """The oracle's verdict on a row: (reason, None) or ("", listen)."""
+    """Judges a row: (reason, None) or ("", listen)."""
     if len(row) != len(header):
         return "malformed_row", None
     user, track, text = (row[header.index(name)] for name in ("user_id", "track_id", "listen_time"))
@@ -70,7 +66,7 @@ def judge(row: list[str], header: list[str]) -> tuple[str, tuple[str, str, str] 
 
 
 def verdict(content: str) -> tuple[Counter[str], list[tuple[str, str, str]]]:
-    """The oracle's verdict on a file."""
+    """Judges a file: the reasons of its rows, and its listens."""
     rows = [row for row in csv.reader(io.StringIO(content.removeprefix("\ufeff"), newline="")) if row]
     judged = [judge(row, [name.strip().lower() for name in rows[0]]) for row in rows[1:]]
     reasons = Counter(reason for reason, _ in judged if reason)
@@ -158,59 +154,8 @@ TIMES = [
 ]
 
 
-def test_a_listen_time_is_read_as_utc_or_rejected_with_its_reason(lake: Lake) -> None:
-    rows = [f'u{number},t{number},"{text}"' for number, text in enumerate(TIMES)]
-    report = lake.run({"a.csv": support.csv(*rows)})
-    expected = [
-        judge([f"u{number}", f"t{number}", text], ["user_id", "track_id", "listen_time"])
-        for number, text in enumerate(TIMES)
-    ]
-    assert report["rowsQuarantined"] == Counter(reason for reason, _ in expected if reason)
-    assert sorted(listen_keys(lake.curated())) == sorted(listen for _, listen in expected if listen)
-    assert sum(1 for _, listen in expected if listen) == 25
-    assert all(row["listen_date"].isoformat() == row["listen_time"][:10] for row in lake.curated())
-
-
-@pytest.mark.parametrize("end", ["\n", "\r\n", "\r", "mixed"])
-def test_lines_may_end_in_any_way_also_within_quotes(lake: Lake, end: str) -> None:
-    ends = ["\r\n", "\n", "\n\n", "\r\n\r\n", "\r"] if end == "mixed" else [end]
-    lines = ["user_id,note,track_id,listen_time"]
-    lines += [
-        f'u{n},"a ""note""{end if end != "mixed" else ends[n % 5]}over lines, {n}",t{n},"2024-06-25 10:00:0{n % 9}"'
-        for n in range(20)
-    ]
-    lines += [f"v{n},,t{n},2024-06-25 10:00:00" for n in range(20)]
-    content = "".join(line + ends[number % len(ends)] for number, line in enumerate(lines))
-    report = lake.run(
-        {
-            "a.csv": content.encode(),
-            "b.csv": ("\ufeff" + ends[0] * 2 + content).encode(),
-            "c.csv": content.rstrip().encode(),
-        }
-    )
-    assert [file["rowsRead"] for file in report["files"]] == [40, 40, 40], report["filesQuarantined"]
-    assert (report["rowsKept"], report["rowsDuplicate"], report["rowsQuarantined"]) == (40, 80, {})
-    assert not any("\r" in row["listen_time"] for row in lake.curated())
-
-
-def test_the_reading_equals_python_s_csv_on_generated_files(lake: Lake) -> None:
-    seed = random.randrange(2**32)
-    print("seed", seed)
-    files = {f"f{number}.csv": generated(random.Random(seed + number)) for number in range(60)}
-    report = lake.run(
-        {name: zipped(text) if number % 5 == 0 else text.encode() for number, (name, text) in enumerate(files.items())}
-    )
-    assert report["filesQuarantined"] == []
-    counted = {file["name"]: file for file in report["files"]}
-    for name, text in files.items():
-        reasons, listens = verdict(text)
-        assert counted[name]["rowsRead"] == len(listens) + sum(reasons.values()), (name, text)
-        assert counted[name]["rowsQuarantined"] == reasons, (name, text)
-    assert listen_keys(lake.curated()) == sorted({listen for text in files.values() for listen in verdict(text)[1]})
-
-
 def generated(chance: random.Random) -> str:
-    """A CSV of the three columns and some others, in any order and every style of writing."""
+    """Makes a CSV of the three columns and some others, in any order and every style."""
     header = ["user_id", "track_id", "listen_time", *[f"x{n}" for n in range(chance.randrange(4))]]
     chance.shuffle(header)
     end = chance.choice(["\n", "\r\n", "\n", "\r\n", "\r"])
@@ -267,18 +212,113 @@ def generated(chance: random.Random) -> str:
     return ("\ufeff" if chance.random() < 0.2 else "") + end.join(lines) + (end if chance.random() < 0.7 else "")
 
 
-def test_quoted_newlines_hold_across_the_reader_s_buffers(lake: Lake) -> None:
+LINE_ENDS = {"lf": ["\n"], "crlf": ["\r\n"], "cr": ["\r"], "mixed": ["\r\n", "\n", "\n\n", "\r\n\r\n", "\r"]}
+
+
+@dataclass
+class Outcome:
+    """One run over the files of all tests: each test has a folder of its own, and users of its own."""
+
+    generated: dict[str, str]
+    files: dict[str, dict[str, Any]]
+    files_quarantined: list[dict[str, str]]
+    listens: list[tuple[str, str, str]]
+    days_agree: bool
+
+    def counts(self, name: str) -> tuple[int, int, int, dict[str, int]]:
+        """Rows read, kept and duplicate of a file, and its quarantined rows by reason."""
+        file = self.files[name]
+        return file["rowsRead"], file["rowsKept"], file["rowsDuplicate"], file["rowsQuarantined"]
+
+
+@pytest.fixture(scope="module")
+def outcome(s3: Any, spark: SparkSession) -> Outcome:
+    seed = random.randrange(2**32)
+    print("seed", seed)
+    texts = {f"generated/{number}.csv": generated(random.Random(seed + number)) for number in range(60)}
+    files = {name: zipped(text) if n % 5 == 0 else text.encode() for n, (name, text) in enumerate(texts.items())}
+    lake = Lake(s3, spark)
+    report = lake.run({**times_file(), **line_end_files(), **buffer_files(), **files})
+    curated = lake.curated()
+    return Outcome(
+        texts,
+        {file["name"]: file for file in report["files"]},
+        report["filesQuarantined"],
+        listen_keys(curated),
+        all(row["listen_date"].isoformat() == row["listen_time"][:10] for row in curated),
+    )
+
+
+def times_file() -> dict[str, str | bytes]:
+    return {"times.csv": support.csv(*[f'time{n},t{n},"{text}"' for n, text in enumerate(TIMES)])}
+
+
+def line_end_files() -> dict[str, str | bytes]:
+    """Three files for each line end: plain, after a BOM and blank lines, without the last line end."""
+    files: dict[str, str | bytes] = {}
+    for name, ends in LINE_ENDS.items():
+        lines = ["user_id,note,track_id,listen_time"]
+        lines += [
+            f'{name}{n},"a ""note""{ends[n % len(ends)]}over lines, {n}",t{n},"2024-06-25 10:00:0{n % 9}"'
+            for n in range(20)
+        ]
+        lines += [f"{name}-plain{n},,t{n},2024-06-25 10:00:00" for n in range(20)]
+        content = "".join(line + ends[number % len(ends)] for number, line in enumerate(lines))
+        files[f"ends/{name}/a.csv"] = content.encode()
+        files[f"ends/{name}/b.csv"] = ("\ufeff" + ends[0] * 2 + content).encode()
+        files[f"ends/{name}/c.csv"] = content.rstrip().encode()
+    return files
+
+
+def buffer_files() -> dict[str, str | bytes]:
     chance = random.Random(7)
     rows = [
-        f'u{n},"{"x" * chance.randrange(3000)}\r\n{n}, ""said""\n",t{n % 50},2024-06-25 10:{n // 60:02}:00'
+        f'buffer{n},"{"x" * chance.randrange(3000)}\r\n{n}, ""said""\n",t{n % 50},2024-06-25 10:{n // 60:02}:00'
         for n in range(3000)
     ]
     content = "\n".join(["user_id,note,track_id,listen_time", *rows])
-    report = lake.run({"a.csv": content.encode(), "b.csv": zipped(content)})
-    assert (report["rowsRead"], report["rowsKept"], report["rowsDuplicate"]) == (6000, 3000, 3000)
+    return {"buffers/a.csv": content.encode(), "buffers/b.csv": zipped(content)}
 
 
-def test_without_multi_line_a_newline_ends_a_row_even_in_quotes(lake: Lake) -> None:
+def test_a_listen_time_is_read_as_utc_or_quarantined_with_its_reason(outcome: Outcome) -> None:
+    header = ["user_id", "track_id", "listen_time"]
+    expected = [judge([f"time{number}", f"t{number}", text], header) for number, text in enumerate(TIMES)]
+    listens = sorted(listen for _, listen in expected if listen)
+    assert len(listens) == 25
+    reasons = Counter(reason for reason, _ in expected if reason)
+    assert outcome.counts("times.csv") == (len(TIMES), 25, 0, reasons)
+    assert sorted(listen for listen in outcome.listens if listen[0].startswith("time")) == listens
+    assert outcome.days_agree
+
+
+@pytest.mark.parametrize("end", LINE_ENDS)
+def test_lines_may_end_in_any_way_also_within_quotes(outcome: Outcome, end: str) -> None:
+    counts = [outcome.counts(f"ends/{end}/{name}.csv") for name in "abc"]
+    assert counts == [(40, 40, 0, {}), (40, 0, 40, {}), (40, 0, 40, {})]
+    times = [time for user, _, time in outcome.listens if user.rstrip("0123456789") in (end, f"{end}-plain")]
+    assert len(times) == 40
+    assert not any("\r" in time for time in times)
+
+
+def test_the_reading_equals_python_s_csv_on_generated_files(outcome: Outcome) -> None:
+    assert outcome.files_quarantined == []
+    for name, text in outcome.generated.items():
+        reasons, listens = verdict(text)
+        read, _, _, quarantined = outcome.counts(name)
+        assert read == len(listens) + sum(reasons.values()), (name, text)
+        assert quarantined == reasons, (name, text)
+    others = ("time", "buffer", *LINE_ENDS)
+    found = [listen for listen in outcome.listens if not listen[0].startswith(others)]
+    assert found == sorted({listen for text in outcome.generated.values() for listen in verdict(text)[1]})
+
+
+def test_quoted_newlines_hold_across_the_reader_s_buffers(outcome: Outcome) -> None:
+    assert outcome.counts("buffers/a.csv") == (3000, 3000, 0, {})
+    assert outcome.counts("buffers/b.csv") == (3000, 0, 3000, {})
+
+
+def test_without_multi_line_a_newline_ends_a_row_even_in_quotes(s3: Any, spark: SparkSession) -> None:
+    lake = Lake(s3, spark)
     content = support.csv(
         "u1,t1,2024-06-25 10:00:00", '"u2\nx",t1,2024-06-25 10:00:00', "", " \t ", "u3,t1,2024-06-25 10:00:00"
     ).replace("\n", "\r\n")
@@ -286,4 +326,4 @@ def test_without_multi_line_a_newline_ends_a_row_even_in_quotes(lake: Lake) -> N
         {"a.csv": content}, "--multi-line", "false", "--JOB_NAME", "transform", "--enable-metrics", "true"
     )
     assert (report["rowsKept"], report["rowsQuarantined"]) == (2, {"malformed_row": 1, "bad_id": 1})
-    assert {raw for _, _, raw in lake.rejected()} == {'"u2', 'x",t1,2024-06-25 10:00:00'}
+    assert {raw for _, _, raw in lake.quarantined_rows()} == {'"u2', 'x",t1,2024-06-25 10:00:00'}
