@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any, TypeVar
 from uuid import uuid4
@@ -17,7 +17,7 @@ from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 
 from music_streams import layout, log, store
-from music_streams.batch import BatchError, Manifest, ManifestFile, get_json, put_json, read_manifest
+from music_streams.batch import BatchError, Manifest, ManifestFile, put_json, read_manifest, still_claimed
 from music_streams.curated import Curated
 from music_streams.fence import batch_in_turn
 from music_streams.listens import COLUMNS, checked, distinct_listens, enriched
@@ -35,6 +35,7 @@ from music_streams.reference import (
 )
 from music_streams.report import Keeping, Reading, count_kept, count_rows, counts, files_quarantined, require_reconciled
 from music_streams.rows import Staged, read_rows
+from music_streams.session import open_spark
 from music_streams.staging import Staging, read_or_quarantine, run_folder, stage
 
 PROBLEMS = {"unreadable": "a quoted field is not closed", "not_text": "the file contains NUL bytes"}
@@ -68,34 +69,6 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
     return parser.parse_known_args(list(argv))[0]
 
 
-def open_spark() -> SparkSession:
-    """Opens a session with the settings that the results depend on, and some that help with many small files."""
-    settings = {
-        "spark.sql.session.timeZone": "UTC",
-        "spark.sql.ansi.enabled": "true",
-        "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
-        "spark.sql.csv.parser.columnPruning.enabled": "false",
-        "spark.sql.csv.filterPushdown.enabled": "false",
-        # With debugging on, Spark looks up the Python line behind every expression, which takes seconds in total.
-        "spark.python.sql.dataFrameDebugging.enabled": "false",
-        "spark.sql.inMemoryColumnarStorage.compressed": "false",
-        "spark.sql.files.ignoreCorruptFiles": "false",
-        "spark.sql.files.ignoreMissingFiles": "false",
-        # By default a small file counts as 4 MB, and listing files starts a task for each.
-        "spark.sql.files.openCostInBytes": str(512 * 1024),
-        "spark.sql.sources.parallelPartitionDiscovery.parallelism": "64",
-    }
-    builder = SparkSession.builder.appName("music-streams transform")
-    for name, value in settings.items():
-        builder = builder.config(name, value)
-    spark = builder.getOrCreate()
-    # A session that existed before has its own settings.
-    for name, value in settings.items():
-        if spark.conf.isModifiable(name):
-            spark.conf.set(name, value)
-    return spark
-
-
 def run(args: argparse.Namespace, batch_id: str, s3: Any, spark: SparkSession) -> dict[str, Any]:
     """Transforms a batch, and returns its report."""
     started_at = datetime.now(timezone.utc)
@@ -120,18 +93,6 @@ def run(args: argparse.Namespace, batch_id: str, s3: Any, spark: SparkSession) -
     finally:
         spark.catalog.clearCache()
         job.remove_copies()
-
-
-def still_claimed(s3: Any, bucket: str, manifest: Manifest) -> tuple[Manifest, list[ManifestFile]]:
-    """Splits the manifest: files to read, and files that a finished attempt of this batch found changed.
-
-    The current versions of changed files are claimed later. If an original version came back, reading it could fail a
-    batch that is never given up, because its other rows may be in the metrics already.
-    """
-    report = get_json(s3, bucket, layout.key("transformReport", batchId=manifest.batch_id)) or {}
-    names = {str(file["name"]) for file in report.get("filesChanged", [])}
-    changed = [file for file in manifest.files if file.name in names]
-    return replace(manifest, files=tuple(file for file in manifest.files if file.name not in names)), changed
 
 
 @dataclass(frozen=True)

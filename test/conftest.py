@@ -103,13 +103,13 @@ def dynamodb(endpoint: str) -> Any:
 @pytest.fixture(scope="session")
 def spark(endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     """The session that transform opens, one for all tests. s3:// is the emulator."""
-    import transform
+    from music_streams.session import open_spark
 
     settings = spark_settings(endpoint, tmp_path_factory.mktemp("spark"))
     os.environ.update(spark_environment())
     confs = shlex.join(part for name, value in settings.items() for part in ("--conf", f"{name}={value}"))
     os.environ["PYSPARK_SUBMIT_ARGS"] = f"--master local[2] --driver-memory 2g {confs} pyspark-shell"
-    session = transform.open_spark()
+    session = open_spark()
     if not FULL:
         for name, value in QUICK.items():
             session.conf.set(name, value)

@@ -5,6 +5,8 @@ Its input is a folder with `reference/users*.csv`, `reference/songs*.csv` (or `r
 `npm run metrics -- export` does:
 
     python cli/audit/oracle.py DIR [--claimed-at 2026-11-23T10:00:00Z]
+
+It is one file of over 300 lines, so that people can read it as a whole and run it alone.
 """
 
 import argparse

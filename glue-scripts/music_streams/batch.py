@@ -6,7 +6,7 @@ Runs under Python 3.9 too, in the Python shell.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import Any
 
@@ -65,6 +65,18 @@ def read_manifest(s3: Any, bucket: str, batch_id: str) -> Manifest:
     if manifest.batch_id != batch_id:
         raise BatchError(f"s3://{bucket}/{manifest_key} is the manifest of {manifest.batch_id}, not of {batch_id}")
     return manifest
+
+
+def still_claimed(s3: Any, bucket: str, manifest: Manifest) -> tuple[Manifest, list[ManifestFile]]:
+    """Splits the manifest: files to read, and files that a finished attempt of this batch found changed.
+
+    The current versions of changed files are claimed later. If an original version came back, reading it could fail a
+    batch that is never given up, because its other rows may be in the metrics already.
+    """
+    report = get_json(s3, bucket, layout.key("transformReport", batchId=manifest.batch_id)) or {}
+    names = {str(file["name"]) for file in report.get("filesChanged", [])}
+    changed = [file for file in manifest.files if file.name in names]
+    return replace(manifest, files=tuple(file for file in manifest.files if file.name not in names)), changed
 
 
 def put_json(s3: Any, bucket: str, key: str, document: Any) -> None:

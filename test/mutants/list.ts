@@ -442,7 +442,7 @@ export const MUTANTS: Mutant[] = [
     file: "glue-scripts/music_streams/publish_input.py",
     find: '    if report.get("workflowRunId") != workflow_run_id:\n',
     replace: "    if not workflow_run_id:\n",
-    caughtBy: python("test_publish.py", "test_a_stale_or_absent_transform_report_is_refused"),
+    caughtBy: python("test_publish_errors.py", "test_a_stale_or_absent_transform_report_is_refused"),
   },
   {
     name: "a list of curated files ends after its first page",
