@@ -13,8 +13,10 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import boto3
 import duckdb
 import pytest
+from botocore.config import Config
 from tables import create_table
 
 import oracle
@@ -114,6 +116,7 @@ class Lake:
     def run_job(self, batch_id: str, run_id: str, engine: str = "duckdb") -> None:
         """Runs the job's main as the run that the ledger waits for."""
         self.monkeypatch.setattr(publish, "batch_in_turn", lambda *_: batch_id)
+        self.monkeypatch.setattr(boto3, "client", client)
         arguments = ["--bucket", self.bucket, "--ledger-table", "l", "--metrics-table", self.table, "--engine", engine]
         publish.main([*arguments, "--WORKFLOW_NAME", "w", "--WORKFLOW_RUN_ID", run_id, "--enable-metrics", "true"])
 
@@ -137,6 +140,16 @@ class Lake:
         return {k: v for k, v in found[0].items() if k not in ("pk", "sk")} if found else None
 
 
+def client(service: str, config: Config | None = None) -> Any:
+    """Makes a client like `boto3.client`, but only one for each service and configuration: making one takes long."""
+    key = (service, repr(vars(config)) if config else "")
+    if key not in CLIENTS:
+        CLIENTS[key] = MAKE_CLIENT(service, config=config)
+    return CLIENTS[key]
+
+
+MAKE_CLIENT: Any = boto3.client
+CLIENTS: dict[tuple[str, str], Any] = {}
 CURATED = """user_id VARCHAR, track_id VARCHAR, listen_time TIMESTAMPTZ, track_name VARCHAR, artists VARCHAR,
     album_name VARCHAR, popularity BIGINT, duration_ms BIGINT, genres VARCHAR[],
     user_country VARCHAR, user_age BIGINT"""

@@ -10,7 +10,7 @@ import pytest
 from publish_support import DAY, NEXT_DAY, Lake, Row, expected
 
 import oracle
-from music_streams import layout, publish_duckdb
+from music_streams import layout, publish_duckdb, store
 
 FIRST = "20240625T100000Z-aaaaaaaa"
 SECOND = "20240625T110000Z-bbbbbbbb"
@@ -257,8 +257,9 @@ def test_a_day_of_more_than_a_thousand_files_is_read_whole(lake: Lake) -> None:
     (key,) = (key for key in lake.keys(layout.key("listens")) if key.endswith(".parquet"))
     content = lake.s3.get_object(Bucket=lake.bucket, Key=key)["Body"].read()
     prefix = layout.key("listensBatch", date=DAY, batchId=SECOND)
-    for number in range(1049):
-        lake.s3.put_object(Bucket=lake.bucket, Key=f"{prefix}part-{number}.parquet", Body=content)
+    store.in_parallel(
+        lambda n: lake.s3.put_object(Bucket=lake.bucket, Key=f"{prefix}part-{n}.parquet", Body=content), range(1049)
+    )
     lake.publish(FIRST, days)
     summary = lake.item(f"DAY#{DAY}", "SUMMARY")
     assert summary is not None
