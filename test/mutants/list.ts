@@ -397,7 +397,7 @@ export const MUTANTS: Mutant[] = [
     find: "        self._reconcile(reading, keeping, curated, days)\n",
     replace: "",
     caughtBy: python(
-      "test_transform_batches.py",
+      "test_transform_losses.py",
       "test_a_batch_that_does_not_add_up_fails_and_has_no_report[a kept listen is not written]",
     ),
   },
@@ -421,10 +421,7 @@ export const MUTANTS: Mutant[] = [
     file: "glue-scripts/music_streams/publish_writer.py",
     find: '(answer.get("UnprocessedItems") or {}).get(self._table, [])\n',
     replace: "[]\n",
-    caughtBy: python(
-      "test_publish_writer.py",
-      "test_what_dynamodb_leaves_unprocessed_is_sent_again_after_growing_pauses",
-    ),
+    caughtBy: python("test_publish_writer.py", "test_the_writer_sends_unprocessed_requests_again_after_growing_pauses"),
   },
   {
     name: "a group that lost its last row keeps its item",
@@ -445,7 +442,7 @@ export const MUTANTS: Mutant[] = [
     file: "glue-scripts/music_streams/publish_input.py",
     find: '    if report.get("workflowRunId") != workflow_run_id:\n',
     replace: "    if not workflow_run_id:\n",
-    caughtBy: python("test_publish.py", "test_a_stale_or_absent_transform_report_is_refused"),
+    caughtBy: python("test_publish_errors.py", "test_a_stale_or_absent_transform_report_is_refused"),
   },
   {
     name: "a list of curated files ends after its first page",
