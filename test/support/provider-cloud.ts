@@ -4,7 +4,10 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { PutObjectCommand, type S3Client } from "@aws-sdk/client-s3";
+import { localCredentials } from "../../local/credentials";
 import { startEmulator } from "../../local/emulator";
+import { closeClients, createClients } from "../../local/provider/clients";
+import { LocalProvider } from "../../local/provider/provider";
 import { place } from "../../runtime/places";
 import { folders } from "./folders";
 import { ROOT } from "./program-record";
@@ -26,6 +29,34 @@ export async function startCloud() {
       await rm(folder, { recursive: true, force: true });
     },
   };
+}
+
+/** What tests of the local provider share: a cloud with a scripted Glue, clients, and a provider. */
+export type ProviderCloud = Awaited<ReturnType<typeof startProviderCloud>>;
+
+let shared: Promise<ProviderCloud> | undefined;
+
+/** The one cloud that all test files of the local provider in a mocha process use, since its start takes seconds. */
+export function sharedCloud(): Promise<ProviderCloud> {
+  shared ??= startProviderCloud();
+  return shared;
+}
+
+after(async () => (await shared)?.close());
+
+async function startProviderCloud() {
+  const cloud = await startCloud();
+  const glue = await startScriptedGlue(cloud.endpoint);
+  const where = { endpoint: cloud.endpoint, glueEndpoint: glue.endpoint, credentials: localCredentials };
+  const clients = createClients({ ...where, region: REGION });
+  const provider = await LocalProvider.connect({ ...where, region: REGION, root: ROOT });
+  const close = async () => {
+    provider.close();
+    closeClients(clients);
+    await glue.close();
+    await cloud.close();
+  };
+  return { cloud, glue, where, clients, provider, close };
 }
 
 /** Writes both jobs' reports of the first run, for a batch of one file with one row. */
