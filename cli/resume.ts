@@ -6,7 +6,7 @@ import { openTarget, storeOf } from "./target";
 
 /** `npm run resume`: ends the pause. */
 export async function main(args: string[], terminal: Terminal): Promise<number> {
-  const description = "Ends the pause: the next tick claims what waits.";
+  const description = "Ends the pause: the next tick claims the waiting files.";
   const program = orderLine("resume", description, terminal).allowExcessArguments(false);
   await program.parseAsync(args, { from: "user" });
   const options = program.opts<TickOptions>();

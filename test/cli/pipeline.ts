@@ -70,7 +70,10 @@ export interface Said {
   notes: string[];
 }
 
-/** A bucket, the two tables of docs/architecture.md and a sense that leaves a trace, on an emulator; `.local/run.json` names them. */
+/**
+ * A bucket, the two tables of docs/architecture.md and a sense that leaves a trace, on an emulator; `.local/run.json`
+ * names them.
+ */
 export interface Pipeline {
   target: Target;
   /** A folder that stands for the project's root. */
