@@ -133,7 +133,11 @@ describe("settings", () => {
     ["workerType", "G.025X", /workerType is/],
     ["workerType", "G.3X", /workerType is/],
     ["workerType", "Standard", /workerType is/],
-    ["bucketName", "My.Bucket", /bucketName is "My\.Bucket", but must be 3 to 63 of a-z, 0-9 and -, no name that S3 reserves/],
+    [
+      "bucketName",
+      "My.Bucket",
+      /bucketName is "My\.Bucket", but must be 3 to 63 of a-z, 0-9 and -, no name that S3 reserves/,
+    ],
     ...[
       ...[
         "ab",
