@@ -70,7 +70,7 @@ describe("npm run drop", () => {
       `${folders.incoming}t/deep/er/two.csv.gz`,
       `${folders.incoming}t/one.csv`,
     ]);
-    assert.match(notes[0] ?? "", /^Left alone: 1 .*notes\.txt/);
+    assert.match(notes[0] ?? "", /^Not uploaded: 1 .*notes\.txt/);
   });
 
   it("uploads a large file in parts, byte for byte, and an empty one", async () => {
@@ -180,7 +180,7 @@ describe("npm run drop", () => {
     });
     assert.deepEqual(
       [code, out],
-      [1, `before.csv: not archived, someone removed it from ${folders.incoming} before it was read\n`],
+      [1, `before.csv: not archived, someone deleted it from ${folders.incoming} before it was read\n`],
     );
   });
 
@@ -240,7 +240,7 @@ describe("npm run drop", () => {
       );
     });
     assert.equal(code, 1);
-    assert.match(out, /someone removed it/);
+    assert.match(out, /someone deleted it/);
   });
 
   it("gives up after --timeout, and says where the files are", async () => {

@@ -59,7 +59,7 @@ describe("the commands of an operator", function () {
     await pipeline.putLedger({ pk: "PIPELINE", sk: "IN_FLIGHT", batchId: "B" });
     const paused = await pipeline.run(pauseCommand);
     assert.equal(paused.code, 0);
-    assert.equal(paused.out, "The local cloud is paused. Batch B is still settled. It goes on with: npm run resume\n");
+    assert.equal(paused.out, "The local cloud is paused. Batch B is still settled. To end the pause: npm run resume\n");
     const { pausedSince } = await readPipeline(storeOf(pipeline.target));
     assert.match((await pipeline.run(pauseCommand)).out, new RegExp(`is paused since ${pausedSince}`));
     assert.equal(await ticks(), 0);
@@ -95,7 +95,7 @@ describe("the commands of an operator", function () {
     assert.equal(dry.code, 0);
     assert.match(dry.out, /2 batches would run again. Nothing was changed/);
     assert.deepEqual(await queued(), []);
-    assert.deepEqual(dry.notes, ["Passed over: batch 20240626T120000Z-AAAAAAAA is FAILED."]);
+    assert.deepEqual(dry.notes, ["Skipped: batch 20240626T120000Z-AAAAAAAA is FAILED."]);
     assert.equal((await pipeline.run(replay, ...range)).code, 0);
     assert.deepEqual(await queued(), ["20240625T000000Z-AAAAAAAA", "20240626T235959Z-AAAAAAAA"]);
     await pipeline.run(replay, "--to", "2024-06-24");
@@ -108,7 +108,7 @@ describe("the commands of an operator", function () {
     const said = await pipeline.run(replay, "20240625T100000Z-AAAAAAAA", "20240625T100001Z-AAAAAAAA", "nope");
     assert.equal(said.code, 1);
     assert.match(said.notes.join("\n"), /T100001Z-AAAAAAAA can't run again: b.csv was read, but is not in the archive/);
-    assert.match(said.notes.join("\n"), /nope can't run again: the ledger does not know it/);
+    assert.match(said.notes.join("\n"), /nope can't run again: the ledger has no such batch/);
     assert.deepEqual(await queued(), []);
     const range = await pipeline.run(replay, "--from", "2024-06-25");
     assert.equal(range.code, 1);
@@ -140,7 +140,7 @@ describe("the commands of an operator", function () {
     await settled("20240625T100003Z-AAAAAAAA", ["d.csv"], { state: "FAILED", retriedAt: `${DAY}T00:00:00.000Z` });
     const one = await pipeline.run(retry, "20240625T100000Z-AAAAAAAA");
     assert.equal(one.code, 0, one.notes.join("\n"));
-    assert.match(one.out, /its file goes back into incoming\/ by the next tick/);
+    assert.match(one.out, new RegExp(`the next tick puts its file back into ${folders.incoming}`));
     const { state, puttingBack, settledAt } = await batch("20240625T100000Z-AAAAAAAA");
     assert.deepEqual([state, puttingBack, settledAt], ["FAILED", true, undefined]);
     assert.equal((await pipeline.run(retry, "--all")).code, 0);
@@ -149,7 +149,7 @@ describe("the commands of an operator", function () {
     const wrong = await pipeline.run(retry, "20240625T100002Z-AAAAAAAA");
     assert.equal(wrong.code, 1);
     assert.match(wrong.notes.join("\n"), /is ARCHIVED: only a failed batch's file can be put back/);
-    assert.match((await pipeline.run(batches)).out, /put back to be tried again/);
+    assert.match((await pipeline.run(batches)).out, new RegExp(`its file was put back into ${folders.incoming}`));
   });
 
   it("retry does not put a file over another", async () => {
@@ -168,7 +168,7 @@ describe("the commands of an operator", function () {
     await settled("20240625T100000Z-AAAAAAAA", ["a.csv"]);
     await pipeline.run(pauseCommand);
     const said = await pipeline.run(replay, "20240625T100000Z-AAAAAAAA");
-    assert.match(said.notes.join("\n"), /paused: nothing of this begins before npm run resume/);
+    assert.match(said.notes.join("\n"), /paused: this begins after npm run resume/);
     assert.equal(await ticks(), 0);
   });
 
