@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import path from "node:path";
-import { runAsProgram, type Terminal } from "../../terminal/terminal";
 import { installTestPython, installToolchain } from "../../local/toolchain/install";
+import { runAsProgram, type Terminal } from "../../terminal/terminal";
 import { copyWithOtherLayout, linkPackages, runIn } from "./copy";
 
 /** Every suite that depends on the layout; the copy runs the end-to-end story that goes through every folder. */
