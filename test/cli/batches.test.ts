@@ -71,7 +71,7 @@ describe("npm run batches", () => {
     assert.equal((await pipeline.run(main, "--limit", "some")).code, 1);
   });
 
-  it("gives the totals of a settled batch beside its own attributes", () => {
+  it("shows the totals of a settled batch beside its own attributes", () => {
     const { batchId, attempt, files, rowsRead, rowsQuarantined, filesQuarantined, unknownTracks, unknownUsers, error } =
       batchRow(archived);
     assert.deepEqual(
@@ -89,14 +89,14 @@ describe("npm run batches", () => {
     );
   });
 
-  it("gives null for what isn't known yet", () => {
+  it("shows null for what isn't known yet", () => {
     const { rowsRead, rowsKept, rowsDuplicate, rowsQuarantined, filesQuarantined, unknownTracks, settledAt } =
       batchRow(running);
     const unknown = [rowsRead, rowsKept, rowsDuplicate, rowsQuarantined, filesQuarantined, unknownTracks, settledAt];
     assert.deepEqual(unknown, Array(unknown.length).fill(null));
   });
 
-  it("counts quarantined files that come as a list", () => {
+  it("counts quarantined files that are given as a list", () => {
     assert.equal(
       batchRow({ ...archived, report: { filesQuarantined: [{ name: "a" }, { name: "b" }] } }).filesQuarantined,
       2,

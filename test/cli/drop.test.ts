@@ -5,6 +5,7 @@ import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { DeleteObjectCommand, GetObjectCommand } from "@aws-sdk/client-s3";
 import { main, outcomeText } from "../../cli/drop";
+import { place } from "../../runtime/places";
 import { until } from "../support/commands";
 import { folders } from "../support/folders";
 import { type Pipeline, type Said, startHost, startPipeline } from "./pipeline";
@@ -18,7 +19,7 @@ describe("npm run drop", () => {
   });
   after(() => pipeline.close());
 
-  /** A batch id that is later than those before. */
+  /** A batch id later than all before. */
   function nextBatchId(): string {
     nth += 1;
     return `20260101T${String(nth).padStart(6, "0")}Z-AAAAAAAA`;
@@ -59,7 +60,7 @@ describe("npm run drop", () => {
     assert.deepEqual(notes.slice(0, 1), [`uploaded ${folders.incoming}web/2024/${name} (1 B)`]);
   });
 
-  it("takes the CSVs below a folder with their paths, and says what it leaves alone", async () => {
+  it("takes the CSVs below a folder with their paths, and says what it does not upload", async () => {
     await file("tree/one.csv");
     await file("tree/deep/er/two.csv.gz");
     await file("tree/notes.txt");
@@ -70,7 +71,7 @@ describe("npm run drop", () => {
       `${folders.incoming}t/deep/er/two.csv.gz`,
       `${folders.incoming}t/one.csv`,
     ]);
-    assert.match(notes[0] ?? "", /^Left alone: 1 .*notes\.txt/);
+    assert.match(notes[0] ?? "", /^Not uploaded: 1 .*notes\.txt/);
   });
 
   it("uploads a large file in parts, byte for byte, and an empty one", async () => {
@@ -135,7 +136,7 @@ describe("npm run drop", () => {
     }
   });
 
-  it("waits until the file's batch is archived, and tells its rows", async () => {
+  it("waits until the file's batch is archived, and shows its rows", async () => {
     const { code, out, notes } = await dropAndPlay("good.csv", async (batchId) => {
       const claim = await pipeline.claim(batchId, ["good.csv"]);
       await sleep(1500);
@@ -167,7 +168,7 @@ describe("npm run drop", () => {
     assert.ok(again.out.includes(second), again.out);
   });
 
-  it("does not take an earlier batch with the same file for this one's", async () => {
+  it("does not mistake an earlier batch with the same file for this one's", async () => {
     await dropAndPlay("before.csv", async (batchId) => {
       const claim = await pipeline.claim(batchId, ["before.csv"]);
       await claim.move("before.csv", `${folders.archived}2026-01-01/${batchId}/before.csv`);
@@ -180,11 +181,11 @@ describe("npm run drop", () => {
     });
     assert.deepEqual(
       [code, out],
-      [1, `before.csv: not archived, someone removed it from ${folders.incoming} before it was read\n`],
+      [1, `before.csv: not archived, someone deleted it from ${folders.incoming} before it was read\n`],
     );
   });
 
-  it("ends with 1 when the file was replaced after it was read, before it was moved", async () => {
+  it("ends with 1 when the file changed after it was read, before it was moved", async () => {
     const { code, out } = await dropAndPlay("late.csv", async (batchId) => {
       const claim = await pipeline.claim(batchId, ["late.csv"]);
       await claim.report({ filesQuarantined: [], filesChanged: [], files: [] });
@@ -225,6 +226,31 @@ describe("npm run drop", () => {
     assert.match(out, /half\.csv: not archived, batch \d+T\d+Z-2{8} FAILED: transform: it broke/);
   });
 
+  // A name of 980 bytes fits below incoming/, but not below a dated folder, where a shortened name takes its place.
+  for (const [what, kind, end, code, said] of [
+    ["archived", "archived", { state: "ARCHIVED" }, 0, /: archived in batch /],
+    ["quarantined", "quarantinedFile", { state: "ARCHIVED" }, 1, /: not archived, quarantined in batch /],
+    ["failed", "failed", { state: "FAILED", error: "it broke" }, 1, /: not archived, batch .* FAILED: it broke/],
+  ] as const)
+    it(`says how a ${what} file with a very long name ended`, async () => {
+      const date = "2026-01-01";
+      const prefix = Array(4).fill(what.padEnd(245, "-")).join("/");
+      const name = `${prefix}/long.csv`;
+      assert.ok(Buffer.byteLength(name) >= 980);
+      await file("long.csv");
+      const dropped = pipeline.run(main, "--wait", "--timeout", "20", "--prefix", prefix, "long.csv");
+      await landed(name);
+      const batchId = nextBatchId();
+      const claim = await pipeline.claim(batchId, [name]);
+      const filesQuarantined = what === "quarantined" ? [{ name, reason: "missing_columns" }] : [];
+      await claim.report({ filesQuarantined, filesChanged: [], files: [] });
+      await claim.move(name, place(kind, { date, batchId, name }));
+      await claim.set({ ...end, day: date });
+      const { code: ended, out } = await dropped;
+      assert.match(out, said);
+      assert.equal(ended, code, out);
+    });
+
   it("ends with 1 when another version took the file's place before it was read", async () => {
     const { code, out } = await dropAndPlay("replaced.csv", async () => {
       await pipeline.put(`${folders.incoming}replaced.csv`, "another version");
@@ -233,17 +259,17 @@ describe("npm run drop", () => {
     assert.match(out, /another version of it was dropped before it was read/);
   });
 
-  it("ends with 1 when someone removed the file", async () => {
+  it("ends with 1 when someone deleted the file", async () => {
     const { code, out } = await dropAndPlay("removed.csv", async () => {
       await pipeline.target.s3.send(
         new DeleteObjectCommand({ Bucket: pipeline.target.outputs.bucketName, Key: `${folders.incoming}removed.csv` }),
       );
     });
     assert.equal(code, 1);
-    assert.match(out, /someone removed it/);
+    assert.match(out, /someone deleted it/);
   });
 
-  it("gives up after --timeout, and says where the files are", async () => {
+  it("stops waiting after --timeout, and says where the files are", async () => {
     await pipeline.putLedger({ pk: "PIPELINE", sk: "PAUSED", since: "2026-01-01T00:00:00Z" });
     await file("patient.csv");
     const { code, notes } = await pipeline.run(main, "--wait", "--timeout", "2", "patient.csv");
@@ -259,7 +285,7 @@ describe("npm run drop", () => {
 });
 
 describe("npm run drop --wait", () => {
-  it("says so when the local cloud goes away meanwhile", async () => {
+  it("says so when the local cloud ends meanwhile", async () => {
     const host = await startHost();
     const pipeline = await startPipeline(host);
     await writeFile(path.join(pipeline.root, "alone.csv"), "x");

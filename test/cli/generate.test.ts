@@ -12,14 +12,14 @@ describe("npm run generate", () => {
   });
   afterEach(() => rm(root, { recursive: true, force: true }));
 
-  it("writes a sample of the size asked for, and tells what is in it", async () => {
+  it("writes a sample of the size asked for, and describes it", async () => {
     const { code, out } = await runCommandIn(root, main, ["data", "--listens", "1234", "--days", "2", "--seed", "5"]);
     assert.equal(code, 0);
     assert.match(out, /^data: 5 stream files, [\d,]+ rows, 2025-06-14 to 2025-06-15\n {2}1,234 distinct listens/);
     assert.deepEqual((await readdir(path.join(root, "data"))).sort(), ["reference", "streams"]);
   });
 
-  it("gives the summary as JSON when asked to", async () => {
+  it("prints the summary as JSON with --json", async () => {
     const { out } = await runCommandIn(root, main, ["data", "--listens", "500", "--json"]);
     assert.equal(JSON.parse(out).listens, 500);
   });

@@ -123,7 +123,7 @@ describe("npm run metrics", () => {
     assert.ok(out.indexOf("GENRE#\uff5e") < out.indexOf("GENRE#\u{1f3b5}"));
   });
 
-  it("exports the bytes that Python's json gives, with keys in order", async () => {
+  it("exports the bytes that Python's json writes, with keys in order", async () => {
     const { out } = await pipeline.run(main, "export");
     assert.equal(execFileSync(python, ["-c", rewrite], { input: out, maxBuffer: 1e9 }).toString(), out);
     assert.ok(out.includes('"track_name":"Line\u2028\\"two\\"\\u001b[31m\\u0001\u007f \\\\ é 🎵 \uff5e"'));
@@ -144,7 +144,7 @@ describe("npm run metrics", () => {
     );
   });
 
-  it("exports into a file as a whole, leaving nothing else behind", async () => {
+  it("exports into a file as a whole, and leaves no other file", async () => {
     const { code, out } = await pipeline.run(main, "export", "--out", "metrics.ndjson");
     assert.deepEqual([code, out], [0, ""]);
     const lines: string[] = [];
@@ -207,7 +207,7 @@ describe("npm run metrics", () => {
     });
   }
 
-  it("ends quietly when its reader has seen enough", () => {
+  it("ends quietly when its reader stops reading", () => {
     const root = path.resolve(__dirname, "..", "..");
     const script = `require("./terminal/terminal").runAsProgram(async (_, terminal) => { for (let n = 0; n < 1e6; n++) await terminal.out("line\\n"); return 0; })`;
     const command = `"$NODE" -r ts-node/register/transpile-only -e '${script}' 2>&1 | head -n 1; echo "codes \${PIPESTATUS[*]}"`;
@@ -219,7 +219,7 @@ describe("npm run metrics", () => {
   });
 });
 
-describe("A number of DynamoDB", () => {
+describe("a number of DynamoDB", () => {
   for (const [given, json] of [
     ["0", "0"],
     ["-0", "0"],

@@ -55,11 +55,11 @@ describe("the commands of an operator", function () {
     });
   }
 
-  it("pause and resume, say what they did, and the next tick is asked for only then", async () => {
+  it("pause and resume say what they did, and only resume asks for a tick", async () => {
     await pipeline.putLedger({ pk: "PIPELINE", sk: "IN_FLIGHT", batchId: "B" });
     const paused = await pipeline.run(pauseCommand);
     assert.equal(paused.code, 0);
-    assert.equal(paused.out, "The local cloud is paused. Batch B is still settled. It goes on with: npm run resume\n");
+    assert.equal(paused.out, "The local cloud is paused. Batch B is still settled. To end the pause: npm run resume\n");
     const { pausedSince } = await readPipeline(storeOf(pipeline.target));
     assert.match((await pipeline.run(pauseCommand)).out, new RegExp(`is paused since ${pausedSince}`));
     assert.equal(await ticks(), 0);
@@ -70,7 +70,7 @@ describe("the commands of an operator", function () {
     assert.match((await pipeline.run(resumeCommand)).out, /was not paused/);
   });
 
-  it("replay queues the batches that are named, and has a tick take them up", async () => {
+  it("replay queues the named batches, and asks for a tick", async () => {
     await settled("20240625T100000Z-AAAAAAAA", ["a.csv", "b c.csv"]);
     const said = await pipeline.run(replay, "20240625T100000Z-AAAAAAAA");
     assert.equal(said.code, 0, said.notes.join("\n"));
@@ -80,11 +80,11 @@ describe("the commands of an operator", function () {
     assert.deepEqual([state, attempt, isReplay, settledAt], ["REPLAY", 2, true, undefined]);
     assert.deepEqual(await queued(), ["20240625T100000Z-AAAAAAAA"]);
     await until("a tick was asked for", 10_000, async () => (await ticks()) > 0);
-    assert.equal((await pipeline.run(replay, "20240625T100000Z-AAAAAAAA")).code, 0, "asked for twice, it runs once");
+    assert.equal((await pipeline.run(replay, "20240625T100000Z-AAAAAAAA")).code, 0, "requested twice, it runs once");
     assert.equal((await batch("20240625T100000Z-AAAAAAAA")).attempt, 2);
   });
 
-  it("replay takes the days of a range, the last one included, and names what it passes over", async () => {
+  it("replay takes the days of a range, the last one included, and names what it skips", async () => {
     await settled("20240624T235959Z-AAAAAAAA", ["a.csv"]);
     await settled("20240625T000000Z-AAAAAAAA", ["b.csv"]);
     await settled("20240626T235959Z-AAAAAAAA", ["c.csv"]);
@@ -95,27 +95,27 @@ describe("the commands of an operator", function () {
     assert.equal(dry.code, 0);
     assert.match(dry.out, /2 batches would run again. Nothing was changed/);
     assert.deepEqual(await queued(), []);
-    assert.deepEqual(dry.notes, ["Passed over: batch 20240626T120000Z-AAAAAAAA is FAILED."]);
+    assert.deepEqual(dry.notes, ["Skipped: batch 20240626T120000Z-AAAAAAAA is FAILED."]);
     assert.equal((await pipeline.run(replay, ...range)).code, 0);
     assert.deepEqual(await queued(), ["20240625T000000Z-AAAAAAAA", "20240626T235959Z-AAAAAAAA"]);
     await pipeline.run(replay, "--to", "2024-06-24");
     assert.deepEqual((await queued()).length, 3);
   });
 
-  it("replay refuses a batch whose listens would get lost by it, and then asks for none", async () => {
+  it("replay refuses a batch whose listens it would lose, and then queues none of the named ones", async () => {
     await settled("20240625T100000Z-AAAAAAAA", ["a.csv"]);
     await settled("20240625T100001Z-AAAAAAAA", ["b.csv"], {}, ["b.csv"]);
     const said = await pipeline.run(replay, "20240625T100000Z-AAAAAAAA", "20240625T100001Z-AAAAAAAA", "nope");
     assert.equal(said.code, 1);
     assert.match(said.notes.join("\n"), /T100001Z-AAAAAAAA can't run again: b.csv was read, but is not in the archive/);
-    assert.match(said.notes.join("\n"), /nope can't run again: the ledger does not know it/);
+    assert.match(said.notes.join("\n"), /nope can't run again: the ledger has no such batch/);
     assert.deepEqual(await queued(), []);
     const range = await pipeline.run(replay, "--from", "2024-06-25");
     assert.equal(range.code, 1);
-    assert.deepEqual(await queued(), ["20240625T100000Z-AAAAAAAA"], "of a range the others run");
+    assert.deepEqual(await queued(), ["20240625T100000Z-AAAAAAAA"], "the others of a range run");
   });
 
-  it("replay --wait tells the way of each batch, and ends when all are archived again", async () => {
+  it("replay --wait notes the states of each batch, and ends when all are archived again", async () => {
     const batchId = "20240625T100000Z-AAAAAAAA";
     await settled(batchId, ["a.csv"]);
     const waits = pipeline.run(replay, "--wait", batchId);
@@ -133,14 +133,14 @@ describe("the commands of an operator", function () {
     assert.match(said.notes.join("\n"), /: REPLAY\n.*: ARCHIVED/);
   });
 
-  it("retry has the file of a FAILED batch put back, by its id or with all others", async () => {
+  it("retry requests the file of a FAILED batch back, by the batch's id or with all others", async () => {
     await settled("20240625T100000Z-AAAAAAAA", ["a.csv"], { state: "FAILED", error: "boom" });
     await settled("20240625T100001Z-AAAAAAAA", ["b.csv"], { state: "FAILED" });
     await settled("20240625T100002Z-AAAAAAAA", ["c.csv"]);
     await settled("20240625T100003Z-AAAAAAAA", ["d.csv"], { state: "FAILED", retriedAt: `${DAY}T00:00:00.000Z` });
     const one = await pipeline.run(retry, "20240625T100000Z-AAAAAAAA");
     assert.equal(one.code, 0, one.notes.join("\n"));
-    assert.match(one.out, /its file goes back into incoming\/ by the next tick/);
+    assert.match(one.out, new RegExp(`the next tick puts its file back into ${folders.incoming}`));
     const { state, puttingBack, settledAt } = await batch("20240625T100000Z-AAAAAAAA");
     assert.deepEqual([state, puttingBack, settledAt], ["FAILED", true, undefined]);
     assert.equal((await pipeline.run(retry, "--all")).code, 0);
@@ -149,10 +149,10 @@ describe("the commands of an operator", function () {
     const wrong = await pipeline.run(retry, "20240625T100002Z-AAAAAAAA");
     assert.equal(wrong.code, 1);
     assert.match(wrong.notes.join("\n"), /is ARCHIVED: only a failed batch's file can be put back/);
-    assert.match((await pipeline.run(batches)).out, /put back to be tried again/);
+    assert.match((await pipeline.run(batches)).out, new RegExp(`its file was put back into ${folders.incoming}`));
   });
 
-  it("retry does not put a file over another", async () => {
+  it("retry does not overwrite another file", async () => {
     await settled("20240625T100000Z-AAAAAAAA", ["a.csv"], { state: "FAILED" });
     await pipeline.put(`${folders.incoming}a.csv`, "another");
     const said = await pipeline.run(retry, "--all");
@@ -164,15 +164,15 @@ describe("the commands of an operator", function () {
     assert.deepEqual(await queued(), []);
   });
 
-  it("say so while the pipeline is paused, and ask for no tick", async () => {
+  it("say that the pipeline is paused, and ask for no tick", async () => {
     await settled("20240625T100000Z-AAAAAAAA", ["a.csv"]);
     await pipeline.run(pauseCommand);
     const said = await pipeline.run(replay, "20240625T100000Z-AAAAAAAA");
-    assert.match(said.notes.join("\n"), /paused: nothing of this begins before npm run resume/);
+    assert.match(said.notes.join("\n"), /paused: this begins after npm run resume/);
     assert.equal(await ticks(), 0);
   });
 
-  it("want to be told what, and in dates of the calendar", async () => {
+  it("refuse to run without batches, and with dates that do not exist", async () => {
     for (const args of [[], ["B", "--from", "2024-06-25"]])
       assert.match((await pipeline.run(replay, ...args)).notes.join("\n"), /Name batches, or give --from DATE/);
     assert.match((await pipeline.run(replay, "--to", "2024-02-30")).notes.join("\n"), /"2024-02-30" is not a date/);

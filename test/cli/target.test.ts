@@ -10,11 +10,11 @@ import { main as metrics } from "../../cli/metrics";
 import { openTarget } from "../../cli/target";
 import { outputsOf, runCommandIn } from "./pipeline";
 
-/** A process id that is in no use: beyond what Linux and macOS give out. */
+/** A process id that no process has: Linux and macOS use smaller ones. */
 const nobody = 2 ** 30;
 const outputs = outputsOf("1");
 
-describe("Where a command works", () => {
+describe("the pipeline that a command opens", () => {
   let root: string;
   let server: Server;
   let endpoint: string;
@@ -23,7 +23,7 @@ describe("Where a command works", () => {
     root = await mkdtemp(path.join(tmpdir(), "music-streams-target-"));
     await mkdir(path.join(root, ".local"));
     await writeFile(path.join(root, "a.csv"), "user_id\n");
-    // Something that answers, but is not our cloud: every bucket is unknown to it.
+    // It answers, but is not our cloud: it knows no bucket.
     server = createServer((_request, response) => response.writeHead(404).end()).listen(0, "127.0.0.1");
     await new Promise((resolve) => server.once("listening", resolve));
     endpoint = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
@@ -51,7 +51,7 @@ describe("Where a command works", () => {
     });
   }
 
-  it("takes the run.json of a dead process, of a closed port, of another cloud or half a file for not running", async () => {
+  it("does not take the run.json of a dead process, a closed port, another cloud or half a file for a running cloud", async () => {
     const half = [[], null, {}, '{"pid": 1', { ...alive(), pid: 0 }].map((state) => [state, "can't be read"] as const);
     for (const [state, why] of [
       ...half,
@@ -84,13 +84,13 @@ describe("Where a command works", () => {
     assert.deepEqual([target.isLocal, target.outputs, await target.s3.config.region()], [false, outputs, "eu-north-1"]);
   });
 
-  it("takes the stack's own region before the environment's", async () => {
+  it("prefers the stack's region to the environment's", async () => {
     const env = { ...(await fakePulumi(answers)), AWS_REGION: "ap-south-1" };
     const target = await openTarget({ root, stack: "dev", env });
     assert.equal(await target.dynamodb.config.region(), "eu-north-1");
   });
 
-  it("takes the environment's region where the stack sets none", async () => {
+  it("takes the environment's region when the stack sets none", async () => {
     const env = { ...(await fakePulumi(answers.replace("echo eu-north-1", "exit 1"))), AWS_REGION: "ap-south-1" };
     const target = await openTarget({ root, stack: "dev", env });
     assert.equal(await target.dynamodb.config.region(), "ap-south-1");

@@ -4,9 +4,9 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { generateSample } from "../../local/sample/generator";
 import { commandOf, familyOf, isAlive, listeningAddresses, npm, oracle, realData, until } from "../support/commands";
 import { writeOddFolder } from "../support/odd-files";
+import { dataFolder } from "./data";
 
 describe("npm start", function () {
   this.timeout(300_000);
@@ -16,47 +16,26 @@ describe("npm start", function () {
     folder = await mkdtemp(path.join(tmpdir(), "music-streams-start-"));
   });
   after(() => rm(folder, { recursive: true, force: true }));
+  const kept = () => path.join(folder, "kept");
+  const exported = () => path.join(folder, "metrics.ndjson");
 
   it("--once turns the data into the metrics that the oracle computes, attribute by attribute", async () => {
-    const data = realData ?? path.join(folder, "generated");
-    if (!realData) await generateSample(data);
-    const exported = path.join(folder, "metrics.ndjson");
+    const data = await dataFolder(folder);
     const started = Date.now();
-    const run = await npm("start", "--once", "--port", "0", "--data", data, "--export", exported);
+    const run = await npm(
+      "start",
+      ...["--once", "--port", "0", "--keep", kept(), "--data", data, "--export", exported()],
+    );
     console.log(`      npm start -- --once took ${((Date.now() - started) / 1000).toFixed(1)} s`);
     assert.equal(run.exitCode, 0, run.all);
-    assert.equal(await readFile(exported, "utf8"), await oracle(data));
+    assert.equal(await readFile(exported(), "utf8"), await oracle(data));
+    assert.match(run.stdout, /Top genres/);
     if (realData) assert.match(run.stdout, /read 22,692 = kept 22,692 \+ duplicate 0 \+ quarantined 0/);
   });
 
-  it("--once takes a folder of odd files: what is readable counts, what is not says why", async () => {
-    const data = path.join(folder, "odd");
-    const odd = await writeOddFolder(data);
-    const exported = path.join(folder, "odd.ndjson");
-    const run = await npm("start", "--once", "--port", "0", "--data", data, "--export", exported);
-    assert.equal(run.exitCode, 0, run.all);
-    assert.equal(await readFile(exported, "utf8"), await oracle(data));
-    for (const [name, reason] of Object.entries(odd.badFiles))
-      assert.ok(run.stdout.includes(`quarantined ${name}: ${reason}`), `${name}: ${run.stdout}`);
-    for (const [reason, rows] of Object.entries(odd.badRows))
-      assert.ok(run.stdout.includes(`${reason} ${rows}`), `${reason}: ${run.stdout}`);
-  });
-
-  it("--keep goes on with the data of the last time, and loads nothing again", async () => {
-    const kept = path.join(folder, "kept");
-    const exported = path.join(folder, "first.ndjson");
+  it("--keep goes on with the data of the last time; it stays until Ctrl-C, listens on loopback only, and leaves no process", async () => {
     const again = path.join(folder, "again.ndjson");
-    const first = await npm("start", "--once", "--port", "0", "--keep", kept, "--export", exported);
-    assert.equal(first.exitCode, 0, first.all);
-    const second = await npm("start", "--once", "--port", "0", "--keep", kept, "--export", again);
-    assert.equal(second.exitCode, 0, second.all);
-    assert.match(second.stderr, /Going on with the data in .*kept: nothing is loaded/);
-    assert.ok((await readFile(exported)).length > 0);
-    assert.equal(await readFile(again, "utf8"), await readFile(exported, "utf8"));
-  });
-
-  it("stays until Ctrl-C, listens on loopback only, and leaves no process behind", async () => {
-    const run = npm("start", "--port", "0");
+    const run = npm("start", "--port", "0", "--keep", kept(), "--export", again);
     let output = "";
     run.all.on("data", (chunk) => {
       output += chunk;
@@ -67,7 +46,9 @@ describe("npm start", function () {
       if (!isAlive(run.pid!)) throw new Error(`npm start ended early:\n${output}`);
       return output.includes("The local cloud is ready");
     });
-    assert.match(output, /Top genres/);
+    assert.match(output, /Going on with the data in .*kept: nothing is loaded/);
+    assert.ok((await readFile(exported())).length > 0);
+    assert.equal(await readFile(again, "utf8"), await readFile(exported(), "utf8"));
     const family = await familyOf(run.pid!);
     assert.ok(sockets.size >= 2, "the emulator and the local Glue listen");
     for (const address of sockets) assert.match(address, /^(127\.0\.0\.1|\[::1\]|\[::ffff:127\.0\.0\.1\]):/);
@@ -76,7 +57,20 @@ describe("npm start", function () {
     await until("every process is gone", 10_000, async () => !family.some(isAlive));
   });
 
-  it("takes a Ctrl-C while it starts, as a terminal sends it: to all of its processes at once", async () => {
+  it("--once takes a folder of odd files: it counts the readable rows, and names the reason of each quarantined file", async () => {
+    const data = path.join(folder, "odd");
+    const odd = await writeOddFolder(data);
+    const metrics = path.join(folder, "odd.ndjson");
+    const run = await npm("start", "--once", "--port", "0", "--data", data, "--export", metrics);
+    assert.equal(run.exitCode, 0, run.all);
+    assert.equal(await readFile(metrics, "utf8"), await oracle(data));
+    for (const [name, reason] of Object.entries(odd.badFiles))
+      assert.ok(run.stdout.includes(`quarantined ${name}: ${reason}`), `${name}: ${run.stdout}`);
+    for (const [reason, rows] of Object.entries(odd.badRows))
+      assert.ok(run.stdout.includes(`${reason} ${rows}`), `${reason}: ${run.stdout}`);
+  });
+
+  it("takes a Ctrl-C while it starts, which a terminal sends to all its processes at once", async () => {
     const run = npm("start", "--port", "0");
     let output = "";
     run.all.on("data", (chunk) => {
@@ -84,7 +78,7 @@ describe("npm start", function () {
     });
     await until("npm start is deploying", 60_000, async () => output.includes("Deploying"));
     const family = await familyOf(run.pid!);
-    const own = family.filter((pid) => /bootstrap|start\.ts|npm/.test(commandOf(pid)));
+    const own = family.filter((pid) => /bootstrap|music-streams|main\.ts|npm/.test(commandOf(pid)));
     assert.ok(own.length >= 3, "npm, the front door and the program");
     for (const pid of own) process.kill(pid, "SIGINT");
     await run;

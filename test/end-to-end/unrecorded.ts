@@ -16,7 +16,7 @@ export const UNRECORDED: Unrecorded[] = [
     resources: [folders.batches, folders.curated, folders.quarantinedRows, folders.staged].map(
       (one) => `bucket/${one}*`,
     ),
-    because: "S3A and boto3 take back an upload in parts that fails; none does here.",
+    because: "S3A and boto3 abort an upload in parts that fails; none fails here.",
   },
   {
     role: "transform",

@@ -1,8 +1,8 @@
-/** What a change of one key of the configuration does to a stack that is up. */
+/** What a change of one configuration key does to a deployed stack. */
 interface Row {
-  /** A value other than that of the stack `dev`. */
+  /** A value that the stack `dev` does not have. */
   value: string;
-  /** By the resources' labels; `everything tagged`: an update of each resource that has tags. */
+  /** The changes, by the resources' labels. `everything tagged`: an update of each resource that has tags. */
   changes: string[] | "everything tagged";
 }
 
@@ -18,7 +18,7 @@ const policies = updates(
 );
 const alarms = (...names: string[]) => updates("MetricAlarm", ...names.map((name) => `alarms-${name}`));
 
-/** By key, for every key of Pulumi.yaml. */
+/** Every key of Pulumi.yaml. */
 export const CONFIGURATION: Record<string, Row> = {
   schedule: { value: "rate(7 minutes)", changes: updates("Schedule", "sense-schedule") },
   startOnArrival: {
@@ -97,8 +97,8 @@ export const CONFIGURATION: Record<string, Row> = {
 };
 
 /**
- * The keys in as few groups as show of each what it does by itself: keys that change the same resource are in different
- * ones. `tagged` are the labels of the resources that have tags.
+ * The keys in few groups, so that few previews show the changes of every key: keys that change the same resource are in
+ * different groups. `tagged`: the labels of the resources that have tags.
  */
 export function groupsOf(tagged: string[]): { keys: string[]; changes: string[] }[] {
   const groups: { keys: string[]; changes: string[] }[] = [];

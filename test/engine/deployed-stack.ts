@@ -14,8 +14,7 @@ interface StateResource {
 
 interface Outcome {
   /**
-   * What happens to which resource, such as `update Function music-streams-sense`, sorted. What stays as it is does not
-   * count.
+   * The changes, such as `update Function music-streams-sense`, sorted. Resources that stay as they are don't count.
    */
   changes: string[];
   /** What the engine printed. */
@@ -23,11 +22,11 @@ interface Outcome {
 }
 
 interface PolicyOptions {
-  /** Folders. */
+  /** Folders of policy packs. */
   policyPacks?: string[];
 }
 
-/** A stack whose operations are those of the real engine. */
+/** A stack that the real engine works on. */
 export class DeployedStack {
   private constructor(private readonly stack: Stack) {}
 
@@ -57,7 +56,7 @@ export class DeployedStack {
     return watched((watch) => this.stack.previewDestroy(watch));
   }
 
-  /** Without the preview by which `pulumi destroy` begins. `exclude`: patterns of URNs that stay. */
+  /** Destroys without the preview of `pulumi destroy`. `exclude`: patterns of URNs that stay. */
   destroy(options: { exclude?: string[] } = {}): Promise<Outcome> {
     return watched((watch) => this.stack.destroy({ ...watch, ...options }));
   }
@@ -67,7 +66,7 @@ export class DeployedStack {
     return Object.fromEntries(Object.entries(outputs).map(([key, { value }]) => [key, value]));
   }
 
-  /** The resources that the stack has: components, providers and the stack itself left out. */
+  /** The stack's resources, without components, providers and the stack itself. */
   async resources(): Promise<StateResource[]> {
     const { deployment } = await this.stack.exportStack();
     const all = deployment.resources as StateResource[];
@@ -75,7 +74,7 @@ export class DeployedStack {
   }
 }
 
-/** `Function music-streams-sense`, of a URN. */
+/** The label of a URN, such as `Function music-streams-sense`. */
 export function labelOf(urn: string): string {
   const [, , types = "", name] = urn.split("::");
   return `${types.split(":").at(-1)} ${name}`;
@@ -94,10 +93,10 @@ async function watched(operate: (watch: Watch) => Promise<unknown>): Promise<Out
       output += text;
     },
     onEvent: ({ resourcePreEvent, resOutputsEvent }) => {
-      // A refresh tells only at the end what it found.
+      // A refresh reports only at the end what it found.
       const { op, urn } = (resOutputsEvent ?? resourcePreEvent)?.metadata ?? {};
       if (urn === undefined || op === undefined || op === "same" || op === "refresh") return;
-      // A replacement is told step by step.
+      // A replacement is reported in steps.
       changes.add(`${/replace/.test(op) ? "replace" : op} ${labelOf(urn)}`);
     },
   });

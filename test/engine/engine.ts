@@ -13,15 +13,12 @@ import { PYTHON } from "../support/provider-cloud";
 import { DeployedStack } from "./deployed-stack";
 import { Project } from "./project";
 
-/**
- * A real Pulumi engine, and a cloud on this machine for it to deploy to. All that they write lies below one temporary
- * folder.
- */
+/** A real Pulumi engine, and a cloud on this machine to deploy to. All their files lie below one temporary folder. */
 export interface Engine {
   clients: Clients;
   /** Another copy of the project. */
   copyProject(name: string, modified?: Date): Promise<Project>;
-  /** A stack, deployed from one of the copies; all of them share the stacks' states. */
+  /** A stack, deployed from one of the copies. All copies share the stacks' states. */
   openStack(name: string, project: Project, env?: Record<string, string>): Promise<DeployedStack>;
   close(): Promise<void>;
 }
@@ -43,7 +40,7 @@ export async function startEngine(): Promise<Engine> {
       region,
       credentials: localCredentials,
       workDir: path.join(folder, "glue"),
-      // No job is ever run here.
+      // No job runs here.
       python: PYTHON,
       sparkSubmit: "spark-submit",
       sparkJars: [],
@@ -85,8 +82,8 @@ export async function startEngine(): Promise<Engine> {
 }
 
 /**
- * The folder of the script by which an engine starts a policy pack for Node where it finds no plugin for the language,
- * as a CLI that was built from its Go sources does not. Pulumi's releases have such a script, too.
+ * Writes the script that starts policy packs for Node, and returns its folder. Pulumi's releases have such a script; a
+ * CLI built from its Go sources has not.
  */
 async function policyStarter(folder: string): Promise<string> {
   const bin = path.join(folder, "bin");

@@ -20,8 +20,7 @@ import { ListQueuesCommand } from "@aws-sdk/client-sqs";
 import type { Clients } from "../../local/provider/clients";
 
 /**
- * By the name of Pulumi's class: what the cloud says there is, as its services list it (the first page; a test has no
- * more).
+ * Lists, by the name of Pulumi's class, what the cloud's services have. Reads the first page: a test has no more.
  */
 const listers: Record<string, (clients: Clients) => Promise<(string | undefined)[]>> = {
   Bucket: async ({ s3 }) => ((await s3.send(new ListBucketsCommand({}))).Buckets ?? []).map(({ Name }) => Name),
@@ -57,7 +56,7 @@ const listers: Record<string, (clients: Clients) => Promise<(string | undefined)
   Workflow: async ({ glue }) => (await glue.send(new ListWorkflowsCommand({}))).Workflows ?? [],
 };
 
-/** Types that no service lists: each is a part of another resource and goes with it. */
+/** Types that no service lists: each is part of another resource and is deleted with it. */
 export const PARTS = [
   "BucketLifecycleConfiguration",
   "BucketObjectv2",
@@ -74,7 +73,7 @@ export const PARTS = [
   "TopicPolicy",
 ];
 
-/** What exists on a cloud, by the name of Pulumi's class. Types of which there is nothing are left out. */
+/** What exists on a cloud, by the name of Pulumi's class, without types that have nothing. */
 export type Inventory = Record<string, string[]>;
 
 export async function takeInventory(clients: Clients): Promise<Inventory> {
@@ -88,7 +87,7 @@ export async function takeInventory(clients: Clients): Promise<Inventory> {
 
 async function dashboards({ cloudwatch }: Clients): Promise<string[]> {
   const command = new ListDashboardsCommand({});
-  // The emulator writes times in a form that the SDK does not read.
+  // The emulator writes times in a form that the SDK can't read.
   command.middlewareStack.add(
     (next) => async (args) => {
       const result = await next(args);

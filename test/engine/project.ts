@@ -17,8 +17,8 @@ const sources = [
 ];
 
 /**
- * The npm packages: what goes into Lambdas as files of their own, since Pulumi packs only what lies within the
- * project's folder; the others, above all Pulumi's runtime, which must be the test's own, as links.
+ * Copies the npm packages that go into Lambdas, because Pulumi packs only what lies in the project's folder. Links the
+ * others: Pulumi's runtime, above all, must be the test's own.
  */
 async function copyPackages(to: string): Promise<void> {
   const { packages } = JSON.parse(await readFile(path.join(ROOT, "package-lock.json"), "utf8")) as {
@@ -34,20 +34,20 @@ async function copyPackages(to: string): Promise<void> {
       const { dev } = packages[`node_modules/${name}`] ?? { dev: true };
       const [source, target] = [path.join(from, name), path.join(to, name)];
       if (dev) await symlink(source, target);
-      // Without the half that no package of a Lambda has.
+      // No Lambda has these two folders.
       else await cp(source, target, { recursive: true, filter: (file) => !/\/dist-(es|types)$/.test(file) });
     }
   }
 }
 
-/** A copy of the project's sources that a test may change; Pulumi itself writes into a project's folder too. */
+/** A copy of the project's sources that a test and Pulumi may write to. */
 export class Project {
   /** Whether a file differs from what Node has loaded. */
   private isChanged = true;
 
   private constructor(readonly root: string) {}
 
-  /** @param modified what the files of the copy have as their time of change */
+  /** @param modified the time of change of the copied files */
   static async copy(root: string, modified = new Date()): Promise<Project> {
     const stackFiles = (await readdir(ROOT)).filter((name) => /^Pulumi\..*(yaml|md)$/.test(name));
     for (const part of [...sources, ...stackFiles]) {
@@ -60,7 +60,7 @@ export class Project {
     return new Project(root);
   }
 
-  /** Replaces a text that stands in a file once; gives what puts it back. */
+  /** Replaces a text that stands once in a file. Returns a function that undoes it. */
   async edit(file: string, find: string, replacement: string): Promise<() => Promise<void>> {
     const before = await readFile(path.join(this.root, file), "utf8");
     if (before.split(find).length !== 2) throw new Error(`"${find}" must stand in ${file} once`);
@@ -71,7 +71,7 @@ export class Project {
     );
   }
 
-  /** Sets values of a stack, as `pulumi config set` does; gives what puts the old ones back. */
+  /** Sets values of a stack, as `pulumi config set` does. Returns a function that undoes it. */
   async configure(stack: string, values: Config): Promise<() => Promise<void>> {
     const file = `Pulumi.${stack}.yaml`;
     const before = await readFile(path.join(this.root, file), "utf8");
@@ -91,7 +91,7 @@ export class Project {
     return () => put(before);
   }
 
-  /** Runs the program: its resources come to be while index.ts runs, and a module that Node has loaded runs no more. */
+  /** Runs the program. index.ts makes the resources while Node loads it, so it must not be loaded already. */
   run(): Record<string, unknown> {
     process.chdir(this.root);
     const main = path.join(this.root, "index.ts");

@@ -13,14 +13,14 @@ import { type Engine, startEngine } from "./engine";
 import { type Inventory, PARTS, takeInventory } from "./inventory";
 import type { Project } from "./project";
 
-// One stack through its life, so each test begins where the one before ended.
+// One stack through its life: each test begins where the one before ended.
 describe("under the real engine", function () {
   this.timeout(300_000);
   this.bail(true);
   let engine: Engine;
   let project: Project;
   let dev: DeployedStack;
-  /** The same sources as another machine would have them. */
+  /** The same sources, as on another machine. */
   let elsewhere: Project;
   let prod: DeployedStack;
   let onlyDev: Inventory;
@@ -40,7 +40,7 @@ describe("under the real engine", function () {
   };
 
   let previewed: string[] = [];
-  it("a new stack is previewed while nothing of it is known, and nothing is made", async () => {
+  it("a preview of a new stack makes nothing", async () => {
     previewed = (await dev.preview()).changes;
     assert.deepEqual(
       previewed.filter((change) => !change.startsWith("create ")),
@@ -49,7 +49,7 @@ describe("under the real engine", function () {
     assert.deepEqual(await takeInventory(engine.clients), {});
   });
 
-  it("a value that is wrong stops the preview: which key, what is expected, what came", async () => {
+  it("a wrong value stops the preview: the error names the key, what is expected and what came", async () => {
     const restore = await project.configure("dev", { logRetentionDays: "8", workerType: "small" });
     await assert.rejects(dev.preview(), (error: Error) => {
       assert.match(error.message, /logRetentionDays is "8", but must be one of 1, 3, 5, 7, 14, /);
@@ -59,7 +59,7 @@ describe("under the real engine", function () {
     await restore();
   });
 
-  it("a stack that breaks a rule of the policy pack is refused, and the rule named", async () => {
+  it("a stack that breaks a rule of the policy pack is refused, and the error names the rule", async () => {
     const restore = await project.edit("infra/lake.ts", `status: "Enabled" }`, `status: "Suspended" }`);
     const policyPacks = [path.join(project.root, "policy")];
     await assert.rejects(
@@ -69,7 +69,7 @@ describe("under the real engine", function () {
     await restore();
   });
 
-  it("a stack comes up as it was previewed, with the policy pack's leave", async () => {
+  it("a stack is deployed as previewed, and keeps the policy pack's rules", async () => {
     const { changes, output } = await dev.up({ policyPacks: [path.join(project.root, "policy")] });
     assert.deepEqual(changes, previewed);
     assert.match(output, /✅ music-streams@/);
@@ -96,7 +96,7 @@ describe("under the real engine", function () {
     assert.deepEqual(states, ["CONDITIONAL ACTIVATED", "ON_DEMAND CREATED"]);
   });
 
-  it("its Lambdas run as the engine has packed them", async () => {
+  it("its Lambdas run as the engine packed them", async () => {
     const { senseFunctionName, archiveFunctionName } = await dev.outputs();
     for (const name of [senseFunctionName, archiveFunctionName]) {
       const answer = await engine.clients.lambda.send(new InvokeCommand({ FunctionName: String(name) }));
@@ -104,7 +104,7 @@ describe("under the real engine", function () {
     }
   });
 
-  it("each resource is listed by its service, or a part of one that is", async () => {
+  it("each resource is listed by its service, or is part of one that is", async () => {
     const counts = new Map<string, number>();
     for (const label of await labels(dev)) {
       const type = label.split(" ")[0]!;
@@ -137,7 +137,7 @@ describe("under the real engine", function () {
     }
   });
 
-  it("each key of the configuration changes what it stands for, and nothing else", async () => {
+  it("each configuration key changes its own resources, and nothing else", async () => {
     const declared = Object.keys(parse(readFileSync(path.join(ROOT, "Pulumi.yaml"), "utf8")).config);
     assert.deepEqual(Object.keys(CONFIGURATION).sort(), declared.sort());
     const resources = await dev.resources();
@@ -150,7 +150,7 @@ describe("under the real engine", function () {
     }
   });
 
-  it("a tag of the configuration comes to each resource that has tags", async () => {
+  it("a configured tag reaches each resource that has tags", async () => {
     const tagged = (await dev.resources()).filter(({ inputs }) => inputs && "tags" in inputs);
     await project.configure("dev", { tags: CONFIGURATION.tags!.value });
     assert.deepEqual((await dev.up()).changes, tagged.map(({ urn }) => `update ${labelOf(urn)}`).sort());
@@ -170,7 +170,7 @@ describe("under the real engine", function () {
   const inSense = "export async function observedTick(world: World, remainingMs: number): Promise<TickReport> {";
   const inBoth = "export async function work(world: World, allowed: Allowance): Promise<Progress> {";
 
-  it("a change of the library changes the scripts and their jobs; of code that both Lambdas run, both", async () => {
+  it("a change of the library updates scripts and jobs; a change of code that both Lambdas run updates both", async () => {
     const restores = [
       await project.edit("glue-scripts/music_streams/fence.py", "def batch_in_turn(", "# Changed.\ndef batch_in_turn("),
       await project.edit("runtime/settle.ts", inBoth, `${inBoth}\n  world.clock.now();`),
@@ -179,7 +179,7 @@ describe("under the real engine", function () {
     for (const restore of restores) await restore();
   });
 
-  it("a change of a script changes the scripts and their jobs, beside the old ones; of what sense alone runs, sense alone", async () => {
+  it("a change of a script adds new scripts beside the old ones; a change of what only sense runs updates only sense", async () => {
     const objects = async () =>
       (await dev.resources()).filter(({ type }) => type.endsWith(":BucketObjectv2")).map(({ inputs }) => inputs!);
     const before = await objects();
@@ -194,7 +194,7 @@ describe("under the real engine", function () {
     }
   });
 
-  it("a refresh finds what somebody has deleted or changed, and the next up puts it right", async () => {
+  it("a refresh finds what somebody deleted or changed, and the next up repairs it", async () => {
     const resources = await dev.resources();
     const { id: alarm = "" } = resources.find(
       ({ urn }) => labelOf(urn) === "MetricAlarm music-streams-alarms-batch-stuck",
@@ -211,7 +211,7 @@ describe("under the real engine", function () {
     ]);
     assert.deepEqual((await dev.up()).changes, [
       "create MetricAlarm music-streams-alarms-batch-stuck",
-      // It shows the alarm, which has another name now.
+      // It shows the alarm, which now has another name.
       "update Dashboard music-streams-dashboard",
       "update Function music-streams-archive",
       "update Job music-streams-transform",
@@ -221,7 +221,7 @@ describe("under the real engine", function () {
     assert.deepEqual((await dev.refresh()).changes, []);
   });
 
-  it("a second stack comes up beside the first, from another copy, with packages that are the same byte for byte", async () => {
+  it("a second stack is deployed beside the first from another copy, with the same packages byte for byte", async () => {
     onlyDev = await takeInventory(engine.clients);
     prod = await engine.openStack("prod", elsewhere);
     await prod.up();
@@ -233,7 +233,7 @@ describe("under the real engine", function () {
     assert.deepEqual((await dev.refresh()).changes, []);
   });
 
-  it("a stack is destroyed without a trace, and the other is not touched", async () => {
+  it("a stack is destroyed without a trace, and the other stays as it is", async () => {
     const both = await takeInventory(engine.clients);
     await dev.destroy();
     onlyProd = await takeInventory(engine.clients);
@@ -244,7 +244,7 @@ describe("under the real engine", function () {
     assert.deepEqual((await prod.refresh()).changes, []);
   });
 
-  it("a stack is taken down around its data as the manual says, and comes up again around them", async () => {
+  it("a stack is destroyed without its data as the manual says, and deployed again around them", async () => {
     const manual = readFileSync(path.join(ROOT, "docs", "operations.md"), "utf8");
     const exclude = [...manual.matchAll(/--exclude '([^']+)'/g)].map(([, pattern = ""]) => pattern);
     await prod.destroy({ exclude });
@@ -266,7 +266,7 @@ describe("under the real engine", function () {
     assert.deepEqual((await prod.refresh()).changes, []);
   });
 
-  it("a protected stack is destroyed only after a deployment has taken its protection away", async () => {
+  it("a protected stack is destroyed only after a deployment has removed its protection", async () => {
     const data = CONFIGURATION.protect!.changes as string[];
     const guarded = (await prod.resources())
       .filter(({ protect }) => protect)
@@ -274,7 +274,7 @@ describe("under the real engine", function () {
     assert.deepEqual(guarded.sort(), data);
     await assert.rejects(prod.previewDestroy(), /music-streams-(lake-bucket|\w+-table)[\s\S]*protected/);
     assert.deepEqual(await takeInventory(engine.clients), onlyProd);
-    // Without that preview, Pulumi deletes whatever is not protected; the data is.
+    // Without that preview, Pulumi deletes everything that is not protected. The data are.
     await assert.rejects(prod.destroy(), /music-streams-(lake-bucket|\w+-table)[\s\S]*protected/);
     const { Bucket, Table } = await takeInventory(engine.clients);
     assert.deepEqual([Bucket, Table], [onlyProd.Bucket, onlyProd.Table]);

@@ -10,7 +10,7 @@ import type { World } from "../../runtime/world";
 import { oracle } from "../support/commands";
 import { folders } from "../support/folders";
 
-/** Where a dropped file must end. `gone`: whoever dropped it deleted it. */
+/** Where a dropped file must end. `gone`: its producer deleted it. */
 export type End = "archive" | "quarantine/files" | "failed" | "gone";
 
 const ENDS = { archive: folders.archived, "quarantine/files": folders.quarantinedFiles, failed: folders.failed };
@@ -22,7 +22,7 @@ interface Dropped {
   counted: boolean;
 }
 
-/** Every file that was ever dropped into a cloud, and what must have become of all of them. */
+/** Every file that was ever dropped into a cloud, and where each must have ended. */
 export class Account {
   private readonly dropped = new Map<string, Dropped>();
 
@@ -34,19 +34,19 @@ export class Account {
     for (const [key, body] of Object.entries(files)) await this.write(key, body);
   }
 
-  /** A file was dropped, or dropped again. `name` is its key below incoming/. */
+  /** Notes that a file was dropped, or dropped again. `name` is its key below incoming/. */
   async drop(name: string, body: string, end: End, counted: boolean): Promise<void> {
     this.dropped.set(name, { body, end, counted });
     await this.count(name);
   }
 
-  /** A file was deleted from incoming/. */
+  /** Notes that a file was deleted from incoming/. */
   async withdraw(name: string, counted: boolean): Promise<void> {
     this.dropped.set(name, { ...this.dropped.get(name)!, end: "gone", counted });
     await this.count(name);
   }
 
-  /** After a cut, what had left incoming/ comes again under another name. */
+  /** After the emulator was killed, files that had left incoming/ are processed again under another name. */
   comeAgain(waiting: ReadonlySet<string>): void {
     for (const [name, dropped] of [...this.dropped]) {
       if (waiting.has(`${layout.incoming}${name}`)) continue;
@@ -60,15 +60,15 @@ export class Account {
     return [...this.dropped.keys()].filter((name) => name.startsWith(`${scenario}/`)).length;
   }
 
-  /** Every file is in exactly one place, with its bytes, and nothing else is there. */
+  /** Checks that every file is in exactly one place, with its bytes, and that nothing else is there. */
   async checkBucket(world: World): Promise<void> {
     for (const prefix of [layout.incoming, `${layout.listens}_temporary/`, folders.staged])
       assert.deepEqual(await listAll(world, prefix), [], `nothing is left below ${prefix}`);
     const found = new Map<string, string[]>();
     for (const [end, folder] of Object.entries(ENDS)) {
       for (const { key, etag } of await listAll(world, folder)) {
-        // Behind the folder come the day, the batch, and the file's name; in the name of one that comes again, its
-        // first batch.
+        // After the folder: the day, the batch, the file's name. A file processed again has its first batch in its
+        // name.
         const name = key
           .slice(folder.length)
           .replace(/^[^/]+\/[^/]+\//, "")
@@ -77,7 +77,7 @@ export class Account {
       }
     }
     for (const [name, { body, end }] of this.dropped) {
-      // S3's ETag of an object that was put at once is the MD5 of its bytes.
+      // S3's ETag of an object that was not uploaded in parts is the MD5 of its bytes.
       const etag = `"${createHash("md5").update(body).digest("hex")}"`;
       assert.deepEqual(found.get(name) ?? [], end === "gone" ? [] : [`${end} ${etag}`], `${name} is where it belongs`);
       found.delete(name);
@@ -85,7 +85,7 @@ export class Account {
     assert.deepEqual([...found.keys()], [], "nothing lies there that nobody dropped");
   }
 
-  /** The metrics are those of all counted files, byte by byte. */
+  /** Checks that the metrics are those of all counted files, byte by byte. */
   async checkMetrics(target: Target): Promise<void> {
     const lines: string[] = [];
     await exportMetrics(target, (chunk) => void lines.push(chunk));

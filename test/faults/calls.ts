@@ -7,7 +7,7 @@ import type { Scenario } from "./scenario";
 const throttled = { error: { code: "ProvisionedThroughputExceededException", status: 400 } };
 const slowDown = { error: { code: "SlowDown", status: 503 } };
 const internal = { error: { code: "InternalError", status: 500 } };
-/** The call has had its effect, but its reply never comes. */
+/** The call has its effect, but its reply never arrives. */
 const lostReply = { response: { abort_frac: 0 } };
 
 export const callScenarios: Scenario[] = [
@@ -61,7 +61,7 @@ export const callScenarios: Scenario[] = [
       await stage.dropMany(20, 20);
       const lose = (name: string, calls: ReturnType<typeof by>, times: number) =>
         stage.failing(name, { ...calls, times, ...lostReply });
-      // More often than the SDK tries: the Lambda itself fails, and the next one finds what it did.
+      // More often than the SDK retries: the Lambda fails, and the next one finds what it did.
       await lose("start's reply lost", by("lambdas", "glue", "StartWorkflowRun"), 1);
       await lose("claim's reply lost", by("lambdas", "dynamodb", "TransactWriteItems"), 3);
       await lose("ledger write's reply lost", by("lambdas", "dynamodb", "PutItem"), 4);

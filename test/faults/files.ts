@@ -4,10 +4,7 @@ import { by } from "./proxy";
 import type { Scenario } from "./scenario";
 import type { Stage } from "./stage";
 
-/**
- * Drops a file anew whose rows are those of the first version and more: whichever versions are read, the metrics are
- * those of the last.
- */
+/** Overwrites a file with its own rows and more: whichever versions are read, the metrics are those of the last one. */
 async function grow(stage: Stage, name: string, file: number): Promise<void> {
   const more = stage
     .rows(file + 1000, 5)
@@ -24,7 +21,7 @@ async function recreate(stage: Stage, name: string, file: number): Promise<void>
   stage.fault("deleted and created again");
 }
 
-/** Four files of which one grows, one vanishes, one vanishes and comes back, and one is left alone. */
+/** Changes three of four files: one grows, one is deleted, one is deleted and created again. */
 async function disturb(stage: Stage, phase: string, first: number, wasRead: boolean): Promise<void> {
   await grow(stage, `${phase}-grows.csv`, first);
   await stage.withdraw(`${phase}-vanishes.csv`, wasRead);

@@ -15,11 +15,11 @@ import { by } from "./proxy";
 import type { Scenario } from "./scenario";
 import type { Stage } from "./stage";
 
-/** Holds back what Spark renames, and waits until some of the batch's files are in curated/ and some are not. */
+/** Delays Spark's renames, and waits until some of the batch's files are in curated/ and some are not. */
 export async function midWrite(stage: Stage, days: number): Promise<void> {
   await stage.failing("copy held", { ...by("spark", "s3", "CopyObject"), latency: 1500 });
   const { batchId } = await stage.reach("RUNNING");
-  // What is there before the first copy is an earlier attempt's.
+  // Files that are there before the first copy belong to an earlier attempt.
   await until("transform is writing", 240_000, () => stage.hasFired("copy held"));
   await until("transform has written", 60_000, async () => (await written(stage, batchId)) > 0);
   assert.ok((await written(stage, batchId)) < days, "not every day is written yet");
@@ -30,7 +30,7 @@ async function written(stage: Stage, batchId: string): Promise<number> {
   return keys.filter((key) => key.includes(`/batch_id=${batchId}/part-`)).length;
 }
 
-/** Holds back what publish writes, and waits until some of it is in the table. */
+/** Delays publish's writes, and waits until some items are in the table. */
 export async function midPublish(stage: Stage): Promise<void> {
   await stage.failing("write held", { ...by("python", "dynamodb", "BatchWriteItem"), latency: 2000 });
   const { batchId } = await stage.reach("RUNNING");
@@ -48,7 +48,7 @@ async function runOf(stage: Stage, job: "transform" | "publish"): Promise<string
   return JobRuns.find(({ JobRunState }) => JobRunState === "RUNNING")?.Id ?? "";
 }
 
-/** Gives a job another definition for as long as `during` takes. */
+/** Gives a job another definition while `during` runs. */
 export async function withJob(
   stage: Stage,
   job: "transform" | "publish",

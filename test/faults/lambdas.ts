@@ -8,7 +8,7 @@ import { by } from "./proxy";
 import type { Scenario } from "./scenario";
 import type { Stage } from "./stage";
 
-/** Slows the moving of files down, lets a run end, and waits until some of the files are moved and some are not. */
+/** Delays archive's copies, lets a run end, and waits until some files are moved and some are not. */
 export async function midMove(stage: Stage): Promise<void> {
   await stage.failing("move held", { ...by("lambdas", "s3", "CopyObject"), latency: 1000 });
   await stage.tick();
@@ -18,7 +18,7 @@ export async function midMove(stage: Stage): Promise<void> {
   assert.ok((await moved()) < files, "not every file is moved yet");
 }
 
-/** Several calls at once, whose errors are those of Lambdas that lost a race, or of their emulator under load. */
+/** Several calls at once. Their errors do not matter: a Lambda lost a race, or the emulator is under load. */
 async function atOnce(stage: Stage, lambdas: ("sense" | "archive")[]): Promise<void> {
   await Promise.all(lambdas.map((lambda) => stage.invoke(lambda)));
 }
@@ -52,7 +52,7 @@ export const lambdaScenarios: Scenario[] = [
         await stage.killWorkers("sense");
         assert.ok(await tick, "the tick failed");
         await stage.mend();
-        // Calls that were on their way still arrive, after the death of who sent them.
+        // Calls on their way still arrive after the death of their sender.
         await sleep(3500);
       }
       await until("the run has come to be", 240_000, async () => {

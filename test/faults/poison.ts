@@ -11,8 +11,8 @@ const mark = "kills-spark";
 const reading = fileOf("readingMarker");
 
 /**
- * The transform of the stack, whose Java and Python die of SIGKILL, as by the out-of-memory killer, when a file of the
- * batch holds the mark. No file is known that does this to Spark by itself; what is known becomes a quarantined file.
+ * The stack's transform, but Java and Python die of SIGKILL, as by the out-of-memory killer, when a file of the batch
+ * holds the mark. No real file is known to kill Spark: every known odd file is quarantined.
  */
 async function poisonable(stage: Stage): Promise<string> {
   const { Job } = await stage.glue.send(new GetJobCommand({ JobName: stage.target.outputs.transformJobName }));
@@ -55,9 +55,7 @@ exec(compile(base64.b64decode("${source}"), "transform.py", "exec"))
   return `s3://${stage.target.outputs.bucketName}/${folders.scripts}poisonable.py`;
 }
 
-/**
- * Drops good files and a poisoned one, lets it all settle without a person, and looks at what became of the bad one.
- */
+/** Drops good files and a poisoned one, and checks that without a person the poisoned one alone ends FAILED. */
 async function isolate(stage: Stage, good: number, attempts: number): Promise<void> {
   const ScriptLocation = await poisonable(stage);
   await stage.limit({ maxAttempts: attempts });

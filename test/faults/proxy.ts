@@ -3,10 +3,10 @@ import path from "node:path";
 import { startService } from "../../local/processes";
 import { root, until } from "../support/commands";
 
-/** Who calls: the SDK's name, which is part of its user agent. */
+/** The callers, by the SDK's name in the user agent. */
 export const callers = { lambdas: "aws-sdk-js", spark: "aws-sdk-java", python: "Boto3" } as const;
 
-/** A rule of microburst ("Rules" in its README): which calls, and what becomes of them. */
+/** A rule of microburst ("Rules" in its README): which calls it applies to, and what it does to them. */
 export type Rule = {
   service: "s3" | "dynamodb" | "glue";
   operation?: string;
@@ -21,7 +21,7 @@ export type Rule = {
   | { response: { abort_frac: number } }
 );
 
-/** A fault that a proxy carried out, from its audit log. */
+/** A fault that a proxy injected, from its audit log. */
 export interface Fired {
   rule_id: number;
   /** Seconds since 1970. */
@@ -31,20 +31,18 @@ export interface Fired {
   action: string;
 }
 
-/** A proxy in front of one endpoint, through which every call passes untouched until a rule says otherwise. */
+/** A proxy in front of one endpoint. Calls pass unchanged unless a rule applies. */
 export interface FaultProxy {
   endpoint: string;
-  /** Adds a rule; its id is what `fired` names. */
+  /** Adds a rule and returns its id, by which `fired` names it. */
   add(rule: Rule): Promise<number>;
   clear(): Promise<void>;
-  /** What it has done since it began. */
+  /** Every fault since the start. */
   fired(): Promise<Fired[]>;
   close(): Promise<void>;
 }
 
-/**
- * Makes rules of one kind for calls by one program; S3's CopyObject passes for PutObject with the source as a header.
- */
+/** The part of a rule that selects one program's calls. microburst sees S3's CopyObject as PutObject with a header. */
 export function by(caller: keyof typeof callers, service: Rule["service"], operation?: string) {
   const headers: Record<string, string> = { "user-agent": callers[caller] };
   if (operation === "CopyObject") headers["x-amz-copy-source"] = "";

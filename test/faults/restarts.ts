@@ -4,7 +4,7 @@ import { midMove } from "./lambdas";
 import { by } from "./proxy";
 import type { Scenario } from "./scenario";
 
-/** Everything ends and begins again upon the data that was kept; Glue has forgotten its runs by then. */
+/** The whole cloud ends and starts again with its kept data. Glue has forgotten its runs by then. */
 export const restartScenarios: Scenario[] = [
   {
     name: "restart-claimed",

@@ -25,14 +25,14 @@ interface Result {
   error?: unknown;
 }
 
-/** Plays scenarios on the local cloud, one after the other; a scenario that fails gives the next one a fresh cloud. */
+/** Plays scenarios on the local cloud, one after the other. After a failed scenario the next one gets a new cloud. */
 async function main(args: string[], terminal: Terminal): Promise<number> {
   const program = commandLine("npm run test:faults --", terminal)
     .description(
       "Makes the pipeline fail in many ways on the local cloud, and checks that nothing is lost or counted twice.",
     )
     .argument("[scenario...]", "the scenarios to play; all of them if none is named")
-    .option("--quick", "only those that are part of npm test", false)
+    .option("--quick", "only those that are part of npm run test:all", false)
     .addHelpText(
       "after",
       `\nScenarios:\n${scenarios.map(({ name, about, quick }) => `  ${name.padEnd(24)} ${about}${quick ? " (quick)" : ""}`).join("\n")}`,

@@ -11,12 +11,12 @@ import { commandLine, runAsProgram, type Terminal } from "../../terminal/termina
 import { copyProject, environmentOf } from "../support/project-copy";
 import { type Check, MUTANTS, type Mutant } from "./list";
 
-/** What a test said of the tree that it ran on. `broken`: it did not come to a verdict. */
+/** What a test said about a tree. `broken`: it gave no verdict. */
 type Verdict = "passes" | "fails" | "broken";
 
 interface Result {
   mutant: Mutant;
-  /** `caught`: the named test fails; a bug that makes it hang is caught as well. */
+  /** `caught`: the named test fails, or hangs. */
   outcome: "caught" | "SURVIVED" | "broken";
   tookMs: number;
 }
@@ -29,7 +29,7 @@ const LONGEST_TEST_MS = 400_000;
 async function main(args: string[], terminal: Terminal): Promise<number> {
   const program = commandLine("npm run test:mutants --", terminal)
     .description(
-      "Plants bugs into copies of the project, one at a time, and runs the test that must find each. Exit code 1 if one survives.",
+      "Plants bugs in copies of the project, one at a time, and runs the test that must find each. Exit code 1 if one survives.",
     )
     .argument("[word...]", "only the bugs whose name or file holds one of these words")
     .option("--list", "only list the bugs, with the tests that find them")
@@ -63,7 +63,7 @@ async function hunt(mutants: Mutant[], jobs: number, terminal: Terminal): Promis
       const tree = free.pop()!;
       return work(tree).finally(() => free.push(tree));
     };
-    // A test that fails anyway finds nothing.
+    // A test that fails without a bug finds nothing.
     const checks = [...new Map(mutants.map(({ caughtBy }) => [textOf(caughtBy), caughtBy])).values()];
     terminal.note(`${checks.length} tests without a bug ...`);
     const unfit = await pMap(
@@ -111,7 +111,7 @@ async function plant(tree: string, mutant: Mutant, stop: AbortSignal): Promise<R
   }
 }
 
-/** Runs one test. It has failed when its runner counted a failure: a tree that doesn't even load is broken. */
+/** Runs one test. It fails when its runner counts a failure; a tree that doesn't load is broken. */
 async function verdict(tree: string, check: Check, stop: AbortSignal): Promise<Verdict> {
   const [command, ...args] = commandOf(tree, check);
   const run = await execa(command!, args, {

@@ -26,12 +26,12 @@ export function needsOf(role: string, command: Command, at: Resources): Call[] {
   const name = command.constructor.name.replace(/Command$/, "");
   const input = command.input as Record<string, any>;
   const need = NEEDS[name];
-  if (!need) throw new Error(`what ${name} needs permissions for is not written down yet`);
+  if (!need) throw new Error(`${name} is missing in NEEDS of command-permissions.ts`);
   return need(input, at).map(([action, resource]) => ({ role, action, resource }));
 }
 
 const object = (at: Resources, key: string) => `${at.bucket}/${key}`;
-/** The copied object: its key stands behind the bucket's name, percent-encoded. */
+/** The copied object: its key follows the bucket's name, percent-encoded. */
 const source = (at: Resources, { CopySource }: { CopySource: string }) =>
   object(at, decodeURIComponent(CopySource.slice(CopySource.indexOf("/") + 1)));
 const decrypt = ({ key }: Resources): Needs => (key === undefined ? [] : [["kms:Decrypt", key]]);
@@ -56,7 +56,7 @@ const NEEDS: Record<string, (input: Record<string, any>, at: Resources) => Needs
   PutObject: (input, at) => [["s3:PutObject", object(at, input.Key)], ...encrypt(at)],
   CopyObject: (input, at) => [
     ["s3:GetObject", source(at, input as { CopySource: string })],
-    // Where the source has tags, and any may.
+    // Any source may have tags.
     ["s3:GetObjectTagging", source(at, input as { CopySource: string })],
     ["s3:PutObjectTagging", object(at, input.Key)],
     ["s3:PutObject", object(at, input.Key)],

@@ -5,8 +5,15 @@ import { execa, execaSync } from "execa";
 
 export const root = path.resolve(__dirname, "..", "..");
 
-/** The real data, where it lies beside the project; CI has it, a reader's clone has not. */
-export const realData: string | undefined = [path.join(root, "..", "shared", "data")].find(existsSync);
+/** The real data: the folder data/ in the folder that MUSIC_STREAMS_DATA names. CI has it, a reader's clone has not. */
+export const realData: string | undefined = findRealData(process.env.MUSIC_STREAMS_DATA);
+
+function findRealData(folder: string | undefined): string | undefined {
+  if (!folder) return undefined;
+  const data = path.resolve(root, folder, "data");
+  if (!existsSync(data)) throw new Error(`MUSIC_STREAMS_DATA is ${folder}, but there is no folder ${data}`);
+  return data;
+}
 
 /** Runs one of the project's npm scripts as a person does. */
 export function npm(script: string, ...args: string[]) {
@@ -18,7 +25,7 @@ export function npm(script: string, ...args: string[]) {
   });
 }
 
-/** The metrics of a data folder from scratch, as `metrics export` prints them. */
+/** The metrics of a data folder, computed from scratch by the oracle, as `metrics export` prints them. */
 export async function oracle(folder: string): Promise<string> {
   const { stdout } = await execa(path.join(root, ".local", "python", "bin", "python"), [
     path.join(root, "cli", "audit", "oracle.py"),
@@ -40,7 +47,7 @@ export async function familyOf(pid: number): Promise<number[]> {
   return family;
 }
 
-/** What a process was started as; nothing when it is gone. */
+/** The command line of a process; empty when it is gone. */
 export function commandOf(pid: number): string {
   return execaSync("ps", ["-p", String(pid), "-o", "args="], { reject: false }).stdout;
 }
@@ -70,5 +77,5 @@ export async function until<T>(what: string, limitMs: number, look: () => Promis
     if (found) return found;
     await sleep(250);
   }
-  throw new Error(`waited ${limitMs / 1000} s in vain: ${what}`);
+  throw new Error(`did not happen within ${limitMs / 1000} s: ${what}`);
 }

@@ -1,6 +1,6 @@
 import { statementsOf } from "../../policy/documents";
 
-/** A question that a call of a role raised: may it do this to that? */
+/** An action on a resource that a call of a role needed. */
 export interface Call {
   role: string;
   action: string;
@@ -15,17 +15,17 @@ export interface Permission {
   resource: string;
 }
 
-/** Permissions that no recorded call needs, and why they are there all the same. */
+/** Permissions that no recorded call needs, with the reason for them. */
 export interface Unrecorded {
   role: string;
   actions: string[];
   resources: string[];
-  /** It depends on chance or data whether a call needs it. */
+  /** Whether a call needs it depends on timing or data. */
   sometimes?: true;
   because: string;
 }
 
-/** Every action on every resource that a policy document allows, one by one. */
+/** Every pair of action and resource that a policy document allows. */
 export function permissionsOf(role: string, document: unknown): Permission[] {
   return statementsOf(document)
     .filter(({ effect }) => effect === "Allow")
@@ -49,7 +49,7 @@ export function differences(
     const allowing = permissions.filter((permission) => allows(permission, call));
     if (allowing.length === 0) problems.push(`${shown(call)} is called, and no permission allows it`);
     else if (call.allowed === false) problems.push(`${shown(call)} was refused`);
-    // What two permissions allow needs neither.
+    // When two permissions allow a call, it needs neither.
     if (allowing.length === 1) needed.add(allowing[0]!);
   }
   const listed = unrecorded.flatMap(({ role, actions, resources, sometimes = false }) =>
@@ -59,14 +59,14 @@ export function differences(
   for (const one of permissions) {
     if (!needed.has(one) && !listing(one)) problems.push(`${shown(one)} is allowed, and nothing needs it`);
     if (needed.has(one) && listing(one)?.sometimes === false)
-      problems.push(`${shown(one)} is listed as not recorded, and is`);
+      problems.push(`${shown(one)} is listed as not recorded, but was recorded`);
   }
   for (const one of listed)
-    if (!permissions.some((other) => same(one, other))) problems.push(`${shown(one)} is listed, and not allowed`);
+    if (!permissions.some((other) => same(one, other))) problems.push(`${shown(one)} is listed, but not allowed`);
   return [...new Set(problems)].sort();
 }
 
-/** The permissions whose removal `differences` would not see: none, if removing any one is to be noticed. */
+/** The permissions whose removal `differences` would not notice. */
 export function dispensable(
   permissions: readonly Permission[],
   calls: readonly Call[],

@@ -1,43 +1,21 @@
+import assert from "node:assert/strict";
 import path from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { DeleteObjectCommand, GetObjectCommand, ListObjectsV2Command } from "@aws-sdk/client-s3";
 import { DeleteCommand, PutCommand, ScanCommand } from "@aws-sdk/lib-dynamodb";
 import { execa } from "execa";
-import type { Batch, Manifest, ManifestFile, TransformReport } from "../../runtime/batch";
-import { place } from "../../runtime/places";
-import { publishTotals, totals } from "../../runtime/reports";
-import { folders } from "../support/folders";
-import { type Pipeline, startPipeline } from "./pipeline";
+import type { Batch, Manifest, ManifestFile, TransformReport } from "../../../runtime/batch";
+import { place } from "../../../runtime/places";
+import { publishTotals, totals } from "../../../runtime/reports";
+import { folders } from "../../support/folders";
+import { type Pipeline, startPipeline } from "../pipeline";
+import { at, bodyOf, curatedKey, day, type Given, item, type Listen, rowOf, sizeOf, sumOf } from "./values";
 
-const python = path.resolve(__dirname, "..", "..", ".local", "python-test", "bin", "python");
-/** The day of the dated folders. */
-export const day = "2026-11-20";
-
-/** user, track, time in UTC. */
-export type Listen = [string, string, string];
-
-const tracks: Record<string, object> = {
-  hit: { track_name: "Hit", artists: "Ann; Bob", duration_ms: 200_001, genres: ["pop", "rock"] },
-  song: { track_name: "S".repeat(8_200), artists: "Cleo", duration_ms: 100_000, genres: ["pop"] },
-  tune: { track_name: "Tune", artists: "Dan", duration_ms: 100_000, genres: ["rock", "g".repeat(2_043)] },
-};
-
-/** Object keys and items, as they are or are to be. */
+const python = path.resolve(__dirname, "..", "..", "..", ".local", "python-test", "bin", "python");
+/** Items of a table, by their keys. */
 type Items = Map<string, Record<string, unknown>>;
 
-/** A file of a batch to come: what is in it, and what becomes of it. */
-export interface Given {
-  name: string;
-  listens?: Listen[];
-  /** Rows that are no listens, by reason. */
-  rejected?: Record<string, string[]>;
-  /** The whole file, in place of rows; it is quarantined for the reason. */
-  unreadable?: { body: string; reason: string };
-  /** `changed`: overwritten before it was read. `left`: overwritten after that. */
-  overwritten?: "changed" | "left";
-}
-
-/** A pipeline at rest with batches of every kind, whose objects are what the real jobs and Lambdas leave. */
+/** A pipeline at rest with batches of every kind. Its objects are those that the real jobs and Lambdas leave. */
 export class Lake {
   private readonly known = new Map<string, string>();
   private saved:
@@ -57,24 +35,24 @@ export class Lake {
     return new Lake(await startPipeline());
   }
 
-  /** A batch as it is after its run: documents, curated, rejected rows, files in their places, the ledger's item. */
+  /** An archived batch: documents, curated, quarantined rows, files in their places, the ledger's item. */
   async archived(batchId: string, given: Given[], more: Partial<Batch> = {}): Promise<void> {
     const manifest = await this.manifest(batchId, given, more.parent);
     const files: TransformReport["files"] = [];
-    const rejected: string[] = [];
+    const quarantined: string[] = [];
     const rows = new Map<string, Listen[]>();
     const moves = { moved: 0, quarantined: 0, left: 0, missing: 0 };
     for (const [index, one] of given.entries()) {
       const claimed = manifest.files[index]!;
-      const kind = one.unreadable ? "quarantinedFile" : "archived";
+      const kind = one.quarantinedFile ? "quarantinedFile" : "archived";
       if (one.overwritten) {
         moves.left++;
         await this.put(claimed.key, `overwritten ${one.name}`);
       } else {
-        moves[one.unreadable ? "quarantined" : "moved"]++;
+        moves[one.quarantinedFile ? "quarantined" : "moved"]++;
         await this.put(place(kind, { date: day, batchId, name: one.name }), bodyOf(one));
       }
-      if (one.unreadable || one.overwritten === "changed") continue;
+      if (one.quarantinedFile || one.overwritten === "before") continue;
       const fresh = (one.listens ?? []).filter((listen) => !this.known.has(listen.join()));
       const distinct = [...new Map(fresh.map((listen) => [listen.join(), listen])).values()];
       for (const listen of distinct) {
@@ -82,9 +60,9 @@ export class Lake {
         const date = listen[2].slice(0, 10);
         rows.set(date, [...(rows.get(date) ?? []), listen]);
       }
-      const reasons = Object.entries(one.rejected ?? {});
+      const reasons = Object.entries(one.quarantinedRows ?? {});
       for (const [reason, raws] of reasons)
-        rejected.push(...raws.map((raw) => JSON.stringify({ key: claimed.key, reason, raw })));
+        quarantined.push(...raws.map((raw) => JSON.stringify({ key: claimed.key, reason, raw })));
       files.push({
         name: one.name,
         rowsRead: (one.listens?.length ?? 0) + reasons.reduce((sum, [, raws]) => sum + raws.length, 0),
@@ -94,11 +72,10 @@ export class Lake {
       });
     }
     const days = [...rows.keys()].sort();
-    for (const [date, listens] of rows)
-      this.parquet.push({ key: `${place("listensBatch", { date, batchId })}part-0.parquet`, rows: listens.map(rowOf) });
+    for (const [date, listens] of rows) this.parquet.push({ key: curatedKey(batchId, date), rows: listens.map(rowOf) });
     this.publish.push({ batchId, days });
-    if (rejected.length > 0)
-      await this.put(`${place("quarantinedRows", { batchId })}part-0.json`, `${rejected.join("\n")}\n`);
+    if (quarantined.length > 0)
+      await this.put(`${place("quarantinedRows", { batchId })}part-0.json`, `${quarantined.join("\n")}\n`);
     const named = (index: number) => ({ name: given[index]!.name, key: manifest.files[index]!.key });
     const all = [...given.keys()];
     const report: TransformReport = {
@@ -107,9 +84,9 @@ export class Lake {
       workflowRunId: `wr_${batchId}`,
       files,
       filesQuarantined: all
-        .filter((index) => given[index]!.unreadable)
-        .map((index) => ({ ...named(index), reason: given[index]!.unreadable!.reason })),
-      filesChanged: all.filter((index) => given[index]!.overwritten === "changed").map(named),
+        .filter((index) => given[index]!.quarantinedFile)
+        .map((index) => ({ ...named(index), reason: given[index]!.quarantinedFile!.reason })),
+      filesChanged: all.filter((index) => given[index]!.overwritten === "before").map(named),
       unknownTracks: 0,
       unknownUsers: 0,
       referenceRowsSkipped: {},
@@ -119,7 +96,7 @@ export class Lake {
     await this.ledger(await this.report(report, { ...item(manifest), settledAt: at(batchId, 5), day, moves, ...more }));
   }
 
-  /** Writes a batch's reports, and gives the ledger item that goes with them. */
+  /** Writes a batch's reports, and returns the ledger item for them. */
   async report(report: TransformReport, batch: Partial<Batch> & { batchId: string }): Promise<Partial<Batch>> {
     const { batchId } = batch;
     const publish = {
@@ -139,7 +116,7 @@ export class Lake {
     };
   }
 
-  /** An archived batch whose replay went well: its manifest names what is in the archive, and its report only that. */
+  /** Makes an archived batch a replayed one: its manifest and report name only the files in the archive. */
   async replayed(batchId: string): Promise<void> {
     const manifest = await this.document<Manifest>(place("manifest", { batchId }));
     const report = await this.document<TransformReport>(place("transformReport", { batchId }));
@@ -154,13 +131,13 @@ export class Lake {
     await this.ledger(await this.report({ ...report, filesQuarantined: [], filesChanged: [] }, after));
   }
 
-  /** A batch that was divided: its halves are to be made by the test. */
+  /** A SPLIT batch. The test makes its halves. */
   async split(batchId: string, given: Given[], children: string[]): Promise<void> {
     const manifest = await this.manifest(batchId, given);
     await this.ledger({ ...item(manifest), state: "SPLIT", settledAt: at(batchId, 5), day, children });
   }
 
-  /** A batch of one file that was put aside; with `retriedAt`, the file has gone back. */
+  /** A FAILED batch of one file; with `retriedAt`, the file was put back. */
   async failed(batchId: string, given: Given, more: Partial<Batch> = {}): Promise<void> {
     const manifest = await this.manifest(batchId, [given], more.parent);
     if (more.retriedAt === undefined)
@@ -221,13 +198,13 @@ export class Lake {
     await this.pipeline.target.documents.send(new DeleteCommand({ TableName: this.outputs.ledgerTableName, Key }));
   }
 
-  /** A batch's item and documents, to change them. */
+  /** A batch's item. */
   async batch(batchId: string) {
     const found = (await this.scan(this.outputs.ledgerTableName)).get(`BATCH ${batchId}`);
     return { item: found as unknown as Batch & { batchId: string } };
   }
 
-  /** Writes the Parquet that is due, and brings the metrics up to date by the job's own code. */
+  /** Writes the curated files, and updates the metrics with the job's own code. */
   async flush(parquet = this.parquet, publish = this.publish): Promise<void> {
     const endpoint = (await this.pipeline.target.s3.config.endpoint!()).port;
     const wanted = {
@@ -237,11 +214,11 @@ export class Lake {
       parquet,
       publish,
     };
-    await execa(python, [path.join(__dirname, "audit_lake.py")], { input: JSON.stringify(wanted) });
+    await execa(python, [path.join(__dirname, "..", "audit_lake.py")], { input: JSON.stringify(wanted) });
     [this.parquet, this.publish] = [[], []];
   }
 
-  /** Remembers all that is there, for `restore`. */
+  /** Saves bucket and tables for `restore`. */
   async save(): Promise<void> {
     const etags = await this.listed();
     const objects = new Map<string, Uint8Array>();
@@ -253,7 +230,7 @@ export class Lake {
     this.saved = { objects, etags, ledger, metrics };
   }
 
-  /** Makes all as it was when it was saved. */
+  /** Restores bucket and tables as they were saved. */
   async restore(): Promise<void> {
     const { objects, etags, ledger, metrics } = this.saved!;
     const now = await this.listed();
@@ -284,63 +261,28 @@ export class Lake {
     return new Map(Items.map((found) => [`${found.pk} ${found.sk}`, found]));
   }
 
-  /** Changes a metric's item; `undefined` takes it away. */
+  /** Writes an item of the metrics table; `undefined` deletes it. */
   async metric(pk: string, sk: string, attributes: Record<string, unknown> | undefined): Promise<void> {
     const [TableName, { documents }] = [this.outputs.metricsTableName, this.pipeline.target];
     if (!attributes) await documents.send(new DeleteCommand({ TableName, Key: { pk, sk } }));
     else await documents.send(new PutCommand({ TableName, Item: { pk, sk, ...attributes } }));
   }
-}
 
-/** A moment some minutes after the batch's claim. */
-export function at(batchId: string, minutes: number): string {
-  const [, ...parts] = /^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z/.exec(batchId)!;
-  const [year, month, date, hour, minute, second] = parts.map(Number) as [
-    number,
-    number,
-    number,
-    number,
-    number,
-    number,
-  ];
-  return new Date(Date.UTC(year, month - 1, date, hour, minute + minutes, second)).toISOString();
-}
+  /** Rewrites a JSON document. */
+  async change<Content extends object>(key: string, changed: (content: Content) => Content): Promise<void> {
+    await this.put(key, JSON.stringify(changed(await this.document<Content>(key))));
+  }
 
-function item(manifest: Manifest): Batch {
-  const { batchId, files, claimedAt, parent } = manifest;
-  return {
-    batchId,
-    state: "ARCHIVED",
-    version: 4,
-    attempt: 1,
-    files: files.length,
-    bytes: sizeOf(files),
-    claimedAt,
-    updatedAt: at(batchId, 5),
-    dueAt: claimedAt,
-    ...(parent ? { parent } : {}),
-  };
-}
+  /** Changes attributes of a batch's item. */
+  async changeBatch(batchId: string, changed: (batch: Batch) => Partial<Batch>): Promise<void> {
+    const { item: before } = await this.batch(batchId);
+    await this.ledger({ ...before, ...changed(before) });
+  }
 
-export function bodyOf({ listens = [], rejected = {}, unreadable }: Given): string {
-  if (unreadable) return unreadable.body;
-  const rows = [...listens.map((listen) => listen.join()), ...Object.values(rejected).flat()];
-  return ["user_id,track_id,listen_time", ...rows, ""].join("\n");
-}
-
-export function rowOf([user_id, track_id, time]: Listen): object {
-  return { user_id, track_id, listen_time: `${time}+00`, genres: [], ...tracks[track_id] };
-}
-
-function sumOf(files: TransformReport["files"]): Omit<TransformReport["files"][number], "name"> {
-  const rowsQuarantined: Record<string, number> = {};
-  for (const file of files)
-    for (const [reason, rows] of Object.entries(file.rowsQuarantined))
-      rowsQuarantined[reason] = (rowsQuarantined[reason] ?? 0) + rows;
-  const sum = (name: "rowsRead" | "rowsKept" | "rowsDuplicate") => files.reduce((total, file) => total + file[name], 0);
-  return { rowsRead: sum("rowsRead"), rowsKept: sum("rowsKept"), rowsDuplicate: sum("rowsDuplicate"), rowsQuarantined };
-}
-
-function sizeOf(files: { size: number }[]): number {
-  return files.reduce((total, { size }) => total + size, 0);
+  /** Changes an item of the metrics table. */
+  async changeItem(pk: string, sk: string, changed: (item: never) => object): Promise<void> {
+    const found = (await this.scan(this.outputs.metricsTableName)).get(`${pk} ${sk}`);
+    assert.ok(found, `${pk} ${sk}`);
+    await this.metric(pk, sk, { ...found, ...changed(found as never) });
+  }
 }
