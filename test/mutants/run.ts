@@ -23,7 +23,9 @@ interface Result {
 
 const LONGEST_TEST_MS = 400_000;
 
-/** `npm run test:mutants`: plants each bug of the list, one at a time, and sees the test that is named beside it fail. */
+/**
+ * `npm run test:mutants`: plants each bug of the list, one at a time, and sees the test that is named beside it fail.
+ */
 async function main(args: string[], terminal: Terminal): Promise<number> {
   const program = commandLine("test:mutants", terminal)
     .description(

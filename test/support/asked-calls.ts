@@ -11,14 +11,14 @@ const NAMES: Resources = { bucket: "<bucket>", ledger: "<ledger>", workflow: "<w
 /** The folders that policies name. */
 const FOLDERS = [folders.curated, ...(Object.values(folders) as string[])];
 
-/** The object's key in place of which any other of its folder could stand. */
+/** The resource with a key that stands for all objects of its folder. */
 function anyOfFolder(resource: string): string {
   const key = resource.slice(`${NAMES.bucket}/`.length);
   const folder = resource.startsWith(`${NAMES.bucket}/`) ? FOLDERS.find((one) => key.startsWith(one)) : undefined;
   return folder === undefined ? resource : `${NAMES.bucket}/${folder}any`;
 }
 
-/** What simulated Lambdas asked of AWS, each kind of call once, however many there were. */
+/** The requests of simulated Lambdas to AWS, each kind of call once. */
 export class AskedCalls {
   private readonly found = new Map<string, Call>();
 
@@ -65,7 +65,7 @@ export function rolePermissions(program: Recorded, role: string): Permission[] {
   return permissionsOf(role, policy);
 }
 
-/** What AWS does in a function's place: Lambda writes its logs, and sends the calls that failed to the last try. */
+/** Permissions that Lambda uses for a function: it writes the logs, and keeps calls that failed on their last try. */
 export function byAws(program: Recorded): Unrecorded[] {
   return (["sense", "archive"] as const).flatMap((role) => {
     const ofLambda = rolePermissions(program, role).filter(({ action }) => /^(logs|sqs):/.test(action));

@@ -30,7 +30,10 @@ export async function recordedCalls(file: string, cloud: Cloud): Promise<Call[]>
   return [...new Set(lines)].map((line) => named(JSON.parse(line) as Call, cloud));
 }
 
-/** The same, with `transform` for the role `music-streams-transform-role-1a2b3c4`, and `bucket/...` for objects of its bucket. */
+/**
+ * The same, with `transform` for the role `music-streams-transform-role-1a2b3c4`, and `bucket/...` for objects of its
+ * bucket.
+ */
 function named<One extends Permission>(one: One, { outputs }: Cloud): One {
   const names = Object.entries({
     bucket: outputs.bucketName,

@@ -26,7 +26,9 @@ export function glueModel(): Model {
   return JSON.parse(gunzipSync(readFileSync(file)).toString("utf8")) as Model;
 }
 
-/** What in a value is not as the model says: unknown members, wrong types, values outside of an enum, missing members. */
+/**
+ * What in a value is not as the model says: unknown members, wrong types, values outside of an enum, missing members.
+ */
 export function deviations(model: Model, shapeName: string, value: unknown, at = shapeName): string[] {
   const shape = model.shapes[shapeName]!;
   const wrong = (expected: string) => [`${at} is ${JSON.stringify(value)}, not ${expected}`];

@@ -1,6 +1,6 @@
 import { statementsOf } from "../../policy/documents";
 
-/** A question that a call of a role raised: may it do this to that? */
+/** A role's request for an action on a resource. */
 export interface Call {
   role: string;
   action: string;
@@ -15,7 +15,7 @@ export interface Permission {
   resource: string;
 }
 
-/** Permissions that no recorded call needs, and why they are there all the same. */
+/** Permissions that no recorded call needs, and the reason to keep them. */
 export interface Unrecorded {
   role: string;
   actions: string[];
@@ -34,7 +34,10 @@ export function permissionsOf(role: string, document: unknown): Permission[] {
     );
 }
 
-/** How calls and permissions differ, a sentence each: calls that are not allowed, permissions that nothing needs, and a list that is out of date. */
+/**
+ * How calls and permissions differ, a sentence each: calls that are not allowed, permissions that nothing needs, and a
+ * list that is out of date.
+ */
 export function differences(
   permissions: readonly Permission[],
   calls: readonly Call[],
@@ -46,7 +49,7 @@ export function differences(
     const allowing = permissions.filter((permission) => allows(permission, call));
     if (allowing.length === 0) problems.push(`${shown(call)} is called, and no permission allows it`);
     else if (call.allowed === false) problems.push(`${shown(call)} was refused`);
-    // What two permissions allow needs neither.
+    // A call that two permissions allow needs neither.
     if (allowing.length === 1) needed.add(allowing[0]!);
   }
   const listed = unrecorded.flatMap(({ role, actions, resources, sometimes = false }) =>
