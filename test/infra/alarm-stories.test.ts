@@ -6,7 +6,7 @@ import { type Alarm, createStory, type Story } from "../support/simulated-cloudw
 
 const TICKS_AN_HOUR = 12;
 
-/** What happens, and which alarms are raised by it: those and no others. */
+/** Stories, each with exactly the alarms that it raises. */
 const STORIES: [happens: string, raises: string[], tell: (story: Story) => Promise<void>][] = [
   [
     "files come all day and get through",
@@ -121,7 +121,7 @@ const STORIES: [happens: string, raises: string[], tell: (story: Story) => Promi
   ["the stack was just made, and has not ticked yet", ["silence"], async (story) => story.look()],
 ];
 
-/** The batch in flight fails in one way, for as long as it takes. */
+/** The batch in flight fails in one way for two hours. */
 async function keepsFailing(story: Story, kind: Parameters<Story["end"]>[0]): Promise<void> {
   story.simulation.drop("a.csv", "one");
   for (let tick = 0; tick < 2 * TICKS_AN_HOUR; tick++) {

@@ -34,7 +34,7 @@ describe("the start on arrival", function () {
     clients = createClients({ ...where, region: REGION });
     const changes = {
       "music-streams:startOnArrival": "true",
-      // Not while this test lasts.
+      // Never during this test.
       "music-streams:schedule": "cron(0 0 1 1 ? 2199)",
     };
     const deployed = await deploy({ root: ROOT, stack: "local", ...where, changes });
@@ -112,7 +112,7 @@ describe("the start on arrival", function () {
     const names = Array.from({ length: 19 }, (_, at) => `d${at}/a b+c%20ü-${at}.${at % 2 ? "csv.gz" : "CSV"}`);
     await Promise.all(names.map((name) => put(`${folders.incoming}${name}`)));
     await until("20 messages", async () => ((await messages()).waiting === 20 ? true : undefined));
-    // The emulator gathers for no time; what has been gathered it hands over ten at a time.
+    // The emulator does not gather; it hands over waiting messages ten at a time.
     await take(true);
     await until("no message is left", async () => {
       const { waiting, taken } = await messages();

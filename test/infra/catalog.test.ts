@@ -10,7 +10,9 @@ interface Column {
   type: string;
 }
 
-/** The columns of curated files as the contract has them: of its table, what stands in the files, with Athena's types. */
+/**
+ * The columns of curated files by the contract: those of its table that are in the files, with Athena's types.
+ */
 function contract(): string[] {
   const text = readFileSync(path.join(ROOT, "docs", "architecture.md"), "utf8");
   const section = /\n## Curated rows\n[\s\S]*?\n\| column \| type \| \|\n\|---\|---\|---\|\n([\s\S]*?)\n\n/.exec(

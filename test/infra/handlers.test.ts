@@ -82,7 +82,7 @@ describe("the serialised handlers", function () {
     await cloud?.close();
   });
 
-  /** Puts the package where nothing but its own content can be found. */
+  /** Unpacks the package where it finds only its own files. */
   async function unpack(name: string) {
     for (const [file, bytes] of Object.entries(unzipSync(await packageOf(program, `music-streams-${name}`)))) {
       const target = path.join(cloud.folder, name, file);
@@ -91,7 +91,7 @@ describe("the serialised handlers", function () {
     }
   }
 
-  /** Calls a handler as Lambda does, in a process of its own. */
+  /** Calls a handler as Lambda does, in its own process. */
   async function call(name: string): Promise<Record<string, unknown>> {
     const script = `require("./__index.js").handler({}, { getRemainingTimeInMillis: () => 60000 })
       .then((answer) => console.log("ANSWER" + JSON.stringify({ node: process.version, ...answer })));`;

@@ -7,7 +7,7 @@ import { copyWithOtherLayout, runIn } from "../layout/copy";
 import other from "../layout/other.json";
 import { ROOT } from "../support/program-record";
 
-/** What goes by the layout and starts no emulator; `npm run test:all` runs all tests with the other layout. */
+/** Tests that depend on the layout and start no emulator. `npm run test:all` runs all tests with the other layout. */
 const FILES = [
   ...["policy", "program", "catalog", "dashboard", "library", "settings"].map((name) => `infra/${name}`),
   ...["decide", "protocol", "model", "embedded-metrics"].map((name) => `runtime/${name}`),

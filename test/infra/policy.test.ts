@@ -1,3 +1,4 @@
+// One file: half of it is the table of fixtures, one entry a rule.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -17,7 +18,7 @@ interface Resource {
   props: Properties;
 }
 
-/** What a rule finds wrong with a stack of these resources. */
+/** The problems that a rule reports for a stack of these resources. */
 async function violations(rule: (typeof rules)[number], resources: Resource[]): Promise<string[]> {
   const found: string[] = [];
   const report = (problem: string) => found.push(problem);
@@ -73,7 +74,7 @@ const kept = {
 const target = { deadLetterConfig: { arn: "q" }, retryPolicy: { maximumEventAgeInSeconds: 60 } };
 const alarm = { alarmActions: ["t"], alarmDescription: "Oh. docs/operations.md#oh" };
 
-/** For each rule about one resource: its type, properties that pass, and changes of them each of which must not. */
+/** For each rule for one resource: its type, properties that pass, and properties that must not pass. */
 const FIXTURES: Record<string, [type: string, passes: Properties[], fails: Properties[]]> = {
   "bucket-private": [
     "s3/bucketPublicAccessBlock:BucketPublicAccessBlock",
@@ -340,7 +341,7 @@ describe("the policy pack", function () {
       assert.ok(fails.length > 0);
       for (const props of fails)
         assert.notDeepEqual(await violations(rule, resource(props)), [], JSON.stringify(props));
-      // A rule that looks at nothing of the program would hold whatever the program did.
+      // A rule for a type that the program does not use would always pass.
       const isUsed = resourcesOf(programs[0]![1]).some((one) => one.type === `aws:${type}`);
       assert.equal(isUsed, rule.name !== "role-no-managed-policy");
     });
@@ -358,7 +359,7 @@ describe("the policy pack", function () {
     }
   });
 
-  /** What a stack rule finds when one resource of the program has other properties, or is gone. */
+  /** The problems that a stack rule reports when one resource has other properties or is gone. */
   async function change(rule: string, name: string, props: Properties | undefined, program = programs[0]![1]) {
     const all = resourcesOf(program);
     const other = all.flatMap((one) =>

@@ -1,3 +1,4 @@
+// One file, because all its tests look at the same records of the program.
 import assert from "node:assert/strict";
 import layout from "../../layout.json";
 import { version } from "../../package.json";
@@ -522,7 +523,7 @@ describe("the program", function () {
   it("tags all that can be tagged, with the stack's own tags too", async () => {
     const tagged = await recordProgram("dev", EVERY_CHOICE);
     const tags = { team: "music", project: "music-streams", stack: "dev" };
-    // Parts of another resource, and what AWS gives no tags to.
+    // Parts of other resources, and types without tags.
     const without =
       /:(Bucket(Lifecycle|Notification|Ownership|Policy|Public|Server|Versioning|Objectv2)\w*|RolePolicy|Permission|EventTarget|Schedule|FunctionEventInvokeConfig|TopicPolicy|TopicSubscription|QueuePolicy|Dashboard|CatalogTable)$/;
     for (const { type, name, inputs } of tagged.resources) {
@@ -592,7 +593,7 @@ describe("the program", function () {
     const there = await recordProgram("dev", OUR_MUSIC, CHINA);
     assert.equal(there.resources.length, program.resources.length);
     const text = JSON.stringify([there.resources.map(({ inputs }) => inputs), there.outputs], (_, value) =>
-      // What a function's package holds is not the stack's.
+      // The content of a function's package does not belong to the stack.
       value?.__pulumiAsset || value?.__pulumiArchive ? undefined : value,
     );
     assert.match(text, /arn:aws-cn:[a-z]+:cn-north-1:444455556666:/);

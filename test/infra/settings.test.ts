@@ -1,3 +1,4 @@
+// One file: nearly all of it are tables of right and wrong values.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import path from "node:path";
@@ -292,7 +293,7 @@ describe("settings", () => {
       const found = new Set<string>();
       for (const value of values) found.add(JSON.stringify(await settingsOf("dev", { [key]: value })));
       assert.equal(found.size, values.length);
-      // At least one is another value than the stack's own, so the key is read at all.
+      // At least one differs from the stack's own value: otherwise the key might not be read.
       assert.ok([...found].some((one) => one !== before));
     });
   }

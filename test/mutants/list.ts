@@ -1,4 +1,5 @@
-/** A bug planted into the protocol or the jobs, and the test that must fail because of it. */
+// One entry a bug: a list, and so longer than other files.
+/** A bug to plant into the protocol or the jobs, and the test that must fail because of it. */
 export interface Mutant {
   /** What the code now does wrong. */
   name: string;
@@ -9,7 +10,10 @@ export interface Mutant {
   caughtBy: Check;
 }
 
-/** A test by its file and the beginning of its title (mocha: suite and title; pytest: the function's name, with a case's id if there is one). */
+/**
+ * A test by its file and the beginning of its title. Mocha: suite and title; pytest: the function's name, with the id of
+ * a case if there is one.
+ */
 export interface Check {
   file: string;
   title: string;
@@ -195,7 +199,7 @@ export const MUTANTS: Mutant[] = [
     caughtBy: protocol("starting stops its run when the ledger went on without it"),
   },
   {
-    name: "a retry claims anew and leaves the failed batch behind",
+    name: "the next attempt is a new claim, and the failed batch stays behind",
     file: "runtime/settle.ts",
     find: '  const written = await advance(world, batch, {\n    state: "RETRY",',
     replace:
@@ -231,11 +235,11 @@ export const MUTANTS: Mutant[] = [
     caughtBy: decisions("a run's reports a claimed file that is not mentioned fails the run"),
   },
   {
-    name: "every failure of transform is held against the files",
+    name: "every failure of transform counts against the files",
     file: "runtime/facts.ts",
     find: '(await readDocument(world, place("readingMarker", { batchId })))?.workflowRunId === runId',
     replace: "true",
-    caughtBy: protocol("a run that fails before transform reads a file is never held against the files"),
+    caughtBy: protocol("a run that fails before transform reads a file never counts against the files"),
   },
   {
     name: "files that transform once read may be isolated, their rows in the metrics",
@@ -319,7 +323,7 @@ export const MUTANTS: Mutant[] = [
     file: "runtime/replay.ts",
     find: "else if (notRead.has(file.name)) notReplayed.push(file);",
     replace: "else if (file) notReplayed.push(file);",
-    caughtBy: protocol("an operator can't have a batch run again whose listens would get lost by it"),
+    caughtBy: protocol("an operator can't replay a batch if that would lose listens"),
   },
   {
     name: "a replay's manifest is rewritten before the ledger knows of the replay",

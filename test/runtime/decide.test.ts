@@ -1,3 +1,4 @@
+// One file: nearly all of it are tables of cases.
 import assert from "node:assert/strict";
 import type { WorkflowRun } from "@aws-sdk/client-glue";
 import type { Batch, BatchState, Limits, Manifest } from "../../runtime/batch";

@@ -1,3 +1,4 @@
+// One file: the metrics of each event, and the stories of the log that they come from.
 import assert from "node:assert/strict";
 import { withMetrics } from "../../runtime/embedded-metrics";
 import { observedTick } from "../../runtime/observe";
@@ -19,7 +20,9 @@ function directives(line: Line): Directive[] {
   return ((line._aws as { CloudWatchMetrics: Directive[] } | undefined)?.CloudWatchMetrics ?? []) as Directive[];
 }
 
-/** The metrics of a line as CloudWatch would take them: those that are declared and have a number at the line's root. */
+/**
+ * The metrics of a line as CloudWatch would take them: those that are declared and have a number at the line's root.
+ */
 function metrics(line: Line): Record<string, number> {
   const told = withMetrics(line, "music-streams/test", 1);
   const names = directives(told).flatMap(({ Metrics }) => Metrics.map(({ Name }) => Name));
@@ -236,7 +239,7 @@ describe("the pipeline's log", () => {
     simulation.drop("a.csv", "one");
     await observed(simulation);
     simulation.finish("publishFails");
-    // Two Lambdas look at once.
+    // Two Lambdas work at the same time.
     await Promise.all([observed(simulation), observed(simulation)]);
     const first = [
       [1, "wr_1", "transform", "SUCCEEDED", { TransformSeconds: 70, DpuSeconds: 110.5 }],
@@ -266,7 +269,7 @@ describe("the pipeline's log", () => {
     const batchId = simulation.inFlight()!;
     simulation.clock.advance(5 * MINUTE);
     simulation.finish("good");
-    // The run is found to have succeeded, and then S3 is out of order for half a minute.
+    // The run succeeded; then S3 fails for half a minute.
     const fault = (_: number, name: string) => (name === "CopyObject" ? ("errorBefore" as const) : undefined);
     await simulation.actor({ fault }).run((world) => observedTick(world, 60_000));
     simulation.clock.advance(MINUTE / 2);

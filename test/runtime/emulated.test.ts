@@ -84,7 +84,7 @@ describe("the protocol on the emulator's S3 and DynamoDB", function () {
     await rm(workDir, { recursive: true, force: true });
   });
 
-  /** A pipeline of its own on the emulator; its Glue ends a run when told, with jobs that do nothing. */
+  /** A separate pipeline on the emulator. Its Glue ends runs on request, with jobs that do nothing. */
   async function pipeline(limits: object = {}) {
     const name = `lake-${++buckets}`;
     await s3.send(new CreateBucketCommand({ Bucket: name }));
@@ -287,7 +287,7 @@ describe("the protocol on the emulator's S3 and DynamoDB", function () {
     await assert.rejects(requestRetry(world, half!), /holds another file/);
     await deleteAll(world, folders.incoming);
     await requestRetry(world, half!);
-    // The other half has its turn first.
+    // The other half runs first.
     await report(whole.children!.find((child) => child !== half)!);
     glue.finish({ kind: "good" });
     await tick(world);

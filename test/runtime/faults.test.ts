@@ -11,7 +11,7 @@ import { check, quiesce } from "../support/simulated-check";
 import type { Ending } from "../support/simulated-glue";
 import { createSimulation, FAULTS, type Fault, type Simulation } from "../support/simulated-pipeline";
 
-/** A step of a story: files come, a run ends, or somebody works on the pipeline, whose calls can go wrong. */
+/** A step of a story: files arrive, a run ends, or a Lambda or a person acts, whose calls can fail. */
 type Step =
   | { drop: [name: string, body: string] }
   | { finish: Ending["kind"] }
@@ -23,7 +23,7 @@ const drop = (name: string, body: string): Step => ({ drop: [name, body] });
 const finish = (kind: Ending["kind"]): Step => ({ finish: kind });
 const first = (simulation: Simulation) => simulation.batches().at(-1)?.batchId ?? "none";
 
-/** Runs of each kind, and what a person may ask for. */
+/** Runs of each kind, and each request of a person. */
 const STORIES: { name: string; steps: Step[] }[] = [
   {
     name: "a good run, settled by sense",
@@ -120,9 +120,9 @@ const STORIES: { name: string; steps: Step[] }[] = [
   },
 ];
 
-/** Plays a story with the given faults, by the number of the call that they hit, of all that are made in it. */
+/** Plays a story with the given faults, each at the call with its number. */
 async function play(steps: Step[], faults: Map<number, Fault>) {
-  // Where each copy has an ETag of its own, more can go wrong.
+  // With a KMS key each copy has a new ETag, so more can go wrong.
   const simulation = createSimulation({ hasKey: true });
   const calls: string[] = [];
   let hit = 0;
@@ -143,13 +143,13 @@ async function play(steps: Step[], faults: Map<number, Fault>) {
   return { simulation, calls, hit };
 }
 
-/** How many batches are still to be run, if each run works: files that share a key wait for one another. */
+/** How many more batches need a run, if each run succeeds: files that share a key wait for one another. */
 function left(simulation: Simulation): number {
   const open = simulation.batches().filter(({ settledAt }) => settledAt === undefined).length;
   return Math.max(1, open + (simulation.s3.keys(folders.incoming).length > 0 ? 1 : 0));
 }
 
-/** Lets it come to rest, and proves the invariants and how long that may take. */
+/** Lets the pipeline settle, then checks the invariants and the effort that it took. */
 async function settled(simulation: Simulation, steps: Step[], why: string): Promise<void> {
   const batches = left(simulation);
   const isDivided = steps.some((step) => "drop" in step && /POISON|SEALED/.test(step.drop[1]));

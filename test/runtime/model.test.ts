@@ -15,11 +15,11 @@ import { check, quiesce } from "../support/simulated-check";
 import { ENDINGS, type Ending } from "../support/simulated-glue";
 import { type Actor, createSimulation, FAULTS, type Fault, type Simulation } from "../support/simulated-pipeline";
 
-/** Which call of a Lambda or a command goes wrong, and how; none when `fault` is absent. */
+/** The call of a Lambda or a command that fails, and how; none when `fault` is absent. */
 interface Trouble {
   call: number;
   fault?: Fault | undefined;
-  /** How far the clock of whoever makes the calls is off. */
+  /** The error of the caller's clock. */
   skewMs: number;
 }
 
@@ -27,7 +27,9 @@ type Event =
   | { kind: "drop"; name: string; body: string }
   | { kind: "dropElsewhere"; from: string; name: string }
   | { kind: "remove"; name: string }
-  /** A tick on schedule, or archive on an event: in time, late, doubled or for nothing. An event that is lost is one that isn't here. */
+  /**
+   * A tick on schedule, or archive on an event: in time, late, doubled or for nothing. A lost event is not listed.
+   */
   | ({ kind: "lambda"; of: "tick" | "settle" } & Trouble)
   | {
       kind: "together";
@@ -88,7 +90,7 @@ const event: fc.Arbitrary<Event> = fc.oneof(
   },
 );
 
-/** What the Lambdas asked of AWS in all histories. */
+/** The Lambdas' requests to AWS in all histories. */
 const asked = new AskedCalls();
 
 async function call(actor: Actor, of: "tick" | "settle"): Promise<void> {
@@ -96,7 +98,7 @@ async function call(actor: Actor, of: "tick" | "settle"): Promise<void> {
   asked.note(of === "tick" ? "sense" : "archive", actor.commands);
 }
 
-/** Runs Lambdas at once: before and after each of their calls it is chance that says whose turn it is. */
+/** Runs Lambdas concurrently: before and after each call, chance decides which one continues. */
 async function together(simulation: Simulation, event: Event & { kind: "together" }): Promise<void> {
   const waiting: (() => void)[] = [];
   const turn = () => new Promise<void>((resolve) => waiting.push(resolve));
@@ -126,7 +128,7 @@ async function together(simulation: Simulation, event: Event & { kind: "together
   }
 }
 
-/** What a person asks for; a refusal is an answer like any other. */
+/** Carries out a person's request, which may be refused. */
 function obey(world: World, simulation: Simulation, event: Event & { kind: "command" }): Promise<unknown> {
   if (event.of === "pause") return pause(world);
   if (event.of === "resume") return resume(world);
@@ -177,7 +179,7 @@ async function live(events: Event[]): Promise<void> {
   check(simulation);
 }
 
-/** Histories that once failed, with what they taught. They are never removed. */
+/** Histories that once failed, with their lessons. Never remove one. */
 const KNOWN: { lesson: string; events: Event[] }[] = JSON.parse(
   readFileSync(path.join(__dirname, "histories.json"), "utf8"),
 );

@@ -9,10 +9,10 @@ import { EVERY_CHOICE, recordProgram } from "../support/program-record";
 import type { Ending } from "../support/simulated-glue";
 import { type ActorOptions, createSimulation, type Simulation } from "../support/simulated-pipeline";
 
-/** Over the size that is copied whole; no two are the same listen. */
+/** Larger than a single copy may be; no two are the same listen. */
 const large = (first: string) => first + "x".repeat(600);
 
-/** What may lie in incoming/, and the jobs' endings in turn. */
+/** Files in incoming/, and the endings of the jobs in order. */
 const STORIES: { files: string[]; endings: Ending["kind"][] }[] = [
   { files: ["l1", large("l2")], endings: ["good"] },
   { files: [large("l1"), "l2,JUNK", `${large("l3")},JUNK`], endings: ["transformFailsLate", "good"] },
@@ -22,7 +22,7 @@ const STORIES: { files: string[]; endings: Ending["kind"][] }[] = [
 const ROUNDS = 12;
 /** The calls before which a Lambda may die, and none. */
 const CALLS = [...Array(15).keys(), Number.POSITIVE_INFINITY];
-/** Whose uploads in parts fail, in every other round. */
+/** The Lambdas whose multipart uploads fail, in alternating rounds. */
 const BREAKING = [["sense", "archive"], ["archive", "sense"], []];
 
 describe("the permissions of the Lambdas", () => {
@@ -35,8 +35,8 @@ describe("the permissions of the Lambdas", () => {
   }
 
   /**
-   * One Lambda dies before a call, and the other one goes on from there, round by round; uploads in parts fail too. In the middle people ask for
-   * what they can.
+   * One Lambda dies before a call and the other continues, round by round; multipart uploads fail too. In between,
+   * people send every kind of request.
    */
   async function play({ files, endings }: (typeof STORIES)[number], call: number, breaking: (typeof BREAKING)[number]) {
     const simulation = createSimulation();
@@ -59,7 +59,7 @@ describe("the permissions of the Lambdas", () => {
       await run(simulation, "sense", faults("sense", false));
       simulation.clock.advance(15 * 60_000);
       if (round !== ROUNDS / 2) continue;
-      // A refusal is an answer like any other.
+      // The request may be refused.
       for (const { state, batchId: settled } of simulation.batches()) {
         if (state === "ARCHIVED") await simulation.actor().run((world) => requestReplay(world, settled));
         if (state === "FAILED") await simulation.actor().run((world) => requestRetry(world, settled));
@@ -72,7 +72,7 @@ describe("the permissions of the Lambdas", () => {
       for (const call of CALLS) for (const breaking of BREAKING) await play(story, call, breaking);
     }
 
-    // Another tick is faster: the manifest of this one is dropped.
+    // Another tick is faster: this one deletes its manifest.
     const late = createSimulation();
     late.drop("a.csv", "l1");
     const overtaken = (_: number, name: string): undefined => {
@@ -81,7 +81,7 @@ describe("the permissions of the Lambdas", () => {
     };
     await run(late, "sense", { fault: overtaken });
 
-    // The ledger goes on without a run that has just been started: it is stopped.
+    // The batch goes on without a run that a tick has just started: the tick stops the run.
     const unwanted = createSimulation();
     unwanted.drop("a.csv", "l1");
     const moved = (_: number, name: string): undefined => {

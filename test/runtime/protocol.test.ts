@@ -1,3 +1,4 @@
+// One file, because its stories share the fixtures above them and follow a batch from claim to replay.
 import assert from "node:assert/strict";
 import type { Manifest } from "../../runtime/batch";
 import { pause, requestReplay, requestRetry, resume } from "../../runtime/operator";
@@ -16,7 +17,7 @@ async function sense(simulation: Simulation) {
   return tick(simulation.actor().world);
 }
 
-/** Ticks once more a quarter of an hour later, so that no pause is in the way. */
+/** Ticks a quarter of an hour later, after any pause. */
 async function later(simulation: Simulation) {
   simulation.clock.advance(15 * MINUTE);
   return sense(simulation);
@@ -171,7 +172,7 @@ describe("starting", () => {
     assert.equal(simulation.batches()[0]?.state, "ARCHIVED");
   });
 
-  it("waits while another run is in the way, and starts when it is gone", async () => {
+  it("waits while another run blocks the workflow, and starts after it", async () => {
     const simulation = createSimulation();
     await simulation.glue.send({ constructor: { name: "StartWorkflowRunCommand" }, input: { RunProperties: {} } });
     simulation.drop("a.csv", "l1");
@@ -181,7 +182,7 @@ describe("starting", () => {
     assert.equal((await later(simulation)).state, "RUNNING");
   });
 
-  it("that is refused leaves its reason in the ledger, and is tried by the next tick", async () => {
+  it("leaves the reason of a refusal in the ledger, and the next tick tries again", async () => {
     const simulation = createSimulation();
     simulation.drop("a.csv", "l1");
     await tick(simulation.actor(faultAt("StartWorkflowRun", "denied")).world);
@@ -240,7 +241,7 @@ describe("starting", () => {
 });
 
 describe("archiving", () => {
-  it("moves good files to the day's folder, unreadable ones to quarantine, with the same bytes", async () => {
+  it("moves good files to the day's folder and quarantined ones to quarantine, with the same bytes", async () => {
     const simulation = createSimulation();
     simulation.drop("x/a b+%.csv", "l1");
     simulation.drop("bad.csv", "JUNK");
@@ -284,7 +285,7 @@ describe("archiving", () => {
     assert.equal(simulation.s3.objects.get(`${folders.incoming}a.csv`)?.body, "l2");
   });
 
-  it("leaves a file overwritten in the very moment between copy and delete", async () => {
+  it("leaves a file overwritten exactly between copy and delete", async () => {
     const simulation = createSimulation();
     simulation.drop("a.csv", "l1");
     await sense(simulation);
@@ -398,7 +399,7 @@ describe("archiving", () => {
 });
 
 describe("a run that fails", () => {
-  it("leaves the files in incoming and its error in the ledger, and is tried again after a growing pause", async () => {
+  it("leaves the files in incoming and its error in the ledger, and gets a next attempt after a growing pause", async () => {
     const simulation = createSimulation({ limits: { maxAttempts: 9 } });
     simulation.drop("a.csv", "l1");
     await sense(simulation);
@@ -418,7 +419,7 @@ describe("a run that fails", () => {
     }
   });
 
-  it("before transform reads a file is never held against the files", async () => {
+  it("before transform reads a file never counts against the files", async () => {
     const simulation = createSimulation();
     simulation.drop("a.csv", "l1");
     simulation.drop("b.csv", "l2");
@@ -445,7 +446,7 @@ describe("a run that fails", () => {
     check(simulation);
   });
 
-  it("is not held against the files for what an earlier attempt read", async () => {
+  it("does not blame the files for what an earlier attempt read", async () => {
     const simulation = createSimulation();
     simulation.drop("a.csv", "l1");
     await sense(simulation);
@@ -477,7 +478,7 @@ describe("a run that fails", () => {
     assert.ok(simulation.logs.some(({ level, event }) => level === "ERROR" && event === "batchFailed"));
   });
 
-  it("isolates a file where it lies, when S3 does not let it go, and has it tried again when a person says so", async () => {
+  it("leaves a file in incoming that S3 does not let it move, and claims it again after a retry", async () => {
     const simulation = createSimulation({ limits: { maxAttempts: 1 } });
     simulation.drop("a.csv", "l1");
     simulation.drop("sealed.csv", "l2,SEALED");
@@ -494,7 +495,7 @@ describe("a run that fails", () => {
     await sense(simulation);
     assert.equal(await requestRetry(simulation.actor().world, failed.batchId), true);
     assert.equal((await sense(simulation)).claimed?.files, 1, "it is claimed again");
-    // Another version is another file.
+    // Another version counts as another file.
     await quiesce(simulation);
     simulation.drop("sealed.csv", "l2");
     await quiesce(simulation);
@@ -502,7 +503,7 @@ describe("a run that fails", () => {
     assert.deepEqual(simulation.s3.keys(folders.incoming), []);
   });
 
-  it("works on the halves of a split batch before it claims what came since", async () => {
+  it("runs the halves of a split batch before it claims newer files", async () => {
     const simulation = createSimulation({ limits: { maxAttempts: 1 } });
     simulation.drop("a.csv", "l1,POISON");
     simulation.drop("b.csv", "l2");
@@ -531,7 +532,7 @@ describe("a run that fails", () => {
 });
 
 describe("25 repeats of a step", () => {
-  /** All that there is: bucket, ledger, metrics, and how many runs were started. */
+  /** The whole state: bucket, ledger, metrics, and the number of started runs. */
   const snapshot = ({ s3, dynamodb, jobs, glue }: Simulation) =>
     structuredClone({
       objects: [...s3.objects].map(([key, { body, etag }]) => [key, body, etag]).sort(),
@@ -646,7 +647,7 @@ describe("an operator", () => {
     check(simulation);
   });
 
-  it("can't have a batch run again whose listens would get lost by it", async () => {
+  it("can't replay a batch if that would lose listens", async () => {
     const { simulation, batchId } = await archived();
     simulation.s3.objects.delete(simulation.s3.keys(folders.archived)[0]!);
     await assert.rejects(requestReplay(simulation.actor().world, batchId), /a.csv was read, but is not in the archive/);
@@ -663,14 +664,14 @@ describe("an operator", () => {
     await assert.rejects(requestReplay(simulation.actor().world, batchId), /a.csv has other bytes than were read/);
     simulation.s3.objects.set(key, { ...kept, body: `${kept.body}more`, etag: '"other-2"' });
     await assert.rejects(requestReplay(simulation.actor().world, batchId), /a.csv has other bytes than were read/);
-    // A copy in parts has an ETag of its own, and one of what was encrypted with another key.
+    // A multipart copy has a new ETag, and so has a copy under another key.
     for (const same of [{ etag: '"other-2"', lastModified }, { etag: '"other"' }]) {
       simulation.s3.objects.set(key, { ...kept, ...same });
       assert.ok("manifest" in (await planReplay(simulation.actor().world, simulation.batch(batchId))));
     }
   });
 
-  it("has a replay end as it was whose files went away before its turn", async () => {
+  it("ends a replay whose files disappeared before it ran, and leaves the batch as it was", async () => {
     const { simulation, batchId } = await archived();
     const { version: _, ...before } = simulation.batch(batchId);
     await requestReplay(simulation.actor().world, batchId);
@@ -704,7 +705,7 @@ describe("an operator", () => {
     return { simulation, batchId: simulation.batches()[0]!.batchId };
   }
 
-  it("has a failed file put back to be tried, once", async () => {
+  it("has a failed file put back, once", async () => {
     const { simulation, batchId } = await failed();
     const { world } = simulation.actor();
     await assert.rejects(requestReplay(world, batchId), /is FAILED/);
@@ -732,7 +733,7 @@ describe("an operator", () => {
     );
     simulation.s3.objects.delete(`${folders.incoming}a.csv`);
     await requestRetry(world, batchId);
-    // It comes in the very moment.
+    // The other file arrives at that moment.
     await tick(simulation.actor(happensAt("CopyObject", () => simulation.drop("a.csv", "l8"))).world);
     const batch = simulation.batch(batchId);
     assert.deepEqual([batch.state, batch.notPutBack], ["FAILED", `${folders.incoming}a.csv holds another file`]);
@@ -765,7 +766,7 @@ describe("an operator", () => {
     assert.deepEqual(simulation.s3.keys(folders.failed), []);
   });
 
-  it("keeps in the manifest of a replay what the claim held and is not run again", async () => {
+  it("keeps in a replay's manifest the claimed files that it skips", async () => {
     const simulation = createSimulation();
     simulation.drop("a.csv", "l1");
     simulation.drop("bad.csv", "JUNK");

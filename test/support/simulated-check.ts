@@ -5,19 +5,19 @@ import { tick } from "../../runtime/tick";
 import { folders } from "./folders";
 import type { Simulation } from "./simulated-pipeline";
 
-/** What it took to come to rest after the last fault. */
+/** The effort to settle everything after the last fault. */
 export interface Effort {
   ticks: number;
-  /** Runs of the workflow that did work. */
+  /** Workflow runs that did work. */
   runs: number;
 }
 
 /**
- * Lets every fault end and every run work, until nothing waits and nothing is in flight. Requests that hang for very long
- * arrive only then, when there is nothing left for them to do.
+ * Lets every fault end and every run work, until nothing waits and nothing is in flight. Requests that hang for very
+ * long arrive only then, when there is nothing left for them to do.
  */
 export async function quiesce(simulation: Simulation): Promise<Effort> {
-  // Later than any pause, and than a start that somebody may still be sending.
+  // Later than any pause, and than a start that a tick may still be sending.
   const later = () => simulation.clock.advance(15 * 60_000);
   await simulation.deliver(false);
   later();
@@ -27,7 +27,7 @@ export async function quiesce(simulation: Simulation): Promise<Effort> {
     await tick(simulation.actor().world);
     if (isAtRest(simulation)) {
       if ((await simulation.deliver(true)) === 0) return effort;
-      // A run that began so late finds that nobody waits for it.
+      // A run that began so late finds that the ledger does not expect it.
       simulation.finish("good");
       if (isAtRest(simulation)) return effort;
       effort = { ticks: 0, runs: 0 };
@@ -44,7 +44,7 @@ function isAtRest(simulation: Simulation): boolean {
   return !waiting && !simulation.inFlight() && simulation.queued() === 0;
 }
 
-/** Every file of a batch's claim, also those that a replay passes over. */
+/** Every claimed file of a batch, including those that a replay skips. */
 function namesOf({ files, notReplayed = [] }: Manifest): string[] {
   return [...files, ...notReplayed].map(({ name }) => name);
 }
@@ -103,7 +103,7 @@ export function check(simulation: Simulation): void {
     }
   }
 
-  // A run that Glue forgot before the ledger knew of it can't be found, and one whose start came late is refused.
+  // Nobody can find a run that Glue forgot before the ledger recorded it; the fence refuses one that started late.
   const attempts = glue.runs
     .filter(({ id, jobs: done }) => done.length > 0 && !jobs.refused.includes(id))
     .map(({ properties }) => `${properties.batch_id} ${properties.attempt}`);
@@ -113,7 +113,7 @@ export function check(simulation: Simulation): void {
   const places = [folders.archived, folders.quarantinedFiles, folders.failed].flatMap((folder) => s3.keys(folder));
   const nameAt = new Map(places.map((key) => [key, key.replace(/^.*?\/\d{4}-\d\d-\d\d\/[^/]+\//, "")]));
   for (const { name, body, withdrawn } of dropped) {
-    // It stays where it is when S3 does not let go of it: for good, or in the moment in which it was to be isolated.
+    // A file stays in incoming/ when S3 does not let it be moved: always, or at the moment of isolating it.
     const held =
       isHeld(simulation, `${folders.incoming}${name}`) && s3.objects.get(`${folders.incoming}${name}`)?.body === body
         ? 1
@@ -134,7 +134,7 @@ export function check(simulation: Simulation): void {
     assert.ok(batch && ["ARCHIVED", "FAILED"].includes(batch.state), `${key} is of a batch that moved it`);
   }
 
-  // Every listen that a settled batch read, and every one in the archive, is counted; each once; no other is.
+  // Every listen of a settled batch or an archived file is counted exactly once, and no other.
   const read = batches
     .filter(({ state }) => state === "ARCHIVED")
     .flatMap(({ batchId }) => [...(jobs.readBy.get(batchId)?.values() ?? [])]);

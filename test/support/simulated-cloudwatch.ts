@@ -4,7 +4,7 @@ import { observedTick } from "../../runtime/observe";
 import { settle } from "../../runtime/settle";
 import { type ActorOptions, createSimulation } from "./simulated-pipeline";
 
-/** A value of a metric at a moment. Dimensions are written `Name=value`, in order, with commas between them. */
+/** A value of a metric at one time. Dimensions have the form `Name=value`, sorted and joined by commas. */
 export interface Datapoint {
   namespace: string;
   metric: string;
@@ -33,7 +33,10 @@ type Line = Record<string, unknown>;
 const MINUTE = 60_000;
 const TICK_MS = 5 * MINUTE;
 
-/** What CloudWatch reads out of a line (Amazon CloudWatch User Guide, "Specification: Embedded metric format"). */
+/**
+ * The metrics that CloudWatch reads from a line (Amazon CloudWatch User Guide, "Specification: Embedded metric
+ * format").
+ */
 function datapoints(line: Line): Datapoint[] {
   const embedded = line._aws as
     | {
@@ -87,8 +90,8 @@ function breaches(alarm: Alarm, values: number[]): boolean {
 }
 
 /**
- * A pipeline in memory with the program's alarms over it: its lines are read as CloudWatch reads them, and what Lambda
- * and SQS tell by themselves is added.
+ * A pipeline in memory with the program's alarms. Reads the pipeline's log lines as CloudWatch does, and adds the
+ * metrics of Lambda and SQS.
  */
 export function createStory(alarms: Alarm[], namespace: string) {
   const simulation = createSimulation();
@@ -116,7 +119,7 @@ export function createStory(alarms: Alarm[], namespace: string) {
   return {
     simulation,
     points,
-    /** Which alarms were up at any time since the last call, by name. */
+    /** The names of alarms that were raised at any time since the last call. */
     taken(): string[] {
       const names = [...raised].sort();
       raised.clear();
@@ -124,11 +127,11 @@ export function createStory(alarms: Alarm[], namespace: string) {
     },
     look,
     leaveDeadLetter: () => void deadLetters++,
-    /** The run in flight ends, and archive hears of it. */
+    /** The run in flight ends, and its event calls archive. */
     async end(kind: Parameters<typeof simulation.finish>[0], options: ActorOptions = {}): Promise<void> {
       if (simulation.finish(kind)) await invoke("archive", options);
     },
-    /** The schedule ticks once, and five minutes go by. */
+    /** The schedule ticks once, and five minutes pass. */
     async tick(options: ActorOptions = {}): Promise<void> {
       await invoke("sense", options);
       tell("AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName=music-streams-dead-letters", deadLetters);

@@ -5,7 +5,9 @@ import { awsError, type Command } from "./simulated-s3";
 type Item = Record<string, any>;
 type Write = Record<string, any>;
 
-/** DynamoDB's document client in memory: conditions, transactions, and queries in the sort key's order, with a limit. */
+/**
+ * DynamoDB's document client in memory: conditions, transactions, and queries in the sort key's order, with a limit.
+ */
 export class SimulatedDynamoDB {
   readonly items = new Map<string, Item>();
   /** A page of a query; in DynamoDB it is 1 MB. */
@@ -92,7 +94,7 @@ function copy<T>(value: T): T {
   return structuredClone(value);
 }
 
-/** The document client refuses undefined anywhere in an item, unless it is told otherwise. */
+/** The document client refuses undefined anywhere in an item by default. */
 function refuseUndefined(value: unknown): void {
   if (value === undefined) throw new Error("Pass options.removeUndefinedValues=true to remove undefined values");
   if (value !== null && typeof value === "object") for (const one of Object.values(value)) refuseUndefined(one);

@@ -2,17 +2,17 @@
 
 import { awsError, type Command } from "./simulated-s3";
 
-/** What a run comes to: what each job does, and what Glue says of it. */
+/** The outcome of a run: what each job does, and Glue's report of it. */
 interface Outcome {
-  /** `early`: falls before it reads a file; `late`: when a part of its output is written. Absent: it never starts. */
+  /** `early`: fails before it reads a file; `late`: after it wrote a part of its output. Absent: never starts. */
   transform?: "good" | "early" | "late";
   transformState?: string;
-  /** `cut`: falls when a part of the items is written. Absent: it never starts. */
+  /** `cut`: fails after it wrote a part of the items. Absent: never starts. */
   publish?: "good" | "cut";
   publishState?: string;
-  /** Glue says COMPLETED whether or not its jobs succeeded. */
+  /** Glue reports COMPLETED whether or not the jobs succeeded. */
   status?: "STOPPED" | "ERROR";
-  /** The status goes on saying RUNNING for a while. */
+  /** The status stays RUNNING for a while. */
   trails?: true;
   /** Glue forgets the run. */
   forgotten?: true;
@@ -39,12 +39,12 @@ const OUTCOMES = {
   lost: { transform: "good", publish: "cut", publishState: "FAILED", forgotten: true },
 } satisfies Record<string, Outcome>;
 
-/** How a run is to end. */
+/** The chosen ending of a run. */
 export type Ending = { kind: keyof typeof OUTCOMES };
 
 export const ENDINGS = Object.keys(OUTCOMES) as Ending["kind"][];
 
-/** How long a status trails its jobs. */
+/** The delay of a run's status behind its jobs. */
 const TRAIL_MS = 20_000;
 
 export interface SimulatedRun {
@@ -56,14 +56,14 @@ export interface SimulatedRun {
   trailsUntil?: number;
 }
 
-/** What the jobs do to bucket and metrics; each says whether it succeeded. */
+/** The jobs' effects on bucket and metrics; each reports whether it succeeded. */
 export interface Jobs {
   transform(run: SimulatedRun, early: boolean, late: boolean): { ok: boolean; error: string };
   publish(run: SimulatedRun, cut: boolean): void;
   lie?(run: SimulatedRun): void;
 }
 
-/** A Glue workflow in memory: one run at a time, newest first in small pages, ends when a test says how. */
+/** A Glue workflow in memory: one run at a time, listed newest first in small pages. Tests end its runs. */
 export class SimulatedGlue {
   readonly runs: SimulatedRun[] = [];
   readonly started: SimulatedRun[] = [];
@@ -148,7 +148,7 @@ export class SimulatedGlue {
   }
 }
 
-/** As Glue tells it: DPU seconds of a job that scales, the capacity of one that does not. */
+/** As Glue reports it: DPU seconds of a job that scales, the capacity of one that does not. */
 const USED: Record<string, object> = {
   transform: { Id: "jr_1", ExecutionTime: 70, DPUSeconds: 110.5, MaxCapacity: 2 },
   publish: { Id: "jr_2", ExecutionTime: 20, MaxCapacity: 1 },

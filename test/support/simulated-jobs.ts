@@ -7,16 +7,16 @@ import type { SimulatedS3 } from "./simulated-s3";
 
 /**
  * The jobs, as far as the protocol can see them. A file's text is a list of listens, split by commas; a listen's last
- * character picks its day. `POISON` makes transform fail, `JUNK` makes the file a quarantined one, and a row that begins
- * with `BAD` is quarantined itself.
+ * character picks its day. `POISON` makes transform fail, `JUNK` makes the file a quarantined one, and a row that
+ * begins with `BAD` is quarantined itself.
  */
 export class SimulatedJobs implements Jobs {
-  /** listen -> how often it is counted. */
+  /** By listen: how often it is counted. */
   readonly metrics = new Map<string, number>();
-  /** What the last good transform of a batch read, file by file. */
+  /** The content that the last successful transform of a batch read, by file. */
   readonly readBy = new Map<string, Map<string, string>>();
 
-  /** Runs that were refused because the ledger did not wait for them. */
+  /** Runs that the fence refused because the ledger did not expect them. */
   readonly refused: string[] = [];
 
   constructor(
@@ -36,7 +36,7 @@ export class SimulatedJobs implements Jobs {
       this.s3.put(place(name, { batchId }), JSON.stringify(document));
     write("readingMarker", { workflowRunId: run.id });
 
-    // What a finished attempt found changed is none of the batch's files any more, whatever lies there now.
+    // A file that a finished attempt found changed no longer belongs to the batch, whatever its key holds now.
     const before: { name: string }[] = this.s3.json(place("transformReport", { batchId }))?.filesChanged ?? [];
     const changed = manifest.files.filter(
       ({ key, name, etag }) => this.s3.objects.get(key)?.etag !== etag || before.some((file) => file.name === name),
@@ -77,7 +77,7 @@ export class SimulatedJobs implements Jobs {
     this.s3.put(`${place("staged", { batchId })}0.csv`, "leftover");
     for (const [date, rows] of listens) {
       this.s3.put(`${place("listensBatch", { date, batchId })}part-0.parquet`, JSON.stringify(rows));
-      // It falls after a part of its output is written.
+      // Fails after it wrote a part of its output.
       if (late || poisoned) return { ok: false, error: "a task failed while writing rows" };
     }
     if (late || poisoned) return { ok: false, error: "a task failed while writing rows" };
@@ -100,7 +100,7 @@ export class SimulatedJobs implements Jobs {
     return { ok: true, error: "" };
   }
 
-  /** As glue-scripts/music_streams/fence.py has it. */
+  /** The same rule as in glue-scripts/music_streams/fence.py. */
   private isInTurn(run: SimulatedRun): boolean {
     const batch = this.dynamodb.get("BATCH", run.properties.batch_id ?? "");
     if (!batch || String(batch.attempt) !== run.properties.attempt) return false;
@@ -108,7 +108,7 @@ export class SimulatedJobs implements Jobs {
     return ["CLAIMED", "RETRY", "REPLAY"].includes(batch.state) && batch.startBy !== undefined;
   }
 
-  /** Has a report claim a row that is nowhere. */
+  /** Adds a row that does not exist to a report. */
   lie(run: SimulatedRun): void {
     const key = place("transformReport", { batchId: run.properties.batch_id! });
     const report = this.s3.json(key);
@@ -128,7 +128,7 @@ export class SimulatedJobs implements Jobs {
       this.s3.put(place("publishReport", { batchId }), JSON.stringify({ batchId, workflowRunId: run.id, days }));
   }
 
-  /** Every curated listen, as often as it is there. */
+  /** Every curated listen, as often as curated files contain it. */
   curated(prefix = folders.curated): string[] {
     return this.s3.keys(prefix).flatMap((key) => this.s3.json(key) as string[]);
   }

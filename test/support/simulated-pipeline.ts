@@ -7,9 +7,9 @@ import { SimulatedJobs } from "./simulated-jobs";
 import { awsError, type Command, SimulatedS3 } from "./simulated-s3";
 
 /**
- * What happens to one call. `errorBefore` / `errorAfter`: it throws without / with its effect (a lost reply);
- * `crash...`: its Lambda dies then; `repeated`: the reply is lost and the SDK sends it again; `late` / `veryLate`: it
- * throws, and has its effect when time goes on / when everything is settled; the rest are refusals.
+ * Faults of one call. `errorBefore` / `errorAfter`: it throws without / with its effect (a lost reply). `crash...`: its
+ * Lambda dies then. `repeated`: the reply is lost and the SDK repeats the call. `late` / `veryLate`: it throws, and
+ * takes effect later / after everything is settled. The rest are refusals.
  */
 export const FAULTS = [
   "errorBefore",
@@ -28,20 +28,20 @@ export type Fault = (typeof FAULTS)[number];
 export interface ActorOptions {
   /** The fault of the n-th call of this Lambda, from 0. */
   fault?: (call: number, name: string) => Fault | undefined;
-  /** Waits for this Lambda's turn; every call takes one before and one after its effect. */
+  /** Waits until this Lambda may continue; every call waits once before and once after its effect. */
   turn?: () => Promise<void>;
-  /** How far this Lambda's clock is off. */
+  /** The error of this Lambda's clock. */
   skewMs?: number;
 }
 
-/** A Lambda's life: its world, and the calls that it made. */
+/** One run of a Lambda: its world and the calls that it made. */
 export interface Actor {
   world: World;
   clients: Clients;
   calls: string[];
   /** The same calls, whole. */
   commands: Command[];
-  /** What a Lambda's invocation comes to: its report, its error, or its death in the middle. */
+  /** Gives the Lambda's report, its error, or `died`. */
   run<T>(act: (world: World) => Promise<T>): Promise<T | "died" | { threw: Error }>;
 }
 
@@ -72,11 +72,11 @@ export function createSimulation(given: { limits?: Partial<Limits>; pageSize?: n
   const dynamodb = new SimulatedDynamoDB();
   const jobs = new SimulatedJobs(s3, dynamodb);
   const glue = new SimulatedGlue(clock.now, jobs);
-  /** Every version that a producer dropped; `withdrawn` when it overwrote or deleted it in incoming/ itself. */
+  /** Every version that a producer dropped; `withdrawn` when the producer overwrote or deleted it in incoming/. */
   const dropped: { name: string; etag: string; body: string; withdrawn: boolean }[] = [];
   const logs: Record<string, unknown>[] = [];
   let randomState = 1;
-  /** Requests that hang somewhere. */
+  /** Requests that have not arrived yet. */
   let lateStarts = 0;
   const hanging: { fault: Fault; arrive: () => Promise<unknown> }[] = [];
 
@@ -184,9 +184,11 @@ export function createSimulation(given: { limits?: Partial<Limits>; pageSize?: n
       withdraw(name);
       s3.objects.delete(`${folders.incoming}${name}`);
     },
-    /** Whether a request to start a run ever hung: then its attempt may have had two, one after the other. */
+    /**
+     * Whether a request to start a run ever arrived late: then its attempt may have had two runs, one after the other.
+     */
     hadLateStarts: () => lateStarts > 0,
-    /** Lets the requests that hang arrive: all, or only those that are late and not very late. Gives their number. */
+    /** Delivers late requests: all, or all but very late ones. Gives their number. */
     async deliver(all: boolean): Promise<number> {
       const due = hanging.filter(({ fault }) => all || fault === "late");
       for (const request of due) {

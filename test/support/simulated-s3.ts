@@ -7,7 +7,7 @@ export interface StoredObject {
   etag: string;
   lastModified: Date;
   storageClass?: string;
-  /** A copy of it can be read for a while, whatever its class. */
+  /** Someone restored it: it can be read whatever its class. */
   restored?: boolean;
   metadata?: Record<string, string>;
 }
@@ -34,7 +34,7 @@ export class SimulatedS3 {
   constructor(
     private readonly now: () => number,
     readonly pageSize = 3,
-    /** Objects are encrypted by a key of KMS: then the same bytes have another ETag each time. */
+    /** A KMS key encrypts objects: then the same bytes get a new ETag each time. */
     readonly hasKey = false,
   ) {}
 
