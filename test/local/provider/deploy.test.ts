@@ -64,7 +64,7 @@ describe("a deployment onto the local cloud", function () {
     assert.match(schedule.Target!.Arn!, /:function:music-streams-sense-/);
   });
 
-  it("raises an alarm when the pipeline's metric says so", async () => {
+  it("raises an alarm when the pipeline's metric reaches its threshold", async () => {
     const failed = async () => {
       const AlarmNamePrefix = "music-streams-alarms-batch-failed-";
       return (await shared.clients.cloudwatch.send(new DescribeAlarmsCommand({ AlarmNamePrefix }))).MetricAlarms?.[0];
