@@ -5,7 +5,7 @@ import path from "node:path";
 import { installRuntimePython } from "../local/toolchain/install";
 import { interrupted } from "../terminal/exit-codes.cjs";
 import { count, printable } from "../terminal/format";
-import { commandLine, runAsProgram, type Terminal } from "../terminal/terminal";
+import { commandLine, type Terminal } from "../terminal/terminal";
 import { type CheckName, checkNames, checks, Findings } from "./audit/findings";
 import { Source } from "./audit/source";
 import { type Busy, isExcused, walk } from "./audit/walk";
@@ -18,15 +18,15 @@ interface Options {
   stack?: string;
 }
 
-/** `npm run audit`: proves the invariants of docs/audit.md on a pipeline as it is, and lists each breach. */
+/** `npm run audit`: checks the invariants of docs/audit.md on a pipeline, and lists each breach. */
 export async function main(args: string[], terminal: Terminal): Promise<number> {
-  const program = commandLine("audit", terminal)
+  const program = commandLine("music-streams audit", terminal)
     .description(
-      "Walks the bucket, the ledger and the metrics, and lists each thing that is not as it must be. Reads only. Exit code 0 when there is none, else 1.",
+      "Checks the bucket, the ledger and the metrics, and lists every breach of an invariant. It only reads. Exit code 0: no breach; 1: breaches.",
     )
-    .option("--deep", "also read every archived CSV again, and hold curated against it")
+    .option("--deep", "also read every archived CSV again, and compare curated with it")
     .option("--json", "one object: checks, breaches, information")
-    .option("--stack <name>", "a deployed stack in place of the local cloud")
+    .option("--stack <name>", "a deployed stack instead of the local cloud")
     .addHelpText("after", `\nChecks:\n${checkNames.map((name) => `  ${name.padEnd(8)} ${checks[name]}`).join("\n")}`)
     .allowExcessArguments(false);
   await program.parseAsync(args, { from: "user" });
@@ -53,7 +53,7 @@ async function audit(target: Target, python: string, options: Options, terminal:
     const note = (line: string) => terminal.note(line);
     const busy = await walk({ source, worker, findings, folder, note }, deep);
     const names = checkNames.filter((name) => name !== "deep" || deep);
-    return options.json ? await tellJson(names, findings, busy, terminal) : await tell(names, findings, busy, terminal);
+    return options.json ? await showJson(names, findings, busy, terminal) : await show(names, findings, busy, terminal);
   } finally {
     for (const signal of signals) process.removeListener(signal, stopAtOnce);
     worker.stop();
@@ -62,8 +62,10 @@ async function audit(target: Target, python: string, options: Options, terminal:
   }
 }
 
-/** A line a check with its breaches below it, then the information, then a summary; the exit code. */
-async function tell(names: CheckName[], findings: Findings, busy: Busy, terminal: Terminal): Promise<number> {
+/**
+ * Prints a line for each check with its breaches below it, then the information, then a summary. Returns the exit code.
+ */
+async function show(names: CheckName[], findings: Findings, busy: Busy, terminal: Terminal): Promise<number> {
   let [all, withBreaches] = [0, 0];
   const excused = new Map<CheckName, number>();
   for (const name of names) {
@@ -91,8 +93,8 @@ async function tell(names: CheckName[], findings: Findings, busy: Busy, terminal
   return all === 0 ? 0 : 1;
 }
 
-/** The same as one JSON object, written as it is read, so that any number of breaches fits. */
-async function tellJson(names: CheckName[], findings: Findings, busy: Busy, terminal: Terminal): Promise<number> {
+/** Prints the same as one JSON object, piece by piece, so that any number of breaches fits. */
+async function showJson(names: CheckName[], findings: Findings, busy: Busy, terminal: Terminal): Promise<number> {
   const excused = new Map<CheckName, number>();
   let all = 0;
   const summary: Record<string, unknown>[] = [];
@@ -128,14 +130,18 @@ async function countBreaches(
   return number;
 }
 
-/** What was noted, and what was not audited because it was being worked on. */
+/** The notes, and what the audit left out because the pipeline worked on it meanwhile. */
 function information(findings: Findings, busy: Busy, excused: Map<CheckName, number>) {
   const notes = [...findings.information];
   const days = busy.days.size === 0 ? "" : `, and the rows and metrics of its ${count(busy.days.size)} days`;
   for (const [batch, what] of busy.batches)
     notes.push({ check: "ledger", text: `batch ${batch} is not audited (${what})${days}`, count: 1 });
   for (const [check, number] of excused)
-    notes.push({ check, text: "findings left out, because they are about what is being worked on", count: number });
+    notes.push({
+      check,
+      text: "findings left out, because the pipeline is working on what they are about",
+      count: number,
+    });
   return notes;
 }
 
@@ -147,5 +153,3 @@ function lookedText(name: CheckName, findings: Findings): string {
   const looked = [...findings.looked[name]].filter(([, number]) => number > 0);
   return looked.length === 0 ? "nothing there" : looked.map(([what, number]) => `${count(number)} ${what}`).join(", ");
 }
-
-if (require.main === module) runAsProgram(main);

@@ -1,16 +1,17 @@
+import layout from "../layout.json";
 import { brief, count, duration, printable, table } from "../terminal/format";
 import { wholeNumber } from "../terminal/options";
-import { commandLine, runAsProgram, type Terminal } from "../terminal/terminal";
+import { commandLine, type Terminal } from "../terminal/terminal";
 import { type BatchRow, readLedger } from "./ledger";
 import { openTarget } from "./target";
 
 /** `npm run batches`: the ledger, newest first, as a table or as JSON. */
 export async function main(args: string[], terminal: Terminal): Promise<number> {
-  const program = commandLine("batches", terminal)
-    .description("Shows the batches, newest first: what was claimed, how far it is, and what became of its rows.")
-    .option("--json", "an array of objects, with everything that the ledger knows of each batch")
+  const program = commandLine("music-streams batches", terminal)
+    .description("Lists the batches, newest first: files, state, and what became of the rows.")
+    .option("--json", "an array of objects, with all that the ledger knows about each batch")
     .option("--limit <n>", "only the newest n", wholeNumber())
-    .option("--stack <name>", "a deployed stack in place of the local cloud")
+    .option("--stack <name>", "a deployed stack instead of the local cloud")
     .allowExcessArguments(false);
   await program.parseAsync(args, { from: "user" });
   const { json, limit, stack } = program.opts<{ json?: boolean; limit?: number; stack?: string }>();
@@ -20,9 +21,9 @@ export async function main(args: string[], terminal: Terminal): Promise<number> 
   return 0;
 }
 
-const right = ["attempt", "files", "read", "kept", "duplicate", "quarantined", "bad files", "took"];
+const right = ["attempt", "files", "read", "kept", "duplicate", "quarantined", "quarantined files", "took"];
 
-/** The ledger as a table. A batch that isn't settled shows how long ago it was claimed, a settled one how long it took. */
+/** The ledger as a table. A settled batch shows how long it took, another how long ago it was claimed. */
 export function batchesText(batches: BatchRow[], nowMs: number): string {
   if (batches.length === 0) return "No batches yet. Drop a CSV with: npm run drop -- FILE\n";
   const rows = batches.map((batch) => [
@@ -43,8 +44,8 @@ export function batchesText(batches: BatchRow[], nowMs: number): string {
 
 function trouble({ error, filesHeld, retriedAt, notPutBack, notReplayed }: BatchRow): string {
   const asked = [
-    filesHeld && !retriedAt && "S3 did not let its file go: it is still in incoming/, and not claimed",
-    retriedAt && "put back to be tried again",
+    filesHeld && !retriedAt && `S3 refused to move its file: it stays in ${layout.incoming}, and no batch claims it`,
+    retriedAt && `its file was put back into ${layout.incoming}`,
     notPutBack && `not put back: ${notPutBack}`,
     notReplayed && `not replayed: ${notReplayed}`,
   ];
@@ -62,5 +63,3 @@ function took(batch: BatchRow, nowMs: number): string {
   if (!Number.isNaN(settledMs)) return duration(Math.max(0, settledMs - claimedMs));
   return `${duration(Math.max(0, nowMs - claimedMs))} so far`;
 }
-
-if (require.main === module) runAsProgram(main);

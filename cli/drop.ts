@@ -1,11 +1,13 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { SingleBar } from "cli-progress";
 import layout from "../layout.json";
+import { isDue } from "../runtime/decide";
 import { readPipeline } from "../runtime/ledger";
+import { folderOf } from "../runtime/places";
 import { isUnreachable } from "../terminal/errors";
 import { brief, count, duration, printable, size } from "../terminal/format";
 import { wholeNumber } from "../terminal/options";
-import { commandLine, runAsProgram, type Terminal } from "../terminal/terminal";
+import { commandLine, type Terminal } from "../terminal/terminal";
 import { type BatchRow, readLedger } from "./ledger";
 import { isSettled, type Outcome, Settling } from "./settling";
 import { openTarget, storeOf, type Target } from "./target";
@@ -23,17 +25,17 @@ interface Options {
 
 /** `npm run drop`: uploads CSVs into incoming/ and, with --wait, follows them until their batch is settled. */
 export async function main(args: string[], terminal: Terminal): Promise<number> {
-  const program = commandLine("drop", terminal)
-    .description("Uploads CSVs into incoming/, where the pipeline picks them up.")
+  const program = commandLine("music-streams drop", terminal)
+    .description(`Uploads CSVs into ${layout.incoming}, where the pipeline claims them.`)
     .argument(
       "<file...>",
-      "CSVs (.csv, .csv.gz), or folders: of a folder every CSV below it, with its path below that folder",
+      "CSVs (.csv, .csv.gz), or folders; a folder stands for every CSV below it, and the CSVs keep their paths",
     )
-    .option("--prefix <p>", "a path below incoming/ to put them under", "")
-    .option("--wait", "return when the files' batch is settled; exit code 0 if all of them are archived")
-    .option("--timeout <seconds>", "how long to wait at most", wholeNumber(1), 3600)
+    .option("--prefix <p>", `a path below ${layout.incoming} for the files`, "")
+    .option("--wait", "return when the batches of the files are settled; exit code 0 if every file is archived")
+    .option("--timeout <seconds>", "longest time to wait", wholeNumber(1), 3600)
     .option(...nowOption)
-    .option("--stack <name>", "a deployed stack in place of the local cloud");
+    .option("--stack <name>", "a deployed stack instead of the local cloud");
   await program.parseAsync(args, { from: "user" });
   const options = program.opts<Options>();
   const { sources, leftAlone } = await planUpload(program.args, options.prefix, terminal.cwd);
@@ -42,7 +44,7 @@ export async function main(args: string[], terminal: Terminal): Promise<number> 
   if (leftAlone.length > 0) {
     const some = leftAlone.slice(0, 3).map(printable).join(", ");
     terminal.note(
-      `Left alone: ${leftAlone.length} that are no .csv or .csv.gz (${some}${leftAlone.length > 3 ? ", ..." : ""})`,
+      `Not uploaded: ${leftAlone.length} that are no .csv or .csv.gz (${some}${leftAlone.length > 3 ? ", ..." : ""})`,
     );
   }
   const files = await uploadWithProgress(target, sources, terminal);
@@ -50,7 +52,7 @@ export async function main(args: string[], terminal: Terminal): Promise<number> 
   if (asksForTicks) await askForTick(target, terminal);
   if (!options.wait) {
     await terminal.out(
-      `${filesText(files.length)} in ${layout.incoming} of ${target.name}. See npm run batches for what becomes of them.\n`,
+      `${filesText(files.length)} in ${layout.incoming} of ${target.name}. npm run batches shows what becomes of them.\n`,
     );
     return 0;
   }
@@ -58,7 +60,9 @@ export async function main(args: string[], terminal: Terminal): Promise<number> 
   return waitUntilSettled(target, files, before, { timeoutMs: options.timeout * 1000, nudge }, terminal);
 }
 
-/** How far back a batch can lie that is not settled yet; only one is in flight, and the halves of a split one come right after it. */
+/**
+ * Batches that aren't settled are among the newest so many: one is in flight, and halves come right after their parent.
+ */
 const recentBatches = 100;
 
 function filesText(files: number): string {
@@ -99,7 +103,7 @@ async function uploadWithProgress(target: Target, sources: Source[], terminal: T
 
 interface Patience {
   timeoutMs: number;
-  /** Asks for a tick; undefined where that is left to the schedule. */
+  /** Asks for a tick; undefined where only the schedule ticks. */
   nudge: (() => Promise<void>) | undefined;
 }
 
@@ -119,7 +123,7 @@ async function waitUntilSettled(
   const startedMs = Date.now();
   const elapsed = () => duration(Date.now() - startedMs);
   const nudge = patience.nudge && earlyTicks(patience.nudge, startedMs);
-  let told = "";
+  let shown = "";
   try {
     for (;;) {
       const pipeline = await readPipeline(store);
@@ -127,34 +131,29 @@ async function waitUntilSettled(
       const { batches, waiting } = await settling.look(files, ledger);
       if (settling.outcomes.size === files.length) break;
       const news = progressText(batches, waiting, pipeline.pausedSince !== undefined);
-      if (news !== told) terminal.note(`${elapsed().padStart(6)}  ${news}`);
-      told = news;
+      if (news !== shown) terminal.note(`${elapsed().padStart(6)}  ${news}`);
+      shown = news;
       if (Date.now() - startedMs > patience.timeoutMs) {
         terminal.note(
-          `Not settled after ${elapsed()}: ${files.length - settling.outcomes.size} of ${files.length} files. The pipeline goes on; see npm run batches.`,
+          `Not settled after ${elapsed()}: ${files.length - settling.outcomes.size} of ${files.length} files. The pipeline goes on; npm run batches shows its progress.`,
         );
-        await tellOutcomes(settling.outcomes, terminal);
+        await showOutcomes(settling.outcomes, terminal);
         return 1;
       }
       const isIdle =
-        pipeline.inFlight === undefined || ledger.some((batch) => batch.batchId === pipeline.inFlight && isDue(batch));
+        pipeline.inFlight === undefined ||
+        ledger.some((batch) => batch.batchId === pipeline.inFlight && isDue(batch, Date.now()));
       if (isIdle) await nudge?.();
       await sleep(target.isLocal ? 500 : 5_000);
     }
   } catch (error) {
     throw isUnreachable(error) ? lostTarget(target, error) : error;
   }
-  await tellOutcomes(settling.outcomes, terminal);
+  await showOutcomes(settling.outcomes, terminal);
   return [...settling.outcomes.values()].every((outcome) => outcome.end === "archived") ? 0 : 1;
 }
 
-/** Whether a tick would move the batch on: it has no run yet, or its pause after a failure is over. */
-function isDue(batch: BatchRow): boolean {
-  if (batch.state === "CLAIMED") return true;
-  return batch.state === "RETRY" && Date.parse(batch.nextAttemptAt ?? "") <= Date.now();
-}
-
-/** Where the files are, as one line; the same text as long as nothing changes. */
+/** Where the files are, as one line, which stays the same while nothing changes. */
 function progressText(batches: BatchRow[], waiting: Uploaded[], isPaused: boolean): string {
   const parts = batches.map(({ batchId, state, attempt, error }) => {
     const why = state === "RETRY" && error ? `: ${brief(error.trim(), 200)}` : "";
@@ -169,11 +168,11 @@ function progressText(batches: BatchRow[], waiting: Uploaded[], isPaused: boolea
 
 const linesAtMost = 50;
 
-async function tellOutcomes(outcomes: Map<string, Outcome>, terminal: Terminal): Promise<void> {
+async function showOutcomes(outcomes: Map<string, Outcome>, terminal: Terminal): Promise<void> {
   const all = [...outcomes.values()];
   const bad = all.filter(({ end }) => end !== "archived");
   const good = all.filter(({ end }) => end === "archived");
-  // Of a thousand files, each one that needs a person is told, the others are counted.
+  // Every file that needs a person gets a line; of the others, all but the first are counted.
   const shown = [...bad, ...good.slice(0, Math.max(0, linesAtMost - bad.length))];
   await terminal.out(shown.map((outcome) => `${outcomeText(outcome)}\n`).join(""));
   if (shown.length < all.length)
@@ -185,15 +184,14 @@ export function outcomeText({ name, end, batchId, rows, reason }: Outcome): stri
   const file = printable(name);
   const why = reason ? printable(reason.trim()) : "";
   if (end === "quarantined")
-    return `${file}: not archived, quarantined in batch ${batchId} (${why}); it lies below quarantine/files/`;
-  if (end === "failed") return `${file}: not archived, batch ${batchId} FAILED: ${why}; it lies below failed/`;
+    return `${file}: not archived, quarantined in batch ${batchId} (${why}); it lies below ${folderOf("quarantinedFile")}`;
+  if (end === "failed")
+    return `${file}: not archived, batch ${batchId} FAILED: ${why}; it lies below ${folderOf("failed")}`;
   if (end === "overwritten")
     return `${file}: not archived, another version of it was dropped ${why || "before it was read"}`;
-  if (end === "gone")
-    return `${file}: not archived, someone removed it from ${layout.incoming} ${why || "before it was read"}`;
+  if (end === "deleted")
+    return `${file}: not archived, someone deleted it from ${layout.incoming} ${why || "before it was read"}`;
   if (!rows) return `${file}: archived in batch ${batchId}`;
   const counts = `${count(rows.rowsRead)} rows read, ${count(rows.rowsKept)} kept, ${count(rows.rowsDuplicate)} duplicate, ${count(rows.rowsQuarantined)} quarantined`;
   return `${file}: archived in batch ${batchId} (${counts})`;
 }
-
-if (require.main === module) runAsProgram(main);

@@ -4,7 +4,7 @@ import type { AttributeValue } from "@aws-sdk/client-dynamodb";
 export type Item = Record<string, AttributeValue>;
 
 /**
- * A text whose plain JavaScript order is the order of the original's UTF-8 bytes, which is DynamoDB's own order of strings.
+ * A text whose JavaScript order is the order of the original's UTF-8 bytes, as DynamoDB orders strings.
  * (JavaScript compares UTF-16 units, which puts U+FF5E after U+1F3B5.)
  */
 export function byteOrder(text: string): string {
@@ -17,8 +17,8 @@ function byBytes(a: string, b: string): number {
 }
 
 /**
- * A DynamoDB number, which is a decimal text, as JSON: whole numbers digit by digit, however long (up to 38 digits are exact in DynamoDB;
- * a JavaScript number holds about 16).
+ * A DynamoDB number, which is a decimal text, as JSON. Every digit is kept: DynamoDB holds up to 38 digits, a
+ * JavaScript number about 16.
  */
 export function jsonNumber(text: string): string {
   const parts = /^([+-]?)0*(\d*)\.?(\d*)(?:[eE]([+-]?\d+))?$/.exec(text);
@@ -34,7 +34,7 @@ export function jsonNumber(text: string): string {
   return `${sign === "-" && !isZero ? "-" : ""}${integral}${decimals && `.${decimals}`}`;
 }
 
-/** A DynamoDB value as compact JSON; keys of maps and members of sets in byte order, text unescaped beyond what JSON requires. */
+/** A DynamoDB value as compact JSON: keys of maps and members of sets in byte order, no escapes but those of JSON. */
 function jsonValue(value: AttributeValue): string {
   if (value.S !== undefined) return JSON.stringify(value.S);
   if (value.N !== undefined) return jsonNumber(value.N);
@@ -73,7 +73,7 @@ export function wholeOf(item: Item | undefined, name: string): bigint | undefine
   return BigInt(plain.split(".")[0] as string);
 }
 
-/** A list of maps, as the tops have it. */
+/** The maps of a list attribute, such as the top tracks. */
 export function mapsOf(item: Item | undefined, name: string): Item[] {
   return (item?.[name]?.L ?? []).flatMap((value) => (value.M ? [value.M] : []));
 }

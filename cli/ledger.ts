@@ -3,7 +3,7 @@ import type { Target } from "./target";
 
 type Attributes = Record<string, NativeAttributeValue>;
 
-/** A batch as `npm run batches -- --json` shows it; what isn't known (yet) is null. */
+/** A batch as `npm run batches -- --json` shows it. What isn't known yet is null. */
 export interface BatchRow {
   batchId: string;
   state: string;
@@ -24,22 +24,22 @@ export interface BatchRow {
   settledAt: string | null;
   updatedAt: string | null;
   nextAttemptAt: string | null;
-  /** UTC day of the folders that its files moved to. */
+  /** UTC day in the names of the folders to which archive moved its files. */
   day: string | null;
   workflowRunId: string | null;
   parent: string | null;
   children: string[] | null;
   error: string | null;
   errorJob: string | null;
-  /** 1 when S3 did not let a FAILED batch's file go: it still lies in incoming/, and no claim takes it. */
+  /** 1 when S3 refused to move a FAILED batch's file: it stays in incoming/, and no batch claims it. */
   filesHeld: number | null;
-  /** When the file of a FAILED batch was put back into incoming/; why the last request to do so, or to replay, came to nothing. */
+  /** When the file of a FAILED batch was put back into incoming/. The next two: why the last retry or replay failed. */
   retriedAt: string | null;
   notPutBack: string | null;
   notReplayed: string | null;
 }
 
-/** A ledger item, flattened: the totals of the transform's report stand beside the batch's own attributes. */
+/** A ledger item, flattened: the report's totals beside the batch's own attributes. */
 export function batchRow(item: Attributes): BatchRow {
   const report = isMap(item.report) ? item.report : {};
   return {
@@ -86,7 +86,7 @@ function number(value: NativeAttributeValue): number | null {
   return typeof value === "number" ? value : null;
 }
 
-/** A count that may be written as a number or as the list of what is counted. */
+/** A count, written as a number or as the list of the things counted. */
 function amount(value: NativeAttributeValue): number | null {
   return Array.isArray(value) ? value.length : number(value);
 }

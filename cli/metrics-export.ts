@@ -2,7 +2,7 @@ import { paginateScan } from "@aws-sdk/client-dynamodb";
 import { byteOrder, type Item, jsonItem } from "./items";
 import type { Target } from "./target";
 
-// They say which run wrote an item, not what it says: without them, two tables with the same metrics give the same file.
+// They say which run wrote an item. Without them, two tables with the same metrics give the same file.
 const provenance = ["batch_id", "published_at"];
 
 interface Line {
@@ -12,9 +12,10 @@ interface Line {
 }
 
 /**
- * Writes every item of the metrics table as a line of JSON, sorted by the bytes of pk, then sk; returns how many. The same bytes as Python's
- * `json.dumps(item, ensure_ascii=False, separators=(",", ":"))` with pk, sk and then the other keys in order. Holds the lines in memory
- * while it sorts. `write` gets whole lines, each with its newline, some at a time; its promise is awaited.
+ * Writes every item of the metrics table as a line of JSON, sorted by the bytes of pk, then sk. Returns how many.
+ * The bytes equal Python's `json.dumps(item, ensure_ascii=False, separators=(",", ":"))` with pk, sk and then the other
+ * keys in order. Holds all lines in memory to sort them. `write` gets whole lines with their newlines, many at a time,
+ * and is awaited.
  */
 export async function exportMetrics(
   target: Pick<Target, "dynamodb" | "outputs">,

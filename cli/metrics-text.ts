@@ -44,7 +44,7 @@ function daysOf(items: Item[]): { date: string; item: Item }[] {
     .sort((a, b) => (a.date < b.date ? 1 : -1));
 }
 
-/** A genre's days and its top tracks of one of them (the latest, if `date` is open), as text; undefined if it has no such day. */
+/** A genre's days and its top tracks on `date` (default: the latest day), as text; undefined if it has no such day. */
 export function genreText(name: string, items: Item[], date?: string): string | undefined {
   const days = daysOf(items);
   const tops = items.flatMap((item) => /^TOP_TRACKS#(.*)$/s.exec(textOf(item, "sk") ?? "")?.[1] ?? []);

@@ -3,7 +3,7 @@ import { open, rename, rm, stat } from "node:fs/promises";
 import path from "node:path";
 import { GetItemCommand, paginateQuery } from "@aws-sdk/client-dynamodb";
 import { UserError } from "../terminal/errors";
-import { commandLine, runAsProgram, type Terminal } from "../terminal/terminal";
+import { commandLine, type Terminal } from "../terminal/terminal";
 import { isDate } from "./dates";
 import type { Item } from "./items";
 import { exportMetrics } from "./metrics-export";
@@ -12,11 +12,11 @@ import { openTarget, type Target } from "./target";
 
 export { exportMetrics } from "./metrics-export";
 
-/** `npm run metrics`: a day, a genre or a track as tables, or all of the table as NDJSON. */
+/** `npm run metrics`: a day, a genre or a track as tables, or the whole metrics table as NDJSON. */
 export async function main(args: string[], terminal: Terminal): Promise<number> {
-  const program = commandLine("metrics", terminal)
-    .description("Shows what the pipeline has published.")
-    .option("--stack <name>", "a deployed stack in place of the local cloud");
+  const program = commandLine("music-streams metrics", terminal)
+    .description("Shows the published metrics.")
+    .option("--stack <name>", "a deployed stack instead of the local cloud");
   const open = () => openTarget({ ...terminal, stack: program.opts<{ stack?: string }>().stack });
 
   program
@@ -40,21 +40,21 @@ export async function main(args: string[], terminal: Terminal): Promise<number> 
   program
     .command("export")
     .description("every item as a line of JSON, sorted by pk, then sk")
-    .option("--all", "with batch_id and published_at, which say which run wrote an item")
-    .option("--out <file>", "into a file in place of the standard output")
+    .option("--all", "with batch_id and published_at: which run wrote an item")
+    .option("--out <file>", "a file instead of the standard output")
     .action(async (options: { all?: boolean; out?: string }) => writeExport(await open(), options, terminal));
   await program.parseAsync(args, { from: "user" });
   return 0;
 }
 
-/** Opens the target once the date (if there is one) is known to be good: an error of use comes before any look at the cloud. */
+/** Opens the target, but first refuses a date that is wrong: wrong usage is reported before the cloud is asked. */
 async function checked(open: () => Promise<Target>, date: string | undefined): Promise<Target> {
   if (date !== undefined && !isDate(date))
     throw new UserError(`"${date}" is not a date. Write it as YYYY-MM-DD, for example 2024-06-25.`);
   return open();
 }
 
-/** A day as text. Throws a UserError when nothing is published for it. */
+/** A day as text. Throws a UserError when it has no metrics. */
 export async function showDay(target: Target, date: string): Promise<string> {
   const summary = await itemAt(target, `DAY#${date}`, "SUMMARY");
   const top = await itemAt(target, `DAY#${date}`, "TOP_GENRES");
@@ -114,12 +114,12 @@ async function writeExport(
   terminal.note(`${items} items written to ${options.out}`);
 }
 
-/** The export as a file, there whole or not at all; gives the number of items. */
+/** Exports into a file, which is there whole or not at all. Returns the number of items. */
 export async function exportToFile(target: Target, file: string, options: { all?: boolean } = {}): Promise<number> {
   return writeWhole(file, (write) => exportMetrics(target, write, options));
 }
 
-/** Writes a file so that it is there whole or not at all; what isn't a regular file (/dev/stdout, a pipe) is written to directly. */
+/** Writes a file whole or not at all. Writes directly to what isn't a regular file (/dev/stdout, a pipe). */
 async function writeWhole<T>(file: string, fill: (write: (text: string) => Promise<void>) => Promise<T>): Promise<T> {
   const present = await stat(file).catch(() => undefined);
   if (present?.isDirectory()) throw new UserError(`${file} is a folder. Give --out a file's name.`);
@@ -136,5 +136,3 @@ async function writeWhole<T>(file: string, fill: (write: (text: string) => Promi
     throw error;
   }
 }
-
-if (require.main === module) runAsProgram(main);

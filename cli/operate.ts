@@ -3,24 +3,24 @@ import { commandLine, type Terminal } from "../terminal/terminal";
 import { storeOf, type Target } from "./target";
 import { askForTick, nowOption } from "./tick";
 
-/** The options of a command whose work a tick does. */
+/** The options of a command whose request a tick carries out. */
 export interface TickOptions {
   stack?: string;
   now?: boolean;
 }
 
-/** The start of the grammar of such a command. */
+/** The start of the grammar of a command whose request a tick carries out. */
 export function orderLine(name: string, description: string, terminal: Terminal) {
-  return commandLine(name, terminal)
+  return commandLine(`music-streams ${name}`, terminal)
     .description(description)
     .option(...nowOption)
-    .option("--stack <name>", "a deployed stack in place of the local cloud");
+    .option("--stack <name>", "a deployed stack instead of the local cloud");
 }
 
-/** Has a tick carry out what was asked for, at once where that is possible. */
+/** Asks for a tick that carries the request out: always on the local cloud, elsewhere with --now. */
 export async function tickFor(target: Target, options: TickOptions, terminal: Terminal): Promise<void> {
   if ((await readPipeline(storeOf(target))).pausedSince !== undefined)
-    terminal.note("The pipeline is paused: nothing of this begins before npm run resume.");
+    terminal.note("The pipeline is paused: this begins after npm run resume.");
   else if (target.isLocal || options.now) await askForTick(target, terminal);
 }
 

@@ -1,11 +1,13 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import layout from "../layout.json";
 import { readBatch } from "../runtime/ledger";
 import { RefusedError, requestReplay } from "../runtime/operator";
+import { folderOf } from "../runtime/places";
 import { planReplay } from "../runtime/replay";
 import type { Store } from "../runtime/world";
 import { UserError } from "../terminal/errors";
 import { count, duration, printable, size, table } from "../terminal/format";
-import { runAsProgram, type Terminal } from "../terminal/terminal";
+import type { Terminal } from "../terminal/terminal";
 import { dayAfter, isDate } from "./dates";
 import { readLedger } from "./ledger";
 import { orderLine, type TickOptions, tickFor } from "./operate";
@@ -18,7 +20,7 @@ interface Options extends TickOptions {
   wait?: boolean;
 }
 
-/** A batch that would run again, or why it won't. */
+/** A batch to run again, or why it can't. */
 interface Candidate {
   batchId: string;
   files: number;
@@ -27,18 +29,18 @@ interface Candidate {
   problem?: string;
 }
 
-/** `npm run replay`: archived batches run again from archive/, with today's reference data. */
+/** `npm run replay`: runs archived batches again from archive/, with today's reference data. */
 export async function main(args: string[], terminal: Terminal): Promise<number> {
   const program = orderLine(
     "replay",
-    "Has archived batches run again from archive/, with today's reference data and rules: each replaces what it wrote before. They run one after the other, oldest first, before what waits in incoming/.",
+    `Runs archived batches again from ${folderOf("archived")}, with today's reference data and rules. Each replaces what it wrote before. They run one after the other, oldest first, before the files in ${layout.incoming}.`,
     terminal,
   )
     .argument("[batch-id...]", "batches, as npm run batches shows them")
-    .option("--from <date>", "every archived batch that was claimed on this day (YYYY-MM-DD, UTC) or later")
-    .option("--to <date>", "... on this day or before")
-    .option("--dry-run", "only tell what would run again")
-    .option("--wait", "return when all of them are archived again; exit code 0 if they are");
+    .option("--from <date>", "archived batches claimed on this day (YYYY-MM-DD, UTC) or later")
+    .option("--to <date>", "archived batches claimed on this day or before")
+    .option("--dry-run", "only list what would run again")
+    .option("--wait", "return when all of them have ended; exit code 0 if all are archived again");
   await program.parseAsync(args, { from: "user" });
   const options = program.opts<Options>();
   const isRange = options.from !== undefined || options.to !== undefined;
@@ -58,7 +60,7 @@ export async function main(args: string[], terminal: Terminal): Promise<number> 
   for (const { batchId, problem } of impossible)
     terminal.note(`Batch ${printable(batchId)} can't run again: ${printable(problem ?? "")}.`);
   const possible = candidates.filter(({ problem }) => problem === undefined);
-  // Whoever names batches wants these and no others.
+  // Of batches named one by one, either all run or none.
   const goesOn = isRange || impossible.length === 0;
   await terminal.out(planText(possible, options.dryRun || !goesOn));
   if (options.dryRun || !goesOn || possible.length === 0) return impossible.length > 0 ? 1 : 0;
@@ -69,7 +71,7 @@ export async function main(args: string[], terminal: Terminal): Promise<number> 
       await requestReplay(store, candidate.batchId);
       queued.push(candidate);
     } catch (error) {
-      // It changed since it was looked at; the others run all the same.
+      // It changed meanwhile. The others still run.
       if (!(error instanceof RefusedError)) throw error;
       terminal.note(`Not queued: ${printable(error.message)}.`);
     }
@@ -78,7 +80,7 @@ export async function main(args: string[], terminal: Terminal): Promise<number> 
   return areArchived && queued.length === candidates.length ? 0 : 1;
 }
 
-/** The batches of a range that ended ARCHIVED; what else is in it is named. Their ids begin with the moment of the claim. */
+/** The ARCHIVED batches of a range; a note names the others. A batch's id begins with the time of its claim. */
 async function claimedBetween(target: Target, { from, to }: Options, terminal: Terminal): Promise<string[]> {
   const day = (date: string) => date.replaceAll("-", "");
   const end = to === undefined ? "~" : day(dayAfter(to));
@@ -86,16 +88,16 @@ async function claimedBetween(target: Target, { from, to }: Options, terminal: T
   const inRange = ledger.filter(({ batchId }) => batchId < end).reverse();
   for (const { batchId, state } of inRange)
     if (!["ARCHIVED", "SPLIT", "REPLAY"].includes(state))
-      terminal.note(`Passed over: batch ${printable(batchId)} is ${state}.`);
+      terminal.note(`Skipped: batch ${printable(batchId)} is ${state}.`);
   return inRange.filter(({ state }) => state === "ARCHIVED").map(({ batchId }) => batchId);
 }
 
 async function examine(store: Store, batchId: string): Promise<Candidate> {
   const batch = await readBatch(store, batchId);
   const nothing = { batchId, files: 0, bytes: 0, rows: undefined };
-  if (!batch) return { ...nothing, problem: "the ledger does not know it" };
+  if (!batch) return { ...nothing, problem: "the ledger has no such batch" };
   if (batch.state !== "ARCHIVED" && batch.state !== "REPLAY")
-    return { ...nothing, problem: `it is ${batch.state}, and only an archived batch runs again` };
+    return { ...nothing, problem: `it is ${batch.state}, and only an archived batch can be replayed` };
   const plan = await planReplay(store, batch);
   if ("problem" in plan) return { ...nothing, problem: plan.problem };
   const { files } = plan.manifest;
@@ -113,21 +115,21 @@ function planText(candidates: Candidate[], isDry = false): string {
     count(read),
   ]);
   const what = candidates.length === 1 ? "1 batch" : `${count(candidates.length)} batches`;
-  const told = isDry ? `${what} would run again. Nothing was changed.` : `${what} will run again. See npm run batches.`;
-  return `${table(["batch", ...numbers], rows, numbers)}\n${told}\n`;
+  const news = isDry ? `${what} would run again. Nothing was changed.` : `${what} will run again. See npm run batches.`;
+  return `${table(["batch", ...numbers], rows, numbers)}\n${news}\n`;
 }
 
-/** Follows the replays to their ends, each of which is told; whether all are archived. */
+/** Waits until every replay has ended, and notes each change. Returns whether all are archived. */
 async function untilArchived(store: Store, candidates: Candidate[], terminal: Terminal): Promise<boolean> {
   const startedMs = Date.now();
   const open = new Map(candidates.map(({ batchId }) => [batchId, ""]));
   let allRan = true;
   while (open.size > 0) {
-    for (const [batchId, told] of open) {
+    for (const [batchId, shown] of open) {
       const batch = await readBatch(store, batchId);
       const why = batch?.state === "RETRY" && batch.error ? `: ${printable(batch.error)}` : "";
       const news = `${batch?.state ?? "gone from the ledger"}${why}`;
-      if (news !== told)
+      if (news !== shown)
         terminal.note(`${duration(Date.now() - startedMs).padStart(6)}  batch ${printable(batchId)}: ${news}`);
       open.set(batchId, news);
       if (batch && batch.settledAt === undefined) continue;
@@ -141,5 +143,3 @@ async function untilArchived(store: Store, candidates: Candidate[], terminal: Te
   }
   return allRan;
 }
-
-if (require.main === module) runAsProgram(main);

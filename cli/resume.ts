@@ -1,12 +1,12 @@
 import { readPipeline } from "../runtime/ledger";
 import { resume } from "../runtime/operator";
-import { runAsProgram, type Terminal } from "../terminal/terminal";
+import type { Terminal } from "../terminal/terminal";
 import { capital, orderLine, type TickOptions, tickFor } from "./operate";
 import { openTarget, storeOf } from "./target";
 
 /** `npm run resume`: ends the pause. */
 export async function main(args: string[], terminal: Terminal): Promise<number> {
-  const description = "Ends the pause: the next tick claims what waits.";
+  const description = "Ends the pause: the next tick claims the waiting files.";
   const program = orderLine("resume", description, terminal).allowExcessArguments(false);
   await program.parseAsync(args, { from: "user" });
   const options = program.opts<TickOptions>();
@@ -19,5 +19,3 @@ export async function main(args: string[], terminal: Terminal): Promise<number> 
   if (pausedSince !== undefined) await tickFor(target, options, terminal);
   return 0;
 }
-
-if (require.main === module) runAsProgram(main);

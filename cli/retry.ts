@@ -1,20 +1,22 @@
+import layout from "../layout.json";
 import { RefusedError, requestRetry } from "../runtime/operator";
+import { folderOf } from "../runtime/places";
 import { UserError } from "../terminal/errors";
 import { printable } from "../terminal/format";
-import { runAsProgram, type Terminal } from "../terminal/terminal";
+import type { Terminal } from "../terminal/terminal";
 import { readLedger } from "./ledger";
 import { capital, orderLine, type TickOptions, tickFor } from "./operate";
 import { openTarget, storeOf, type Target } from "./target";
 
-/** `npm run retry`: a FAILED batch's file goes back into incoming/ to be tried again. */
+/** `npm run retry`: puts a FAILED batch's file back into incoming/, where a new batch claims it. */
 export async function main(args: string[], terminal: Terminal): Promise<number> {
   const program = orderLine(
     "retry",
-    "Has the file of a FAILED batch put back into incoming/, where it is claimed anew. Mend the cause first: npm run batches tells it.",
+    `Puts the file of a FAILED batch back into ${layout.incoming}, where a new batch claims it. Mend the cause first: npm run batches shows it.`,
     terminal,
   )
     .argument("[batch-id...]", "FAILED batches")
-    .option("--all", "every FAILED batch whose file still lies in failed/");
+    .option("--all", `every FAILED batch whose file still lies in ${folderOf("failed")}`);
   await program.parseAsync(args, { from: "user" });
   const options = program.opts<TickOptions & { all?: boolean }>();
   if (program.args.length > 0 === (options.all === true)) throw new UserError("Name batches, or give --all.");
@@ -28,7 +30,7 @@ export async function main(args: string[], terminal: Terminal): Promise<number> 
   for (const batchId of batchIds) {
     try {
       const asked = await requestRetry(storeOf(target), batchId);
-      const what = asked ? "its file goes back into incoming/ by the next tick" : "its file was put back already";
+      const what = asked ? `the next tick puts its file back into ${layout.incoming}` : "its file was put back already";
       await terminal.out(`Batch ${printable(batchId)}: ${what}\n`);
     } catch (error) {
       if (!(error instanceof RefusedError)) throw error;
@@ -45,5 +47,3 @@ async function failed(target: Target): Promise<string[]> {
   const open = batches.filter(({ state, retriedAt }) => state === "FAILED" && retriedAt === null);
   return open.map(({ batchId }) => batchId).reverse();
 }
-
-if (require.main === module) runAsProgram(main);

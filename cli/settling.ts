@@ -11,8 +11,8 @@ import type { Uploaded } from "./upload";
 /** How a dropped file ended. */
 export interface Outcome {
   name: string;
-  /** `overwritten`: another version took its key before it was read. `gone`: someone deleted it before it was claimed. */
-  end: "archived" | "quarantined" | "failed" | "overwritten" | "gone";
+  /** The last two are the changed files: another version took its key, or someone deleted it. */
+  end: "archived" | "quarantined" | "failed" | "overwritten" | "deleted";
   batchId?: string;
   rows?: FileRows;
   reason?: string;
@@ -25,7 +25,7 @@ export interface FileRows {
   rowsQuarantined: number;
 }
 
-/** The parts of manifest.json and transform.json that are looked at here. */
+/** The parts of manifest.json and transform.json that decide how a file ended. */
 interface Manifest {
   files: { name: string; etag: string }[];
 }
@@ -42,20 +42,20 @@ interface Report {
 }
 
 /**
- * Follows uploaded files through the ledger. A file's batch is the newest one whose manifest lists its name and ETag; the halves of a split
- * batch are batches with manifests of their own, so a file moves on to its half.
+ * Follows uploaded files through the ledger. A file's batch is the newest one whose manifest lists its name and ETag.
+ * The halves of a split batch have manifests of their own, so a file moves on to its half.
  */
 export class Settling {
   readonly #target: Target;
   readonly #store: Store;
   readonly #manifests = new Map<string, Manifest | undefined>();
   readonly #reports = new Map<string, Report | undefined>();
-  /** Files that were found neither in incoming/ nor in a batch at the last look. */
+  /** Files that were neither in incoming/ nor in a batch when last checked. */
   readonly #missing = new Set<string>();
   readonly #ignored: ReadonlySet<string>;
   readonly outcomes = new Map<string, Outcome>();
 
-  /** `settledBefore`: batches that had ended before the upload, with which the same file may have come in the past. */
+  /** `settledBefore`: batches that had ended before the upload; they may hold the same file from an earlier drop. */
   constructor(target: Target, settledBefore: Iterable<string>) {
     this.#target = target;
     this.#store = storeOf(target);
@@ -63,8 +63,8 @@ export class Settling {
   }
 
   /**
-   * Looks at the ledger (newest first), notes each file that has come to an end in `outcomes`, and returns the batches that the other files are
-   * in, with the files that are in none.
+   * Reads on from the ledger (newest first). Notes each file that has ended in `outcomes`. Returns the batches of the
+   * other files, and the files that are in no batch.
    */
   async look(files: Uploaded[], ledger: BatchRow[]): Promise<{ batches: BatchRow[]; waiting: Uploaded[] }> {
     const candidates = ledger.filter((batch) => !this.#ignored.has(batch.batchId) && batch.state !== "SPLIT");
@@ -98,35 +98,38 @@ export class Settling {
 
   async #outcome(file: Uploaded, batch: BatchRow | undefined): Promise<Outcome | undefined> {
     const present = await this.#etagOf(layout.incoming + file.name);
-    // The same bytes dropped again, just after the batch had moved the earlier copy: it waits for a batch of its own.
+    // The same bytes were dropped again after the batch moved the earlier copy: they wait for a batch of their own.
     if (present === file.etag && !batch?.filesHeld) {
       this.#missing.delete(file.name);
       return undefined;
     }
     if (batch) return this.#endIn(batch, file, present);
     if (present !== undefined) return { name: file.name, end: "overwritten" };
-    // The ledger was read before incoming/ was: between the two, a batch may have begun and ended. The next look decides.
+    // The ledger was read before incoming/: a batch may have begun and ended in between. The next check decides.
     if (!this.#missing.has(file.name)) {
       this.#missing.add(file.name);
       return undefined;
     }
-    return { name: file.name, end: "gone" };
+    return { name: file.name, end: "deleted" };
   }
 
   async #endIn(batch: BatchRow, file: Uploaded, present: string | undefined): Promise<Outcome> {
     const settled = { name: file.name, batchId: batch.batchId };
     if (batch.state === "FAILED") {
-      const where = batch.filesHeld ? "; S3 did not let it go" : "";
+      const where = batch.filesHeld ? "; S3 refused to move it" : "";
       return { ...settled, end: "failed", reason: `${batch.error ?? "no reason was given"}${where}` };
     }
     const report = await this.#report(batch.batchId);
-    const bad = report?.filesQuarantined?.find(({ name }) => name === file.name);
-    if (bad) return { ...settled, end: "quarantined", reason: [bad.reason, bad.detail].filter(Boolean).join(": ") };
+    const quarantined = report?.filesQuarantined?.find(({ name }) => name === file.name);
+    if (quarantined) {
+      const reason = [quarantined.reason, quarantined.detail].filter(Boolean).join(": ");
+      return { ...settled, end: "quarantined", reason };
+    }
     if (report?.filesChanged?.some(({ name }) => name === file.name)) return { ...settled, end: "overwritten" };
-    // The batch is archived, but this file may have been replaced or deleted after it was read and before it was moved.
+    // The batch is archived, but the file may have changed after transform read it and before archive moved it.
     const reason = "after its listens had been counted";
     if (!(await this.#isInArchive(batch, file)))
-      return { ...settled, end: present === undefined ? "gone" : "overwritten", reason };
+      return { ...settled, end: present === undefined ? "deleted" : "overwritten", reason };
     const counts = report?.files?.find(({ name }) => name === file.name);
     if (!counts) return { ...settled, end: "archived" };
     const rowsQuarantined = Object.values(counts.rowsQuarantined).reduce((sum, rows) => sum + rows, 0);
@@ -151,7 +154,7 @@ export class Settling {
     }
   }
 
-  /** Read once: a batch's manifest changes only for a replay, which keeps names and files. */
+  /** Reads a manifest once: it changes only for a replay, which keeps names and files. */
   async #manifest(batchId: string): Promise<void> {
     if (this.#manifests.has(batchId)) return;
     const manifest = (await readDocument(this.#store, place("manifest", { batchId }))) as Manifest | undefined;
@@ -167,7 +170,7 @@ export class Settling {
   }
 }
 
-/** Whether a batch has come to its end. A SPLIT one has not: its halves go on. */
+/** Whether a batch has ended. A SPLIT one has not: its halves go on. */
 export function isSettled(batch: BatchRow): boolean {
   return batch.state === "ARCHIVED" || batch.state === "FAILED";
 }

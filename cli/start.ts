@@ -3,6 +3,7 @@ import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { GlueClient } from "@aws-sdk/client-glue";
 import { GetFunctionConfigurationCommand } from "@aws-sdk/client-lambda";
+import layout from "../layout.json";
 import { type LocalCloud, startCloud } from "../local/cloud";
 import { localCredentials } from "../local/credentials";
 import { generateSample } from "../local/sample/generator";
@@ -13,7 +14,7 @@ import { UserError } from "../terminal/errors";
 import { interrupted } from "../terminal/exit-codes.cjs";
 import { count } from "../terminal/format";
 import { wholeNumber } from "../terminal/options";
-import { commandLine, runAsProgram, type Terminal } from "../terminal/terminal";
+import { commandLine, type Terminal } from "../terminal/terminal";
 import { exportToFile } from "./metrics";
 import { Display } from "./start/display";
 import { type DataFolder, readDataFolder, uploadAll, uploadReference } from "./start/load";
@@ -33,7 +34,8 @@ interface StartOptions {
 const lookEveryMs = 500;
 const oneSignalMs = 1_000;
 
-async function main(args: string[], terminal: Terminal): Promise<number> {
+/** `npm start`: the whole pipeline on this machine, with the sample data or your own. */
+export async function main(args: string[], terminal: Terminal): Promise<number> {
   const options = parse(args, terminal);
   const stop = stopOnSignals();
   let cloud: LocalCloud | undefined;
@@ -50,7 +52,9 @@ async function main(args: string[], terminal: Terminal): Promise<number> {
     });
     const pipeline = await connectPipeline(cloud);
     if (cloud.kept?.isLoaded)
-      terminal.note(`Going on with the data in ${keepIn}: nothing is loaded. Remove that folder to begin anew.`);
+      terminal.note(
+        `Going on with the data in ${keepIn}: nothing is loaded. Remove that folder to start from the beginning.`,
+      );
     else await load(pipeline, data, terminal, stop);
     await cloud.kept?.loaded();
     return await follow(pipeline, options, terminal, stop);
@@ -64,26 +68,26 @@ async function main(args: string[], terminal: Terminal): Promise<number> {
 }
 
 function parse(args: string[], terminal: Terminal): StartOptions {
-  const program = commandLine("start", terminal)
+  const program = commandLine("music-streams start", terminal)
     .description(
-      "Runs the whole pipeline on this machine: emulator, local Glue, the deployed program, sample data or yours.",
+      "Runs the whole pipeline on this machine: emulator, local Glue, the deployed program, and sample data or your own.",
     )
-    .option("--once", "end when nothing is waiting or in flight; exit code 0 only when every batch is archived", false)
-    .option("--export <file>", "write the metrics there as NDJSON when the first files are through")
+    .option("--once", "end when no file waits and no batch is in flight; exit code 0 if every batch is archived", false)
+    .option("--export <file>", "write the metrics there as NDJSON when the first batches are settled")
     .option(
       "--data <dir>",
-      "real files in place of the sample: DIR/reference/users*.csv, DIR/reference/songs*.csv, DIR/streams/**",
+      "your files instead of the sample: DIR/reference/users*.csv, DIR/reference/songs*.csv, DIR/streams/**",
     )
     .option(
       "--keep [dir]",
-      "keep the cloud's data in DIR (.local/kept/ if not given) and begin with it the next time; sample data or --data is loaded only when nothing is kept yet",
+      "keep the cloud's data in DIR (default: .local/kept/) and start with it the next time; sample data or --data is loaded only the first time",
     )
-    .option("--port <n>", "the emulator's port on 127.0.0.1; 0: any free one", wholeNumber(0, 65535), 4566)
+    .option("--port <n>", "the emulator's port on 127.0.0.1; 0 = any free one", wholeNumber(0, 65535), 4566)
     .parse(args, { from: "user" });
   return program.opts<StartOptions>();
 }
 
-/** Aborted by Ctrl-C, by a kill, and when whoever started this program is gone. The second signal ends at once: the guards clean up. */
+/** Aborts on Ctrl-C, on a kill, and when the process that started this one is gone. A second signal ends at once. */
 function stopOnSignals(): AbortSignal {
   const controller = new AbortController();
   let firstAt = 0;
@@ -122,7 +126,7 @@ interface LocalPipeline {
   watch: Watch;
 }
 
-/** The clients of the deployed program, with the very settings that its Lambdas were given. */
+/** The clients of the deployed program, with its Lambdas' own settings. */
 async function connectPipeline(cloud: LocalCloud): Promise<LocalPipeline> {
   const target = localTarget(cloud);
   const credentials = localCredentials;
@@ -134,7 +138,7 @@ async function connectPipeline(cloud: LocalCloud): Promise<LocalPipeline> {
   return { cloud, target, world, watch: watchPipeline(world, target.lambda, target.outputs.senseFunctionName, glue) };
 }
 
-/** Paused meanwhile, so that the scheduler takes the files as one batch and not the first half of them. */
+/** Pauses the pipeline meanwhile, so that a tick claims all files as one batch and not the first half of them. */
 async function load(
   { target, world }: LocalPipeline,
   data: DataFolder,
@@ -169,7 +173,7 @@ async function follow(
       display.finish();
       await showResults(pipeline, moment, shown, options, terminal);
       if (options.once) return verdict(moment, terminal);
-      terminal.note("Waiting for files (Ctrl-C ends everything) ...");
+      terminal.note("Waiting for files (Ctrl-C stops everything) ...");
     }
     wasQuiet = moment.isQuiet;
     await sleep(lookEveryMs, undefined, { signal: stop }).catch(() => undefined);
@@ -178,7 +182,7 @@ async function follow(
   return options.once ? interrupted : 0;
 }
 
-/** A batch that the pipeline would go on retrying for ever: nobody waits for that with --once. */
+/** The batch in flight, when it has used its attempts up: --once does not wait for more. */
 function batchGivenUp(moment: Moment, world: World): Batch | undefined {
   const current = moment.batches.find((batch) => batch.batchId === moment.inFlight);
   const isSpent = current?.state === "RETRY" && (current.failures ?? 0) >= world.settings.limits.maxAttempts;
@@ -193,7 +197,7 @@ async function failure(batch: Batch, moment: Moment, pipeline: LocalPipeline, te
   const log = run?.Id ? `\nThe job's log: ${path.relative(terminal.cwd, pipeline.cloud.glue.logFile(run.Id))}` : "";
   const job = batch.errorJob ? ` in ${batch.errorJob}` : "";
   return new UserError(
-    `Batch ${batch.batchId} failed ${batch.failures} times${job}: ${batch.error ?? "no error was recorded"}${log}\nIts files are still in incoming/. Mend the cause and start again.`,
+    `Batch ${batch.batchId} failed ${batch.failures} times${job}: ${batch.error ?? "no error was recorded"}${log}\nIts files are still in ${layout.incoming}. Mend the cause and start again.`,
   );
 }
 
@@ -218,7 +222,7 @@ async function exportTo(file: string, pipeline: LocalPipeline, terminal: Termina
   terminal.note(`${count(items)} metrics written to ${path.relative(terminal.cwd, file) || file}`);
 }
 
-/** Known before the work begins, not at its end. */
+/** Refuses a wrong --export before the work begins. */
 async function requireFolderOf(file: string): Promise<void> {
   const folder = await stat(path.dirname(file)).catch(() => undefined);
   if (!folder?.isDirectory()) throw new UserError(`--export ${file}: there is no folder ${path.dirname(file)}.`);
@@ -235,12 +239,10 @@ The local cloud is ready.
 `;
 }
 
-/** Split batches live on in their halves, which are among the batches as well. */
+/** A SPLIT batch is no failure by itself: its halves are among the batches. */
 function verdict(moment: Moment, terminal: Terminal): number {
   const bad = moment.batches.filter((batch) => !["ARCHIVED", "SPLIT"].includes(batch.state));
   for (const batch of bad)
     terminal.note(`Batch ${batch.batchId} is ${batch.state}: ${batch.error ?? "no error was recorded"}`);
   return bad.length ? 1 : 0;
 }
-
-runAsProgram(main);

@@ -38,7 +38,7 @@ export interface Target {
 }
 
 export interface TargetOptions {
-  /** A deployed stack's name; without it the local cloud is meant. */
+  /** A deployed stack's name; the local cloud, if not given. */
   stack?: string | undefined;
   /** The project's root: where .local/ and Pulumi.yaml lie. */
   root: string;
@@ -46,8 +46,8 @@ export interface TargetOptions {
 }
 
 /**
- * Where a command works. Throws a UserError when the local cloud isn't running (with how to start it), when there is no pulumi CLI, no such
- * stack, or a stack that isn't deployed.
+ * Opens the pipeline that a command works on. Throws a UserError when the local cloud isn't running, when there is no
+ * Pulumi CLI, when there is no such stack, or when the stack isn't deployed.
  */
 export async function openTarget(options: TargetOptions): Promise<Target> {
   return options.stack === undefined
@@ -74,7 +74,7 @@ function connect(
   const missing = outputNames.filter((output) => typeof found[output] !== "string" || found[output] === "");
   if (missing.length > 0) {
     throw new UserError(
-      `${name} has no output ${missing.join(", ")}: it isn't deployed, or from another version of this program.`,
+      `${name} has no output ${missing.join(", ")}: it isn't deployed, or another version of this program deployed it.`,
     );
   }
   const settings = { ...access, maxAttempts: 5 };
@@ -90,7 +90,7 @@ function connect(
   };
 }
 
-/** Bucket and ledger of a target, for the protocol's own functions. */
+/** A target's bucket and ledger, as the functions of runtime/ take them. */
 export function storeOf(target: Target, log: Store["log"] = () => {}): Store {
   return {
     clients: { s3: target.s3, documents: target.documents },
@@ -117,7 +117,7 @@ async function openStack(stack: string, { root, env }: TargetOptions): Promise<T
   return connect(false, name, outputs, region ? { region } : {});
 }
 
-/** The stack's own region, where its resources are; without one, the user's environment and AWS profile say. */
+/** The region of the stack's configuration; empty when it sets none, and the environment or the AWS profile decides. */
 async function configuredRegion(stack: string, root: string, env: NodeJS.ProcessEnv): Promise<string> {
   return pulumi(["config", "get", "aws:region", "--stack", stack], root, env).catch(() => "");
 }
@@ -136,8 +136,8 @@ async function pulumi(args: string[], root: string, env: NodeJS.ProcessEnv): Pro
     const failure = error as NodeJS.ErrnoException & { stderr?: string; killed?: boolean };
     if (failure.code === "ENOENT") {
       throw new UserError(
-        "--stack needs the Pulumi CLI, and there is no program pulumi on the PATH. Install it (https://www.pulumi.com/docs/install/) and log in (pulumi login). " +
-          "The local cloud needs neither: leave --stack out.",
+        "--stack needs the Pulumi CLI, and there is no pulumi on the PATH. Install it (https://www.pulumi.com/docs/install/) " +
+          "and log in (pulumi login). For the local cloud, leave --stack out.",
       );
     }
     const why = failure.killed ? "no answer within two minutes" : failure.stderr?.trim() || failure.message;

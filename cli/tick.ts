@@ -3,13 +3,13 @@ import { isUnreachable, UserError } from "../terminal/errors";
 import type { Terminal } from "../terminal/terminal";
 import type { Target } from "./target";
 
-/** The option of commands whose work is done by the next tick. */
+/** The option of commands whose work the next tick does. */
 export const nowOption = [
   "--now",
-  "ask a deployed stack for a tick at once, in place of waiting for its schedule (the local cloud is always asked)",
+  "ask a deployed stack for a tick at once instead of waiting for its schedule (the local cloud is always asked)",
 ] as const;
 
-/** Invokes sense and doesn't wait for it. A refusal is only told: the schedule ticks all the same. */
+/** Invokes sense and doesn't wait for it. A refusal is only noted: the schedule still ticks. */
 export async function askForTick(target: Target, terminal: Terminal): Promise<void> {
   try {
     await target.lambda.send(
@@ -17,13 +17,13 @@ export async function askForTick(target: Target, terminal: Terminal): Promise<vo
     );
   } catch (error) {
     if (isUnreachable(error)) throw lostTarget(target, error);
-    terminal.note(`No early tick (${error instanceof Error ? error.message : error}); the schedule does it.`);
+    terminal.note(`No early tick (${error instanceof Error ? error.message : error}); the schedule ticks later.`);
   }
 }
 
 const tickPauseMs = 2_000;
 
-/** The same, but not again within a pause: a tick costs one even when it finds nothing to do. */
+/** Asks for ticks, but not twice within a pause: a tick costs a call even when it finds nothing to do. */
 export function earlyTicks(ask: () => Promise<void>, askedMs = 0): (pauseMs?: number) => Promise<void> {
   let lastMs = askedMs;
   return async (pauseMs = tickPauseMs) => {

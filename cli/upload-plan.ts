@@ -9,7 +9,7 @@ import type { Source } from "./upload";
 
 export interface UploadPlan {
   sources: Source[];
-  /** Files found in folders that the pipeline would not read. */
+  /** Files in the folders that are no CSVs. */
   leftAlone: string[];
 }
 
@@ -17,8 +17,9 @@ const csvName = /\.csv(\.gz)?$/i;
 const keyLimitBytes = 1024;
 
 /**
- * What the arguments name. A file's key is `incoming/<prefix>/<its base name>`; a folder stands for the CSVs below it, whose keys keep their
- * paths below that folder. Looks at everything before anything is uploaded: throws one UserError with every reason why it can't be.
+ * Which files the arguments name, and their keys. A file's key is `incoming/<prefix>/<its base name>`. A folder stands
+ * for the CSVs below it, whose keys keep their paths below that folder. Checks everything before the first upload, and
+ * throws one UserError with every problem.
  */
 export async function planUpload(args: string[], prefix: string, cwd: string): Promise<UploadPlan> {
   const below = prefixParts(prefix);
@@ -39,7 +40,7 @@ export async function planUpload(args: string[], prefix: string, cwd: string): P
 
 function prefixParts(prefix: string): string[] {
   const parts = prefix.split("/").filter((part) => part !== "");
-  // HTTP clients resolve such segments on the way, so that the object would lie elsewhere.
+  // HTTP clients resolve such segments, so the object would get another key.
   if (parts.some((part) => part === "." || part === ".."))
     throw new UserError(`--prefix ${printable(prefix)}: "." and ".." can't be part of it.`);
   return parts;
@@ -81,8 +82,7 @@ async function planFile(
 
 async function problemOf(file: string, found: Stats, name: string): Promise<string | undefined> {
   if (!found.isFile()) return "is not a regular file.";
-  if (!csvName.test(file))
-    return "its name must end with .csv or .csv.gz; the pipeline leaves everything else in incoming/ alone.";
+  if (!csvName.test(file)) return "its name must end with .csv or .csv.gz; the pipeline ignores everything else.";
   const isReadable = await access(file, constants.R_OK).then(
     () => true,
     () => false,

@@ -32,7 +32,10 @@ export interface UploadEvents {
   onDone?: (source: Source) => void;
 }
 
-/** Uploads, several at once, large files in parts. Ends at the first error with a UserError that says what is in already. */
+/**
+ * Uploads several files at once, large ones in parts. Stops at the first error: its UserError says how many files are
+ * in.
+ */
 export async function upload(target: Target, sources: Source[], events: UploadEvents = {}): Promise<Uploaded[]> {
   let done = 0;
   return pMap(
@@ -59,7 +62,7 @@ export async function upload(target: Target, sources: Source[], events: UploadEv
 interface TransferOptions {
   bytes: number;
   onBytes?: ((bytes: number) => void) | undefined;
-  /** Breaks the transfer off: the object does not come to be. */
+  /** Ends the transfer early; then there is no object. */
   stop?: AbortSignal | undefined;
 }
 

@@ -6,23 +6,23 @@ import type { DeadLetters } from "./dead-letters";
 import type { Settings } from "./settings";
 
 interface AlarmsArgs {
-  /** The Lambdas by what they are called in texts. `sense` is the one that the schedule calls. */
+  /** The Lambdas by the names that descriptions use. The schedule calls `sense`. */
   functions: { sense: aws.lambda.Function; archive: aws.lambda.Function };
   deadLetters: DeadLetters;
   settings: Settings;
 }
 
-/** When an alarm is raised: a metric, how it is summed up, and the value that is too much. */
-interface Watch {
+/** When an alarm goes off: the metric, its statistic and the threshold. */
+interface AlarmSpec {
   metric: string;
   namespace: string;
   dimensions?: Record<string, pulumi.Input<string>>;
   statistic: "Sum" | "Maximum";
-  /** Raised from here on. */
+  /** The lowest value that raises the alarm. */
   from: number;
   /** The section of docs/operations.md that says what to do. */
   section: string;
-  /** What is the matter, in a sentence. */
+  /** What has happened, in a sentence. */
   because: string;
 }
 
@@ -30,8 +30,8 @@ const MINUTE = 60;
 const HOUR = 3600;
 
 /**
- * Says by mail what a person must know: what failed for good, what keeps failing, what hangs, and what nobody looks after
- * any more. Each alarm's description names the section of docs/operations.md to turn to.
+ * Sends a mail when someone must act: a batch failed for good, a job keeps failing, work hangs, or the schedule
+ * stopped. Each alarm's description names the section of docs/operations.md that says what to do.
  */
 export class Alarms extends pulumi.ComponentResource {
   readonly topic: aws.sns.Topic;
@@ -49,7 +49,7 @@ export class Alarms extends pulumi.ComponentResource {
     this.tags = settings.tags;
     this.topic = this.createTopic(alarms.email);
 
-    this.onEvent("batch-failed", {
+    this.alarmOnEvent("batch-failed", {
       metric: "BatchesFailed",
       namespace,
       statistic: "Sum",
@@ -58,61 +58,61 @@ export class Alarms extends pulumi.ComponentResource {
       because: `A file could not be transformed and is now in ${folderOf("failed")}.`,
     });
     for (const job of ["transform", "publish", "workflow"]) {
-      this.onState(`${job}-failing`, {
+      this.alarmOnState(`${job}-failing`, {
         metric: "FailuresInARow",
         namespace,
         dimensions: { Job: job },
         statistic: "Maximum",
         from: alarms.failuresInARow,
         section: `${job}-keeps-failing`,
-        because: `The batch in flight failed ${alarms.failuresInARow} times or more in a row, last by ${job}; nothing else gets through.`,
+        because: `The batch in flight failed at least ${alarms.failuresInARow} times in a row, last in ${job}, and blocks all other files.`,
       });
     }
-    this.onState("batch-stuck", {
+    this.alarmOnState("batch-stuck", {
       metric: "BatchAgeSeconds",
       namespace,
       statistic: "Maximum",
       from: alarms.batchMinutes * MINUTE,
       section: "batch-stuck",
-      because: `A batch has been in flight for ${alarms.batchMinutes} minutes or more.`,
+      because: `A batch has been in flight for at least ${alarms.batchMinutes} minutes.`,
     });
-    this.onState("files-waiting", {
+    this.alarmOnState("files-waiting", {
       metric: "OldestFileAgeSeconds",
       namespace,
       statistic: "Maximum",
       from: alarms.waitingMinutes * MINUTE,
       section: "files-wait",
-      because: `A file has been in ${folderOf("incoming")} for ${alarms.waitingMinutes} minutes or more: the pipeline stands still, or files come faster than it works.`,
+      because: `A file has been in ${folderOf("incoming")} for at least ${alarms.waitingMinutes} minutes: the pipeline is stuck, or files arrive faster than it works.`,
     });
-    this.onEvent("rows-quarantined", {
+    this.alarmOnEvent("rows-quarantined", {
       metric: "RowsQuarantinedPercent",
       namespace,
       statistic: "Maximum",
       from: alarms.quarantinedPercent,
       section: "many-quarantined-rows",
-      because: `Of a batch's rows, ${alarms.quarantinedPercent} % or more could not be used.`,
+      because: `At least ${alarms.quarantinedPercent} % of a batch's rows are quarantined.`,
     });
     for (const [what, { name: FunctionName }] of Object.entries(functions)) {
-      this.onEvent(`${what}-errors`, {
+      this.alarmOnEvent(`${what}-errors`, {
         metric: "Errors",
         namespace: "AWS/Lambda",
         dimensions: { FunctionName },
         statistic: "Sum",
         from: 1,
         section: "a-function-fails",
-        because: `The function ${what} ended with an error, or ran out of time.`,
+        because: `The function ${what} failed or timed out.`,
       });
     }
-    this.onState("dead-letters", {
+    this.alarmOnState("dead-letters", {
       metric: "ApproximateNumberOfMessagesVisible",
       namespace: "AWS/SQS",
       dimensions: { QueueName: deadLetters.queue.name },
       statistic: "Maximum",
       from: 1,
       section: "dead-letters",
-      because: "A call of sense or archive failed to the last try, or never arrived.",
+      because: "A call of sense or archive failed on its last try, or never arrived.",
     });
-    this.onSilence(functions.sense.name, alarms.silentHours);
+    this.alarmOnSilence(functions.sense.name, alarms.silentHours);
     this.registerOutputs({ topicArn: this.topic.arn });
   }
 
@@ -150,34 +150,34 @@ export class Alarms extends pulumi.ComponentResource {
     return topic;
   }
 
-  /** Raised when something happened. It falls back by itself, which means nothing, so nobody is told. */
-  private onEvent(part: string, watch: Watch): void {
-    this.createAlarm(part, watch, { evaluationPeriods: 1, datapointsToAlarm: 1 });
+  /** Raises an alarm when something happens. Its end means nothing, so it is not reported. */
+  private alarmOnEvent(part: string, spec: AlarmSpec): void {
+    this.createAlarm(part, spec, { evaluationPeriods: 1, datapointsToAlarm: 1 });
   }
 
   /**
-   * Raised by the first sign of something that lasts, and taken back when an hour went by without a sign. So long, because
-   * the signs come with the ticks, and a schedule may be slow.
+   * Raises an alarm at the first sign of a lasting problem, and reports its end after an hour without a sign. An hour,
+   * because signs come with ticks, and a schedule may be slow.
    */
-  private onState(part: string, watch: Watch): void {
+  private alarmOnState(part: string, spec: AlarmSpec): void {
     const okActions = [this.topic.arn];
-    this.createAlarm(part, watch, { evaluationPeriods: 12, datapointsToAlarm: 1, okActions });
+    this.createAlarm(part, spec, { evaluationPeriods: 12, datapointsToAlarm: 1, okActions });
   }
 
-  private createAlarm(part: string, watch: Watch, more: Partial<aws.cloudwatch.MetricAlarmArgs>): void {
+  private createAlarm(part: string, spec: AlarmSpec, more: Partial<aws.cloudwatch.MetricAlarmArgs>): void {
     const alarm = new aws.cloudwatch.MetricAlarm(
       `${this.name}-${part}`,
       {
-        alarmDescription: describe(watch),
-        namespace: watch.namespace,
-        metricName: watch.metric,
-        ...(watch.dimensions ? { dimensions: watch.dimensions } : {}),
-        statistic: watch.statistic,
+        alarmDescription: describe(spec),
+        namespace: spec.namespace,
+        metricName: spec.metric,
+        ...(spec.dimensions ? { dimensions: spec.dimensions } : {}),
+        statistic: spec.statistic,
         period: 5 * MINUTE,
         evaluationPeriods: 1,
         comparisonOperator: "GreaterThanOrEqualToThreshold",
-        threshold: watch.from,
-        // A pipeline with nothing to do tells nothing.
+        threshold: spec.from,
+        // A pipeline with nothing to do sends no metrics.
         treatMissingData: "notBreaching",
         alarmActions: [this.topic.arn],
         tags: this.tags,
@@ -188,9 +188,9 @@ export class Alarms extends pulumi.ComponentResource {
     this.alarms.push(alarm);
   }
 
-  /** Raised when the schedule's function is not called: then no other alarm can tell of anything. */
-  private onSilence(FunctionName: pulumi.Output<string>, hours: number): void {
-    const watch: Watch = {
+  /** Raises an alarm when the schedule no longer calls its function: all other alarms depend on these calls. */
+  private alarmOnSilence(FunctionName: pulumi.Output<string>, hours: number): void {
+    const spec: AlarmSpec = {
       metric: "Invocations",
       namespace: "AWS/Lambda",
       dimensions: { FunctionName },
@@ -199,7 +199,7 @@ export class Alarms extends pulumi.ComponentResource {
       section: "sense-is-silent",
       because: `The schedule has not called the function sense for ${hours} hours.`,
     };
-    this.createAlarm("silence", watch, {
+    this.createAlarm("silence", spec, {
       period: HOUR,
       evaluationPeriods: hours,
       datapointsToAlarm: hours,
@@ -210,6 +210,6 @@ export class Alarms extends pulumi.ComponentResource {
   }
 }
 
-function describe({ because, section }: Watch): string {
+function describe({ because, section }: AlarmSpec): string {
   return `${because} What to do: docs/operations.md#${section}`;
 }

@@ -1,28 +1,27 @@
 import { lookThrough } from "./claim";
 import { readBatch, readPipeline } from "./ledger";
-import { type TickReport, type Turn, takeTurn } from "./tick";
+import { type Tick, type TickReport, tickAndList } from "./tick";
 import type { World } from "./world";
 
-/** A tick, and then a line that tells how the pipeline stands. */
+/** Ticks, then logs the state of the pipeline. */
 export async function observedTick(world: World, remainingMs: number): Promise<TickReport> {
-  const turn = await takeTurn(world, remainingMs);
-  await observe(world, turn);
-  return turn.report;
+  const tick = await tickAndList(world, remainingMs);
+  await observe(world, tick);
+  return tick.report;
 }
 
 /**
- * Logs how much waits, for how long, and how the batch in flight is doing: what only a look from outside can tell, since
- * a pipeline that hangs has no event. A quiet pipeline logs nothing, and so costs no metric.
+ * Logs how much waits and for how long, and the age of the batch in flight: a pipeline that hangs logs no event itself.
+ * A pipeline with nothing to do logs nothing, so its metrics cost nothing.
  *
- * Waiting is every CSV in incoming/, claimed or not, since nobody can be sure of it until it is archived. So are those in
- * a cold class, which wait for a person who does not know of it; but not those that are held, which were told of when
- * their batch failed.
+ * Counts every CSV in incoming/, claimed or not, because only an archived file is safe. That includes archived-class
+ * files, which someone must restore. It excludes held files: the failure of their batch was reported already.
  */
-async function observe(world: World, { report, listed }: Turn): Promise<void> {
+async function observe(world: World, { report, listed }: Tick): Promise<void> {
   if (report.action === "idle" && !report.claimed && listed?.files.length === 0 && listed.cold.length === 0) return;
   const pipeline = await readPipeline(world);
   const batch = pipeline.inFlight === undefined ? undefined : await readBatch(world, pipeline.inFlight);
-  // A tick that claimed has just listed them; all that it did since is start the run.
+  // A tick that claimed has just listed the files, and has only started a run since.
   const { files, cold } = listed ?? (await lookThrough(world));
   const nowMs = world.clock.now();
   const ageSeconds = (sinceMs: number) => Math.max(0, Math.round((nowMs - sinceMs) / 1000));
@@ -31,7 +30,7 @@ async function observe(world: World, { report, listed }: Turn): Promise<void> {
   world.log({
     event: "observed",
     ...(batch ? { batch_id: batch.batchId, state: batch.state, attempt: batch.attempt } : {}),
-    // Who failed last, and how often in a row; a batch that works again has neither.
+    // The job that failed last and the failures in a row; a batch that works again has neither.
     ...(batch?.errorJob === undefined ? {} : { job: batch.errorJob, failures: batch.failures ?? 0 }),
     waiting_files: files.length + cold.length,
     ...(cold.length > 0 ? { cold_files: cold.length } : {}),

@@ -7,40 +7,40 @@ import type { World } from "./world";
 export interface TickReport {
   /** `waiting`: a batch is in flight; `idle`: nothing to do; `paused`: nothing in flight, and nothing is claimed. */
   action: "waiting" | "idle" | "paused";
-  /** The batch in flight at the end of the tick, or else the one that was settled last in it. */
+  /** The batch in flight at the end of the tick; if there is none, the last one that it settled. */
   batchId?: string;
   state?: BatchState;
   error?: string;
   claimed?: { batchId: string; files: number; bytes: number };
-  /** What is left in incoming/; only a tick that listed it knows. */
+  /** What the tick left in incoming/; absent when it did not list the folder. */
   waiting?: Claim["waiting"];
   ignored?: Ignored;
   paused?: true;
   steps: Step[];
 }
 
-/** A tick's report, and what it saw in incoming/, if it listed it. */
-export interface Turn {
+/** A tick's report, and what the tick saw in incoming/ if it listed the folder. */
+export interface Tick {
   report: TickReport;
   listed?: Waiting;
 }
 
-/** `takeTurn` for who wants the report alone. */
+/** Ticks, and gives the report alone. */
 export async function tick(world: World, remainingMs?: number): Promise<TickReport> {
-  return (await takeTurn(world, remainingMs)).report;
+  return (await tickAndList(world, remainingMs)).report;
 }
 
 /**
- * One turn of the pipeline: settles the batch in flight; when nothing is in flight, takes up the next queued batch or
- * claims what waits, and starts its run. Safe at any time, any number at once; what it can't finish, the next one does.
+ * One tick: settles the batch in flight. When nothing is in flight, takes up the next queued batch or claims what
+ * waits, and starts its run. Safe at any time and any number at once: the next tick does what this one can't finish.
  * `remainingMs` is the Lambda's time left.
  */
-export async function takeTurn(world: World, remainingMs = 60_000): Promise<Turn> {
+export async function tickAndList(world: World, remainingMs = 60_000): Promise<Tick> {
   const timeIsUp = deadline(world, remainingMs);
   const steps: Step[] = [];
   let claimed: TickReport["claimed"];
   let attempt: Claim | undefined;
-  const report = (rest: Omit<TickReport, "steps">): Turn => ({
+  const report = (rest: Omit<TickReport, "steps">): Tick => ({
     report: {
       ...rest,
       ...(claimed ? { claimed } : {}),
@@ -61,7 +61,7 @@ export async function takeTurn(world: World, remainingMs = 60_000): Promise<Turn
     const last = steps.at(-1);
     const settled = last ? { batchId: last.batchId } : {};
     if (pipeline.pausedSince !== undefined) return report({ action: "paused", ...settled, ...paused });
-    // Rounds are many only when other Lambdas are faster each time, and then they do the work.
+    // Many rounds come only when other Lambdas are faster each time: then they do the work.
     if (timeIsUp() || rounds >= 30) return report({ action: "idle", ...settled });
     if (pipeline.queued !== undefined) {
       if (await takeQueued(world, pipeline.queued, pipeline.claims))

@@ -42,9 +42,12 @@ function processTerminal(): Terminal {
 /** A command: takes its arguments, returns its exit code. */
 export type Main = (args: string[], terminal: Terminal) => Promise<number>;
 
-/** A new command line: help and errors go to the terminal, and it throws CommanderError instead of exiting. */
-export function commandLine(name: string, terminal: Terminal): Command {
-  return new Command(`npm run ${name} --`)
+/**
+ * A new command line: help and errors go to the terminal, and it throws CommanderError instead of exiting. `program` is
+ * what a person types to start it, such as `music-streams drop`.
+ */
+export function commandLine(program: string, terminal: Terminal): Command {
+  return new Command(program)
     .exitOverride()
     .showHelpAfterError("(add --help for usage)")
     .configureOutput({

@@ -32,7 +32,7 @@ interface Installed {
  * and one line that adds them up. `npm run test:all` (--full) runs all of them at full count.
  */
 async function main(args: string[], terminal: Terminal): Promise<number> {
-  const program = commandLine("test", terminal)
+  const program = commandLine("npm test --", terminal)
     .description("Runs the project's checks, or those named, and installs what they need.")
     .argument("[check...]", `one of ${checks.map((check) => check.name).join(", ")}`)
     .option("--full", "every check, at full count (npm run test:all)", false)

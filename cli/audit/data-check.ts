@@ -3,6 +3,7 @@ import { rm } from "node:fs/promises";
 import path from "node:path";
 import layout from "../../layout.json";
 import { inParallel } from "../../runtime/parallel";
+import { folderOf, place } from "../../runtime/places";
 import { type Item, jsonItem, textOf } from "../items";
 import { roleOf } from "./documents";
 import type { CheckName, Findings } from "./findings";
@@ -14,21 +15,23 @@ const DOWNLOADS_AT_ONCE = 8;
 const ITEMS_AT_ONCE = 20_000;
 const DATE = /^\d{4}-\d\d-\d\d$/;
 
-/** What the checks of rows need to know of the batches. */
+/** What the checks of rows need to know about the batches. */
 export interface Facts {
   /** By batch, the days in its touched.json. */
   touched: Map<string, ReadonlySet<string>>;
-  /** Batches whose listens may be missing from the archive, or can't be looked up there. */
+  /** Batches whose listens may be missing from the archive, or can't be read there. */
   unsure: Set<string>;
 }
 
-/** The checks of curated rows and of the metrics, a day at a time: no more than a day lies on this machine, or in memory, at once. */
+/**
+ * The checks of curated rows and of the metrics. They take a day at a time, so disk and memory hold no more than a day.
+ */
 export class DataCheck {
   private readonly items: ItemsByDay;
   private readonly unfinished = `${layout.listens}_temporary/`;
   /** Rows in curated, by batch. */
   readonly rows = new Map<string, number>();
-  /** Days that only the archive knows, when it was read. */
+  /** Days in archived files, when those were read. */
   readonly archivedDays = new Set<string>();
 
   constructor(
@@ -64,7 +67,7 @@ export class DataCheck {
       const batch = textOf(item, "batch_id");
       if (batch === undefined || !this.ledger.batches.has(batch) || textOf(item, "published_at") === undefined)
         wrong(
-          "an item does not say who published it",
+          "an item does not say which batch published it",
           "batch_id, of a batch of the ledger, and published_at",
           `batch_id ${batch}, published_at ${textOf(item, "published_at")}`,
           "npm run replay -- BATCH, with a batch of this day",
@@ -74,18 +77,18 @@ export class DataCheck {
     this.items.flush();
   }
 
-  /** Audits every day that curated, the metrics or the archive know. `told` hears of each. */
-  async checkDays(facts: Facts, deep: boolean, told: (day: string) => void): Promise<void> {
+  /** Checks every day in curated, the metrics or the archive. Calls `onDay` for each. */
+  async checkDays(facts: Facts, deep: boolean, onDay: (day: string) => void): Promise<void> {
     const unseen = new Set([...this.items.days, ...this.archivedDays]);
     for await (const { day, objects } of this.days()) {
       for (const other of [...unseen].filter((one) => one < day).sort()) {
         unseen.delete(other);
-        await this.checkDay(other, [], facts, deep, told);
+        await this.checkDay(other, [], facts, deep, onDay);
       }
       unseen.delete(day);
-      await this.checkDay(day, objects, facts, deep, told);
+      await this.checkDay(day, objects, facts, deep, onDay);
     }
-    for (const day of [...unseen].sort()) await this.checkDay(day, [], facts, deep, told);
+    for (const day of [...unseen].sort()) await this.checkDay(day, [], facts, deep, onDay);
   }
 
   private async checkDay(
@@ -93,9 +96,9 @@ export class DataCheck {
     objects: (LakeObject & { batch: string })[],
     facts: Facts,
     deep: boolean,
-    told: (day: string) => void,
+    onDay: (day: string) => void,
   ): Promise<void> {
-    told(day);
+    onDay(day);
     for (const batch of new Set(objects.map((object) => object.batch)))
       this.checkOwner(
         batch,
@@ -103,7 +106,7 @@ export class DataCheck {
         objects.filter((object) => object.batch === batch).map(({ key }) => key),
         facts,
       );
-    // DuckDB keeps what it read by path and second of change: a path that comes again may be answered with another day's file.
+    // DuckDB caches files by path and second of change: under a reused path it could answer with another day's file.
     const folder = path.join(this.folder, "day", day);
     const files = await inParallel(
       objects.map((object, number) => ({ ...object, path: path.join(folder, `${number}.parquet`) })),
@@ -153,15 +156,15 @@ export class DataCheck {
         this.wrong(
           "a curated file on a day that its batch does not name",
           key,
-          `${day} in batches/${batchId}/touched.json`,
+          `${day} in ${place("touched", { batchId })}`,
           "another list of days",
-          `npm run replay -- ${batchId}, after ${day} was added to the list`,
+          `add ${day} to the list, then npm run replay -- ${batchId}`,
           batchId,
           day,
         );
   }
 
-  /** Curated files by day, in the order of the days; what is no curated file is told. */
+  /** Curated files by day, in the order of the days. Reports other objects. */
   private async *days(): AsyncGenerator<{ day: string; objects: (LakeObject & { batch: string })[] }> {
     let day = "";
     let objects: (LakeObject & { batch: string })[] = [];
@@ -170,7 +173,7 @@ export class DataCheck {
       if (object.key.startsWith(this.unfinished)) {
         this.findings.inform(
           "curated",
-          "unfinished objects below curated/listens/_temporary/: readers pass over them, the next transform deletes them",
+          `unfinished objects below ${this.unfinished}: readers ignore them, the next transform deletes them`,
         );
         continue;
       }
@@ -197,9 +200,11 @@ export class DataCheck {
     if (objects.length > 0) yield { day, objects };
   }
 
-  /** Below temporary/: copies of an isolated batch must be gone; those of others are the lifecycle's. */
+  /**
+   * Below temporary/: copies of a FAILED or SPLIT batch must be gone. The bucket's lifecycle deletes those of others.
+   */
   async checkTemporary(): Promise<void> {
-    const root = layout.staged.split("{batchId}")[0]!;
+    const root = folderOf("staged");
     for await (const batchId of this.source.folders(root)) {
       const batch = this.ledger.batches.get(batchId);
       const role = batch && roleOf(batch);
@@ -213,14 +218,11 @@ export class DataCheck {
           batchId,
         );
       else if (role === undefined || role === "archived")
-        this.findings.inform(
-          "curated",
-          "folders below temporary/ that a job left: the bucket's lifecycle deletes them",
-        );
+        this.findings.inform("curated", `folders below ${root} that a job left: the bucket's lifecycle deletes them`);
     }
   }
 
-  /** Asks the worker; what it finds goes to the findings. */
+  /** Asks the worker, and puts what it finds into the findings. */
   ask(request: Request, check: CheckName = "deep"): Promise<Record<string, unknown>> {
     return this.worker.ask(request, {
       breach: (breach) => this.findings.breach(breach),
@@ -242,7 +244,7 @@ export class DataCheck {
   }
 }
 
-/** The items of the metrics table in a file a day: `{pk, sk, item}` a line, the item as JSON in a string. */
+/** The items of the metrics table, a file for each day: lines `{pk, sk, item}`, with the item as JSON in a string. */
 class ItemsByDay {
   readonly days = new Set<string>();
   private waiting = new Map<string, string[]>();

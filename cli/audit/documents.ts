@@ -2,18 +2,18 @@ import type { Batch, Manifest, TransformReport } from "../../runtime/batch";
 import { incoming, place } from "../../runtime/places";
 import type { Document, Source } from "./source";
 
-/** What the bucket says of a batch. A document that is missing, or not what it should be, is undefined. */
+/** The documents of a batch. One that is missing or malformed is undefined. */
 export interface Documents {
   manifest: Manifest | undefined;
   transform: TransformReport | undefined;
   publish: Record<string, unknown> | undefined;
-  /** touched.json: every day that the batch ever wrote to. */
+  /** The days in touched.json: every day that the batch ever wrote to. */
   touched: string[];
 }
 
 /**
- * What a batch is to an audit. `archived`, `failed`, `split`: settled; `replaying`: archived before, and asked for again;
- * `working`: anything else.
+ * How an audit treats a batch. `archived`, `failed`, `split`: settled. `replaying`: archived, and a replay is requested
+ * or at work. `working`: anything else.
  */
 export type Role = "archived" | "failed" | "split" | "replaying" | "working";
 
@@ -58,12 +58,14 @@ function asTransformReport(document: Document): TransformReport | undefined {
   return lists.every((list) => Array.isArray(list)) ? (document.content as unknown as TransformReport) : undefined;
 }
 
-/** Whether a replay was asked for once: then the manifest names the files where they lie in the archive, without those that are not there. */
+/**
+ * Whether a manifest was written for a replay: it names the files by their keys in the archive, and only those there.
+ */
 export function isOfReplay(manifest: Manifest): boolean {
   return manifest.files.length === 0 || manifest.files.some(({ key }) => !key.startsWith(incoming()));
 }
 
-/** How many files of an archived batch are not in the archive, by the ledger. */
+/** How many files of an archived batch are not in the archive, according to the ledger. */
 export function notInArchive({ moves }: Batch): number {
   return (moves?.quarantined ?? 0) + (moves?.left ?? 0) + (moves?.missing ?? 0);
 }

@@ -2,19 +2,19 @@ import { closeSync, createReadStream, openSync, writeSync } from "node:fs";
 import path from "node:path";
 import { linesOf } from "./lines";
 
-/** What is audited, in the order in which it is told. docs/audit.md says what each check proves. */
+/** The checks, in the order of the output. docs/audit.md says what each proves. */
 export const checks = {
   files: "every file lies in exactly the one place that its batch says, as it was claimed",
-  ledger: "states, turns, halves and manifests agree with each other",
-  reports: "what the jobs reported adds up, and is what lies in the bucket",
-  curated: "every curated row belongs to an archived batch, lies on its day, and is there once",
+  ledger: "states, turns, halves and manifests agree",
+  reports: "the jobs' reports add up, and equal what lies in the bucket",
+  curated: "every curated row belongs to an archived batch, lies on its day, and exists once",
   metrics: "every item of the metrics table equals its recomputation from curated",
   deep: "curated equals its recomputation from the archived CSVs (with --deep only)",
 } as const;
 
 export type CheckName = keyof typeof checks;
 
-/** One thing that is not as it must be. */
+/** One thing that breaks an invariant. */
 export interface Breach {
   check: CheckName;
   what: string;
@@ -23,7 +23,7 @@ export interface Breach {
   expected: string;
   found: string;
   remedy: string;
-  /** Whom it is about: while one of these is worked on, it proves nothing. */
+  /** What it is about: while the pipeline works on one of these, it proves nothing. */
   batches?: string[];
   days?: string[];
 }
@@ -34,15 +34,15 @@ export interface Information {
   count: number;
 }
 
-/** What an audit found. Breaches are kept on disk, for there may be millions. */
+/** What an audit found. Breaches are kept on disk, because there may be millions. */
 export class Findings {
-  /** By check, what was looked at: `{"files": 12, "objects": 13}`. */
+  /** By check, what it checked: `{"files": 12, "objects": 13}`. */
   readonly looked: Record<CheckName, Map<string, number>>;
   private readonly notes = new Map<string, Information>();
   private readonly files: Record<CheckName, string>;
   private readonly handles: Record<CheckName, number>;
 
-  /** `folder` is the audit's own; it must exist. */
+  /** `folder` belongs to the audit and must exist. */
   constructor(folder: string) {
     const each = <T>(make: (name: CheckName) => T) =>
       Object.fromEntries(checkNames.map((name) => [name, make(name)])) as Record<CheckName, T>;
@@ -59,7 +59,7 @@ export class Findings {
     writeSync(this.handles[breach.check], `${JSON.stringify(breach)}\n`);
   }
 
-  /** What is no breach and still worth knowing; the same text counts up. */
+  /** Notes something that is no breach. The same text again raises its count. */
   inform(check: CheckName, text: string, count = 1): void {
     const key = `${check} ${text}`;
     const note = this.notes.get(key) ?? { check, text, count: 0 };

@@ -1,14 +1,14 @@
 import type { Batch, Manifest } from "../../runtime/batch";
-import { place } from "../../runtime/places";
+import { folderOf, place } from "../../runtime/places";
 import { type Documents, isOfReplay, notInArchive, readManifest, roleOf } from "./documents";
 import type { Findings } from "./findings";
 import type { Ledger, Source } from "./source";
 
 const states = ["CLAIMED", "RUNNING", "PROCESSED", "ARCHIVED", "RETRY", "FAILED", "SPLIT", "REPLAY"];
-const byHand = "put the item right by hand, from the table's backup (point-in-time recovery)";
+const byHand = "correct the item by hand, from the table's backup (point-in-time recovery)";
 const fromVersions = "put the object back from the bucket's versions";
 
-/** The items about turns: which batch is in flight, and which wait. */
+/** Checks the items of turns: which batch is in flight, and which are queued. */
 export function checkTurns(ledger: Ledger, findings: Findings): void {
   const { batches, inFlight, queued, claims } = ledger;
   findings.look("ledger", "batches", batches.size);
@@ -22,7 +22,7 @@ export function checkTurns(ledger: Ledger, findings: Findings): void {
     if (batch && batch.settledAt === undefined) continue;
     findings.breach({
       check: "ledger",
-      what: `a turn of a batch that ${batch ? "is settled" : "the ledger does not know"}`,
+      what: `a turn of a batch that ${batch ? "is settled" : "is not in the ledger"}`,
       where: `PIPELINE ${name}`,
       expected: "a batch that is not settled",
       found: batch ? `${batchId}, ${batch.state}, settled at ${batch.settledAt}` : batchId,
@@ -30,12 +30,12 @@ export function checkTurns(ledger: Ledger, findings: Findings): void {
       batches: [batchId],
     });
   }
-  // A queued batch has not been taken up, or not for this time.
+  // A queued batch is not in flight yet, or not yet again.
   const taken = [...batches.keys()].filter((batchId) => !queued.includes(batchId)).length;
   if (!(claims >= taken))
     findings.breach({
       check: "ledger",
-      what: "the count of claims is behind",
+      what: "the count of claims is too low",
       where: "PIPELINE CLAIMS",
       expected: `${taken} or more`,
       found: String(claims),
@@ -44,7 +44,7 @@ export function checkTurns(ledger: Ledger, findings: Findings): void {
     });
 }
 
-/** A batch's own item, its manifest, and its halves. */
+/** Checks a batch's own item, its manifest, and its halves. */
 export async function checkBatch(
   source: Source,
   ledger: Ledger,
@@ -57,20 +57,20 @@ export async function checkBatch(
     findings.breach({ check: "ledger", what, where: `batch ${batchId}`, expected, found, remedy, batches: [batchId] });
 
   const oddity = odd(batch, batchId);
-  if (oddity) wrong("a batch's item is not sound", oddity.expected, oddity.found);
+  if (oddity) wrong("a batch's item is malformed", oddity.expected, oddity.found);
   const turns = [ledger.inFlight, ...ledger.queued].filter((turn) => turn === batchId).length;
   if (batch.settledAt === undefined && turns !== 1)
     wrong(
-      "a batch that is not settled has not one turn",
-      "to be in flight or queued",
-      turns === 0 ? `${batch.state}, and neither` : "both",
+      "an unsettled batch does not have exactly one turn",
+      "in flight, or queued once",
+      turns === 0 ? `${batch.state}, and neither` : "more than one turn",
       turns === 0 ? `put an item {pk: PIPELINE, sk: QUEUE#${batchId}, batchId} into the ledger` : byHand,
     );
   if (!manifest) {
     wrong(
       "a batch has no manifest",
       `${place("manifest", { batchId })} with its files`,
-      "no such object, or none that can be read",
+      "no such object, or a malformed one",
       fromVersions,
     );
     return;
@@ -83,7 +83,7 @@ export async function checkBatch(
     if (isCutReplay(batch, manifest))
       findings.inform(
         "ledger",
-        "replays ended before they ran, their manifests pointed at the archive already: npm run batches tells why",
+        "replays ended before they ran, after their manifests were rewritten: npm run batches shows why",
       );
     else wrong("ledger and manifest count differently", `${counted} (manifest)`, `${said} (ledger)`);
   }
@@ -119,7 +119,7 @@ function odd(batch: Batch, batchId: string): { expected: string; found: string }
   return undefined;
 }
 
-/** The manifest was rewritten for a replay, which then turned out to be impossible: the ledger still counts as before. */
+/** The manifest was rewritten for a replay that then turned out to be impossible: the ledger has the old counts. */
 function isCutReplay(batch: Batch, manifest: Manifest): boolean {
   return (
     batch.state === "ARCHIVED" && isOfReplay(manifest) && manifest.files.length === batch.files - notInArchive(batch)
@@ -140,20 +140,20 @@ async function checkHalves(
     const half = ledger.batches.get(child);
     if (half?.parent !== batch.batchId) {
       wrong(
-        "a split batch's half is not in the ledger as such",
+        "a split batch's half is not in the ledger as its half",
         `batch ${child} with parent ${batch.batchId}`,
         half ? `parent ${half.parent}` : "no such batch",
       );
       continue;
     }
     const ofHalf = await readManifest(source, child);
-    // The half itself is told to have no manifest.
+    // Its own check reports the missing manifest.
     if (!ofHalf) return;
     for (const { name, size } of [...ofHalf.files, ...(ofHalf.notReplayed ?? [])]) {
       if (remaining.get(name) === size) remaining.delete(name);
       else
         wrong(
-          "a split batch's half holds a file that is not its parent's, or that the other half has",
+          "a split batch's half holds a file that its parent lacks or that the other half has",
           `a file of ${batch.batchId}, once`,
           `${name} in ${child}`,
           fromVersions,
@@ -168,21 +168,21 @@ function bytesOf(manifest: Manifest): number {
   return manifest.files.reduce((total, { size }) => total + size, 0);
 }
 
-/** Folders below batches/ of batches that the ledger does not know: manifests of claims that came to nothing are no harm. */
+/** Checks for folders below batches/ of batches that are not in the ledger. Manifests of failed claims do no harm. */
 export async function checkLeftovers(source: Source, ledger: Ledger, findings: Findings): Promise<void> {
-  const root = place("manifest", { batchId: "" }).split("/")[0];
-  for await (const batchId of source.folders(`${root}/`)) {
+  const root = folderOf("manifest");
+  for await (const batchId of source.folders(root)) {
     if (ledger.batches.has(batchId)) continue;
     const manifestKey = place("manifest", { batchId });
     const others: string[] = [];
-    for await (const { key } of source.objects(`${root}/${batchId}/`)) if (key !== manifestKey) others.push(key);
+    for await (const { key } of source.objects(`${root}${batchId}/`)) if (key !== manifestKey) others.push(key);
     if (others.length === 0)
-      findings.inform("ledger", "manifests of claims that came to nothing: nothing reads them, they may be deleted");
+      findings.inform("ledger", "manifests of failed claims: nothing reads them, they may be deleted");
     else
       findings.breach({
         check: "ledger",
-        what: "documents of a batch that the ledger does not know",
-        where: `${root}/${batchId}/`,
+        what: "documents of a batch that is not in the ledger",
+        where: `${root}${batchId}/`,
         expected: "a batch in the ledger",
         found: others.join(", "),
         remedy: "put the batch's item back, from the table's backup (point-in-time recovery)",

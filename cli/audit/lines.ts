@@ -1,6 +1,6 @@
 import { StringDecoder } from "node:string_decoder";
 
-/** The lines of UTF-8 text, which end in "\n" and nothing else: node:readline would also end one at U+2028, which data may hold. */
+/** The lines of UTF-8 text, ended by "\n" alone: node:readline would also end one at U+2028, which data may hold. */
 export async function* linesOf(text: AsyncIterable<Uint8Array | string>): AsyncGenerator<string> {
   const decoder = new StringDecoder("utf8");
   let begun: string[] = [];

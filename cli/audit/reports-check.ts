@@ -1,14 +1,14 @@
 import { isDeepStrictEqual } from "node:util";
 import layout from "../../layout.json";
 import type { Batch, Manifest, RowCounts, TransformReport } from "../../runtime/batch";
-import { place } from "../../runtime/places";
+import { folderOf, place } from "../../runtime/places";
 import { breach, publishTotals, totals } from "../../runtime/reports";
 import { type Documents, isOfReplay, roleOf } from "./documents";
 import type { Findings } from "./findings";
 import { linesOf } from "./lines";
 import type { Ledger, Source } from "./source";
 
-/** The reports of an archived batch: they are of its run, they add up, and the ledger says the same. */
+/** Checks the reports of an archived batch: they belong to its run, they add up, and the ledger says the same. */
 export function checkReports(batch: Batch, documents: Documents, findings: Findings): void {
   const { batchId } = batch;
   const wrong = (what: string, expected: string, found: string) =>
@@ -24,10 +24,10 @@ export function checkReports(batch: Batch, documents: Documents, findings: Findi
   const { manifest, transform, publish } = documents;
   findings.look("reports", "batches");
   if (!transform) {
-    wrong("a report is missing", "transform.json with its lists", "none that can be read");
+    wrong("a report is missing", "transform.json with its lists", "no such object, or a malformed one");
     return;
   }
-  const whole = manifest && !isCut(batch, manifest) ? manifest : pretended(batchId, transform);
+  const whole = manifest && !isCut(batch, manifest) ? manifest : manifestOf(batchId, transform);
   const why = breach(whole, batch.workflowRunId ?? "", transform, publish);
   if (why) {
     wrong("the reports don't belong to the run, or don't add up", "what runtime/reports.ts asks for", why.why);
@@ -36,38 +36,38 @@ export function checkReports(batch: Batch, documents: Documents, findings: Findi
   findings.look("reports", "files", transform.files.length);
   const reasons = sumOfReasons(transform.files);
   if (!isDeepStrictEqual(reasons, plain(transform.rowsQuarantined)))
-    wrong("reasons of quarantined rows don't add up", told(reasons), told(transform.rowsQuarantined));
+    wrong("reasons of quarantined rows don't add up", shown(reasons), shown(transform.rowsQuarantined));
 
-  tellDifference("report", plain(totals(transform)), batch.report, wrong);
-  tellDifference("publishReport", plain(publishTotals(publish!)), batch.publishReport, wrong);
+  reportDifference("report", plain(totals(transform)), batch.report, wrong);
+  reportDifference("publishReport", plain(publishTotals(publish!)), batch.publishReport, wrong);
   const days = [...transform.days].sort();
   if (!isDeepStrictEqual(days, [...documents.touched].sort()))
     wrong("transform.json and touched.json name other days", documents.touched.join(", "), days.join(", "));
 }
 
-/** A replay that turned out to be impossible may have replaced the manifest, and has not run. */
+/** A replay that turned out to be impossible may have rewritten the manifest without running. */
 function isCut(batch: Batch, manifest: Manifest): boolean {
   return isOfReplay(manifest) && manifest.files.length !== batch.files;
 }
 
-/** A manifest of the files that the report names, where the real one can't be held against it. */
-function pretended(batchId: string, report: TransformReport): Manifest {
+/** A manifest of the files that the report names, where the real one does not fit the report. */
+function manifestOf(batchId: string, report: TransformReport): Manifest {
   const names = new Set([report.files, report.filesQuarantined, report.filesChanged].flat().map(({ name }) => name));
   const files = [...names].map((name) => ({ key: "", name, etag: "", size: 0, lastModified: "" }));
   return { batchId, claimedAt: "", files };
 }
 
-/** What the ledger's copy says must be what the document says; a ledger of an older version may say less. */
-function tellDifference(
+/** Compares the ledger's copy of a report with the document. The ledger of an older version may hold less. */
+function reportDifference(
   name: string,
   document: Record<string, unknown>,
   ledger: object | undefined,
   wrong: (what: string, expected: string, found: string) => void,
 ): void {
-  if (!ledger) wrong(`the ledger has no ${name}`, told(document), "none");
+  if (!ledger) wrong(`the ledger has no ${name}`, shown(document), "none");
   for (const [key, value] of Object.entries(ledger ?? {}))
     if (!isDeepStrictEqual(value, document[key]))
-      wrong(`the ledger's ${name} differs`, `${key} ${told(document[key])}`, `${key} ${told(value)} in the ledger`);
+      wrong(`the ledger's ${name} differs`, `${key} ${shown(document[key])}`, `${key} ${shown(value)} in the ledger`);
 }
 
 function sumOfReasons(files: RowCounts[]): Record<string, number> {
@@ -77,13 +77,13 @@ function sumOfReasons(files: RowCounts[]): Record<string, number> {
   return sum;
 }
 
-/** How many rows each archived batch says that it has, to be held against what is there. */
+/** How many rows an archived batch reports, to compare with what lies in the bucket. */
 export interface Claimed {
   kept: number;
   quarantined: Record<string, number>;
 }
 
-/** The rows in curated are as many as were kept. */
+/** Checks that curated has as many rows as were kept. */
 export function checkKeptRows(claimed: Map<string, Claimed>, found: Map<string, number>, findings: Findings): void {
   for (const [batchId, { kept }] of claimed) {
     const rows = found.get(batchId) ?? 0;
@@ -91,7 +91,7 @@ export function checkKeptRows(claimed: Map<string, Claimed>, found: Map<string, 
     if (rows !== kept)
       findings.breach({
         check: "reports",
-        what: "curated has not the rows that were kept",
+        what: "the curated row count differs from the rows kept",
         where: `${layout.listens}*/batch_id=${batchId}/`,
         expected: `${kept} rows`,
         found: `${rows} rows`,
@@ -101,14 +101,14 @@ export function checkKeptRows(claimed: Map<string, Claimed>, found: Map<string, 
   }
 }
 
-/** The rows in quarantine/rows are those that were quarantined, by reason. Rows of other batches are curated's matter. */
+/** Checks that quarantine/rows has the reported rows by reason. The check `curated` reports rows of other batches. */
 export async function checkQuarantinedRows(
   source: Source,
   ledger: Ledger,
   claimed: Map<string, Claimed>,
   findings: Findings,
 ): Promise<void> {
-  const root = layout.quarantinedRows.split("batch_id=")[0]!;
+  const root = folderOf("quarantinedRows");
   const unseen = new Set(claimed.keys());
   for await (const folder of source.folders(root)) {
     const batchId = folder.replace(/^batch_id=/, "");
@@ -116,7 +116,7 @@ export async function checkQuarantinedRows(
     if (!said) {
       const batch = ledger.batches.get(batchId);
       const role = batch && roleOf(batch);
-      // Of these it is told elsewhere why they are not audited.
+      // A note elsewhere says why these are not audited.
       if (role === "archived" || role === "replaying") continue;
       findings.breach({
         check: "curated",
@@ -130,12 +130,12 @@ export async function checkQuarantinedRows(
       continue;
     }
     unseen.delete(batchId);
-    tellRows(batchId, said.quarantined, await countRows(source, `${root}${folder}/`), findings);
+    compareRows(batchId, said.quarantined, await countRows(source, `${root}${folder}/`), findings);
   }
-  for (const batchId of unseen) tellRows(batchId, claimed.get(batchId)!.quarantined, {}, findings);
+  for (const batchId of unseen) compareRows(batchId, claimed.get(batchId)!.quarantined, {}, findings);
 }
 
-function tellRows(
+function compareRows(
   batchId: string,
   expected: Record<string, number>,
   found: Record<string, number>,
@@ -145,10 +145,10 @@ function tellRows(
   if (isDeepStrictEqual(plain(expected), found)) return;
   findings.breach({
     check: "reports",
-    what: "quarantine has not the rows that were quarantined",
+    what: "the rows in quarantine differ from the rows quarantined",
     where: place("quarantinedRows", { batchId }),
-    expected: told(expected),
-    found: told(found),
+    expected: shown(expected),
+    found: shown(found),
     remedy: `npm run replay -- ${batchId}`,
     batches: [batchId],
   });
@@ -179,11 +179,11 @@ function total(counts: Record<string, number>): number {
   return Object.values(counts).reduce((sum, count) => sum + count, 0);
 }
 
-/** As it comes back from JSON or DynamoDB: without what is undefined. */
+/** A value as JSON or DynamoDB returns it: without undefined fields. */
 function plain<Value extends object>(value: Value): Record<string, never> {
   return JSON.parse(JSON.stringify(value));
 }
 
-function told(value: unknown): string {
+function shown(value: unknown): string {
   return JSON.stringify(value) ?? "nothing";
 }

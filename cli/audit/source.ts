@@ -30,7 +30,7 @@ export interface Ledger {
   claims: number;
 }
 
-/** All that an audit reads; it writes nothing. Lists are streamed, page by page. */
+/** Everything that an audit reads. It writes nothing, and streams lists page by page. */
 export class Source {
   private readonly bucket: string;
 
@@ -51,7 +51,7 @@ export class Source {
     }
   }
 
-  /** The names of the folders right below a prefix. */
+  /** The names of the folders directly below a prefix. */
   async *folders(prefix: string): AsyncGenerator<string> {
     for await (const page of this.pages(prefix, "/")) {
       for (const { Prefix } of page.CommonPrefixes ?? []) yield plainKey(Prefix ?? "").slice(prefix.length, -1);
@@ -62,7 +62,7 @@ export class Source {
     let ContinuationToken: string | undefined;
     do {
       const page = await this.target.s3.send(
-        // XML can't carry every character that a key may hold, so keys come percent-encoded.
+        // XML can't carry every character that a key may hold, so keys are percent-encoded.
         new ListObjectsV2Command({ Bucket: this.bucket, Prefix, Delimiter, EncodingType: "url", ContinuationToken }),
       );
       yield page;
@@ -70,6 +70,10 @@ export class Source {
     } while (ContinuationToken !== undefined);
   }
 
+  /**
+   * A JSON document. Unlike readDocument of runtime/, it tells a missing document from a broken one, and it takes an
+   * object that S3 can't give at once for missing: an audit goes on where the pipeline stops.
+   */
   async document(key: string): Promise<Document> {
     const body = await this.read(key);
     if (!body) return { is: "missing" };
@@ -84,7 +88,7 @@ export class Source {
     }
   }
 
-  /** An object's content; undefined when there is no such object, or S3 has put it where it can't be read at once. */
+  /** An object's content; undefined when there is none, or when its storage class can't be read at once. */
   async read(key: string): Promise<Readable | undefined> {
     try {
       return (await this.target.s3.send(new GetObjectCommand({ Bucket: this.bucket, Key: key }))).Body as Readable;
@@ -94,7 +98,7 @@ export class Source {
     }
   }
 
-  /** Streams an object into a file, and makes the file's folder; whether there was such an object. */
+  /** Streams an object into a file, and creates the file's folder. Returns whether there was such an object. */
   async download(key: string, file: string): Promise<boolean> {
     const body = await this.read(key);
     if (!body) return false;
@@ -103,7 +107,7 @@ export class Source {
     return true;
   }
 
-  /** Whether an object's ETag is its MD5: not where a key of KMS or of the customer encrypts it. False when it is gone. */
+  /** Whether an object's ETag is its MD5: not under SSE-KMS or a customer's key. False when there is no object. */
   async hasPlainEtag(key: string): Promise<boolean> {
     try {
       const head = await this.target.s3.send(new HeadObjectCommand({ Bucket: this.bucket, Key: key }));

@@ -6,9 +6,10 @@ import { finished } from "node:stream/promises";
 import type { Batch } from "../../runtime/batch";
 import { inParallel } from "../../runtime/parallel";
 import { place } from "../../runtime/places";
+import type { Settled } from "./batch-files";
 import { DataCheck, type Facts } from "./data-check";
 import { type Documents, readDocuments, roleOf } from "./documents";
-import { FilesCheck, type Settled } from "./files-check";
+import { FilesCheck } from "./files-check";
 import type { Breach, Findings } from "./findings";
 import { checkBatch, checkLeftovers, checkTurns } from "./ledger-check";
 import { linesOf } from "./lines";
@@ -25,20 +26,20 @@ export interface Site {
   source: Source;
   worker: Worker;
   findings: Findings;
-  /** A folder of the audit's own. */
+  /** A folder that belongs to the audit. */
   folder: string;
-  /** Hears what is going on. */
+  /** Takes lines about the progress. */
   note(line: string): void;
 }
 
-/** What was worked on while the audit looked: nothing can be said of these. */
+/** What the pipeline worked on during the audit: breaches about these prove nothing. */
 export interface Busy {
-  /** By batch, what it is at. */
+  /** By batch, its state and why it is here. */
   batches: Map<string, string>;
   days: Set<string>;
 }
 
-/** Walks the whole pipeline once, reading only; the findings hear of everything. Gives what was busy meanwhile. */
+/** Checks the whole pipeline once, and only reads. Fills the findings, and returns what was busy meanwhile. */
 export async function walk(site: Site, deep: boolean): Promise<Busy> {
   const { source, findings, note } = site;
   const before = await source.ledger();
@@ -60,7 +61,7 @@ export async function walk(site: Site, deep: boolean): Promise<Busy> {
   return busy(source, before, await source.ledger());
 }
 
-/** A list of things on disk, a line each. */
+/** A list on disk, a line for each thing. */
 class Spool<Thing> {
   private readonly stream: WriteStream;
 
@@ -84,11 +85,11 @@ class Spool<Thing> {
 
 type Stored = { batch: string; claimedAt: string; key: string; size: number; quarantined?: { reason: string | null } };
 
-/** All that is checked batch by batch, and what the other checks need to know of it. */
+/** The checks that go batch by batch, and what the other checks need from them. */
 class Batches {
   readonly claimed = new Map<string, Claimed>();
   readonly facts: Facts & { touched: Map<string, Set<string>> } = { touched: new Map(), unsure: new Set() };
-  /** Versions of files that were moved, for the search for those that were moved twice. */
+  /** The versions of files that archive moved, to find those that two batches moved. */
   readonly moved: Spool<{ batch: string; name: string; etag: string; lastModified: string }>;
   readonly stored: Spool<Stored>;
 
@@ -104,14 +105,14 @@ class Batches {
     const { source, findings, note } = this.site;
     const files = new FilesCheck(source, this.ledger, findings);
     await files.open();
-    // The dated folders come in this order.
+    // S3 lists the dated folders in this order.
     const order = ([batchId, { day }]: [string, Batch]) => `${day ?? ""}/${batchId}`;
     const entries = [...this.ledger.batches].sort((a, b) => (order(a) < order(b) ? -1 : 1));
     const ahead: Promise<Documents>[] = [];
     for (const [index, [batchId, batch]] of entries.entries()) {
       while (ahead.length < DOCUMENTS_AHEAD && index + ahead.length < entries.length) {
         const reading = readDocuments(source, entries[index + ahead.length]![0]);
-        reading.catch(() => {}); // It is awaited below, perhaps after another has failed.
+        reading.catch(() => {}); // Awaited below, perhaps after another has failed.
         ahead.push(reading);
       }
       const documents = await ahead.shift()!;
@@ -138,10 +139,7 @@ class Batches {
       if (transform) this.claimed.set(batchId, { kept: transform.rowsKept, quarantined: transform.rowsQuarantined });
     }
     if (role === "replaying")
-      this.site.findings.inform(
-        "reports",
-        "batches that wait for their replay, or are in it: their reports are not audited",
-      );
+      this.site.findings.inform("reports", "batches whose replay is queued or at work: their reports are not audited");
     if (role === "archived" || role === "replaying") this.facts.touched.set(batchId, new Set(documents.touched));
     if (isIncomplete) this.facts.unsure.add(batchId);
     const read = transform && new Set(transform.files.map(({ name }) => name));
@@ -153,13 +151,13 @@ class Batches {
       const about = { batch: batchId, claimedAt: documents.manifest!.claimedAt, key: one.key };
       const size = one.file?.size ?? 0;
       if (one.is === "quarantined") await this.stored.add({ ...about, size, quarantined: { reason: one.reason } });
-      // In the archive and not read: a replay could not read it any more.
+      // Skips an archived file that the last run did not read: a replay could no longer read it.
       else if (one.is === "archived" && (!read || read.has(one.file.name))) await this.stored.add({ ...about, size });
     }
   }
 }
 
-/** Has every archived CSV read by the definitions, and the quarantined ones too. */
+/** Reads every archived and quarantined CSV by the definitions of docs/architecture.md. */
 async function readArchive(site: Site, data: DataCheck, batches: Batches): Promise<void> {
   const { source, findings, folder, note } = site;
   let [read, noted] = [0, 0];
@@ -178,7 +176,7 @@ async function readArchive(site: Site, data: DataCheck, batches: Batches): Promi
   await rm(path.join(folder, "csv"), { recursive: true, force: true });
 }
 
-/** Files to fetch at once: some, and not many bytes. */
+/** Groups of files to fetch at once, limited by number and bytes. */
 async function* groups(all: AsyncIterable<Stored>): AsyncGenerator<Stored[]> {
   let group: Stored[] = [];
   let bytes = 0;
@@ -215,7 +213,7 @@ async function readStored(
   if (found.quarantined !== undefined)
     findings.breach({
       check: "deep",
-      what: "an archived file is no table",
+      what: "an archived file holds no readable table",
       where: key,
       expected: "a file whose rows were read",
       found: String(found.quarantined),
@@ -224,7 +222,7 @@ async function readStored(
     });
 }
 
-/** The batches that were in flight at the beginning or the end, or changed between, with the days that they write to. */
+/** The batches that were in flight at the start or the end, or changed in between, and the days that they write to. */
 async function busy(source: Source, before: Ledger, after: Ledger): Promise<Busy> {
   const batches = new Map<string, string>();
   for (const { inFlight, batches: of } of [before, after]) {
@@ -245,7 +243,7 @@ async function busy(source: Source, before: Ledger, after: Ledger): Promise<Busy
   return { batches, days };
 }
 
-/** Whether a breach may be nothing but work half done. */
+/** Whether a breach may only be unfinished work. */
 export function isExcused(breach: Breach, busy: Busy): boolean {
   return (
     (breach.batches ?? []).some((batch) => busy.batches.has(batch)) ||

@@ -3,12 +3,12 @@ import path from "node:path";
 import type { Breach } from "./findings";
 import { linesOf } from "./lines";
 
-/** One thing to do for audit.py; its docstring has the requests and answers. */
+/** One request to audit.py; its docstring lists the requests and answers. */
 export type Request = { do: string } & Record<string, unknown>;
 
 type Reply = { breach: Breach } | { information: string; count: number } | { done: Record<string, unknown> };
 
-/** The Python process that reads Parquet and CSV: requests go in as lines of JSON, replies come out as such. */
+/** The Python process that reads Parquet and CSV. Requests and replies are lines of JSON. */
 export class Worker {
   private readonly child: ChildProcess;
   private receive: ((reply: Reply) => void) | undefined;
@@ -16,7 +16,7 @@ export class Worker {
   private complaint = "";
   private dead: Error | undefined;
 
-  /** `folder` is where it may keep what does not fit into memory. */
+  /** `folder` is for what does not fit into memory. */
   constructor(python: string, folder: string) {
     this.child = spawn(python, [path.join(__dirname, "audit.py"), folder], {
       stdio: ["pipe", "pipe", "pipe"],
@@ -26,25 +26,25 @@ export class Worker {
     this.child.stderr!.on("data", (data) => {
       this.complaint = (this.complaint + data).slice(-4000);
     });
-    // A write to a process that has died: its exit is told by `close`.
+    // A write to a dead process fails; `close` reports its end.
     this.child.stdin!.on("error", () => {});
     this.child.on("error", (error) => this.die(error));
     this.child.on("close", (code) =>
-      this.die(new Error(`audit.py ended before it had answered (${code}):\n${this.complaint}`)),
+      this.die(new Error(`audit.py ended without an answer (exit code ${code}):\n${this.complaint}`)),
     );
   }
 
-  /** Carries one request out. Breaches and information go to `told` as they come; gives what was asked for. */
+  /** Sends one request. Passes breaches and information to `found` as they come, and returns the answer. */
   ask(
     request: Request,
-    told: { breach(breach: Breach): void; information(text: string, count: number): void },
+    found: { breach(breach: Breach): void; information(text: string, count: number): void },
   ): Promise<Record<string, unknown>> {
     return new Promise((resolve, reject) => {
       if (this.dead) return reject(this.dead);
       this.fail = reject;
       this.receive = (reply) => {
-        if ("breach" in reply) told.breach(reply.breach);
-        else if ("information" in reply) told.information(reply.information, reply.count);
+        if ("breach" in reply) found.breach(reply.breach);
+        else if ("information" in reply) found.information(reply.information, reply.count);
         else resolve(reply.done);
       };
       this.child.stdin!.write(`${JSON.stringify(request)}\n`);
@@ -59,7 +59,7 @@ export class Worker {
     }
   }
 
-  /** Ends it at once. */
+  /** Kills the process. */
   stop(): void {
     this.child.kill("SIGKILL");
   }

@@ -6,17 +6,17 @@ import { lastPhase } from "./phase";
 import { batchLines, type Step, stepChanges, stepLine, stepsOf } from "./progress";
 import type { Moment } from "./watch";
 
-/** Signs of life on a long step, where lines can't be redrawn. */
+/** How often a long step is reported where output can't be redrawn. */
 const heartbeatMs = 10_000;
 
-/** Shows batches as they go: redrawn in place for a person, a line a change (and a heartbeat) for a log. */
+/** Shows the progress of batches: redrawn in place on a terminal; in a log a line per change, and a heartbeat. */
 export class Display {
   private readonly redraw = createLogUpdate(process.stderr);
   private readonly before = new Map<string, Step[]>();
   /** Settled batches whose end was shown. */
   private readonly ended = new Set<string>();
   private titled: string | undefined;
-  private spokeAt = 0;
+  private notedAtMs = 0;
   private isDrawn = false;
 
   constructor(
@@ -28,18 +28,18 @@ export class Display {
     for (const batch of moment.batches) {
       const isCurrent = batch.batchId === moment.inFlight;
       const last = this.before.get(batch.batchId);
-      // What waits for its turn is shown when that comes; an end is shown once, also of a batch that never came to publish.
+      // A queued batch is shown when it is in flight. Every end is shown once.
       if (isCurrent) this.ended.delete(batch.batchId);
       else if (batch.settledAt === undefined || this.ended.has(batch.batchId)) continue;
       else this.ended.add(batch.batchId);
       const steps = await this.steps(batch, isCurrent ? moment : undefined);
       if (this.terminal.interactive) this.draw(batch, steps, isCurrent);
-      else this.tell(batch, steps, last);
+      else this.note(batch, steps, last);
       this.before.set(batch.batchId, steps);
     }
   }
 
-  /** What is drawn stays; the next batch is drawn below it. */
+  /** Leaves what is drawn, and draws the next batch below it. */
   finish(): void {
     if (this.isDrawn) this.redraw.done();
     this.isDrawn = false;
@@ -56,7 +56,7 @@ export class Display {
         const run = step.name === "transform" ? transform : step.name === "publish" ? publish : undefined;
         if (step.state === "running" && run?.Id)
           return { ...step, detail: lastPhase(await lastLines(this.logFile(run.Id))) };
-        // The graph of the run is asked for only while the batch is in flight.
+        // A run's jobs are known only while the batch is in flight.
         const elapsedMs = step.elapsedMs ?? known?.[at]?.elapsedMs;
         return elapsedMs === undefined ? step : { ...step, elapsedMs };
       }),
@@ -69,22 +69,22 @@ export class Display {
     if (!isCurrent) this.finish();
   }
 
-  private tell(batch: Batch, steps: Step[], last: Step[] | undefined): void {
+  private note(batch: Batch, steps: Step[], last: Step[] | undefined): void {
     if (this.titled !== batch.batchId) this.terminal.note(`Batch ${batch.batchId}`);
     this.titled = batch.batchId;
     const running = steps.filter((step) => step.state === "running");
-    const isQuiet = Date.now() - this.spokeAt > heartbeatMs;
-    // A job's own progress changes all the time: it comes with the heartbeat.
+    const isOverdue = Date.now() - this.notedAtMs > heartbeatMs;
+    // A job's own progress changes all the time, so it is reported with the heartbeat.
     const changed = stepChanges(last, steps).filter(
       (step) => step.state !== "running" || last === undefined || last[steps.indexOf(step)]?.state !== "running",
     );
-    const lines = changed.length ? changed : isQuiet ? running : [];
+    const lines = changed.length ? changed : isOverdue ? running : [];
     for (const step of lines) this.terminal.note(stepLine(step));
-    if (lines.length) this.spokeAt = Date.now();
+    if (lines.length) this.notedAtMs = Date.now();
   }
 }
 
-/** The last lines of a file, as they stand there; the first of them may be cut. */
+/** The last lines of a file. The first of them may be incomplete. */
 async function lastLines(file: string): Promise<string[]> {
   const handle = await open(file).catch(() => undefined);
   if (!handle) return [];

@@ -22,8 +22,8 @@ export interface DataFolder {
 const uploadsAtOnce = 16;
 
 /**
- * What `--data DIR` holds: `DIR/reference/users*.csv`, `DIR/reference/songs*.csv`, and every file under `DIR/streams/`, whose path becomes its key
- * below incoming/. Throws a UserError that names what is missing.
+ * What `--data DIR` holds: `DIR/reference/users*.csv`, `DIR/reference/songs*.csv`, and every file below `DIR/streams/`.
+ * A file's path below streams/ becomes its key below incoming/. Throws a UserError that names what is missing.
  */
 export async function readDataFolder(dir: string): Promise<DataFolder> {
   const found = await stat(dir).catch(() => undefined);
@@ -58,7 +58,10 @@ async function referenceFiles(dir: string, name: "users" | "songs", prefix: stri
   return wanted.map((file) => ({ file: path.join(folder, file), key: `${prefix}${file}` }));
 }
 
-/** Uploads reference data to where the pipeline reads it. A bucket that isn't there is made: here, nobody else would. */
+/**
+ * Uploads reference data to where the pipeline reads it. Creates a bucket that isn't there: on this cloud nobody else
+ * does.
+ */
 export async function uploadReference(
   s3: S3Client,
   location: string,
@@ -77,7 +80,7 @@ export async function uploadReference(
   await uploadAll(s3, Bucket, moved, stop);
 }
 
-/** Uploads as they are, many at once. `stop` breaks it off: what is on its way then does not arrive. */
+/** Uploads many files at once, as they are. `stop` ends it early: uploads on their way then don't arrive. */
 export async function uploadAll(s3: S3Client, bucket: string, sources: Source[], stop?: AbortSignal): Promise<void> {
   await pMap(
     sources,

@@ -1,6 +1,7 @@
 import type { JobRun } from "@aws-sdk/client-glue";
 import pc from "picocolors";
 import type { Batch } from "../../runtime/batch";
+import { folderOf } from "../../runtime/places";
 import { count, printable, size } from "../../terminal/format";
 
 export type StepState = "waiting" | "running" | "done" | "failed";
@@ -9,14 +10,14 @@ export type StepState = "waiting" | "running" | "done" | "failed";
 export interface Step {
   name: "sense" | "transform" | "publish" | "archive";
   state: StepState;
-  /** Milliseconds that it has taken so far, or took. */
+  /** How long it took, or has taken so far, in milliseconds. */
   elapsedMs?: number;
   detail?: string;
 }
 
 export interface StepFacts {
   batch: Batch;
-  /** Job runs of the batch's present attempt. */
+  /** Job runs of the batch's current attempt. */
   transform?: JobRun;
   publish?: JobRun;
   nowMs: number;
@@ -43,7 +44,7 @@ function jobStep(name: "transform" | "publish", facts: StepFacts): Step {
   const run = facts[name];
   const isPast = ["PROCESSED", ...settledStates].includes(facts.batch.state);
   const report = isPast || run?.JobRunState === "SUCCEEDED" ? reportOf(name, facts.batch) : undefined;
-  // Only the run in flight is asked for its jobs; afterwards the ledger says how they ended.
+  // Glue is asked only about the run in flight. Afterwards the ledger has the reports.
   if (!run) return report ? { name, state: "done", detail: report } : { name, state: "waiting" };
   const state: StepState =
     run.JobRunState === "SUCCEEDED" ? "done" : endedBadly.includes(run.JobRunState ?? "") ? "failed" : "running";
@@ -79,10 +80,10 @@ function archiveStep({ batch, nowMs }: StepFacts): Step {
 
 function movesOf(batch: Batch): string {
   const { moved = 0, quarantined = 0, left = 0, missing = 0 } = batch.moves ?? {};
-  const parts = [`${count(moved)} to archive/${batch.day ?? ""}`];
-  if (quarantined) parts.push(`${count(quarantined)} to quarantine/files/`);
-  if (left) parts.push(`${count(left)} overwritten since, left for the next batch`);
-  if (missing) parts.push(`${count(missing)} gone`);
+  const parts = [`${count(moved)} to ${folderOf("archived")}${batch.day ?? ""}`];
+  if (quarantined) parts.push(`${count(quarantined)} to ${folderOf("quarantinedFile")}`);
+  if (left) parts.push(`${count(left)} overwritten since the claim, for the next batch`);
+  if (missing) parts.push(`${count(missing)} deleted since the claim`);
   return parts.join(", ");
 }
 
@@ -93,14 +94,14 @@ const marks: Record<StepState, string> = {
   failed: pc.red("✖"),
 };
 
-/** A batch as lines for a terminal: a title, a line a step. */
+/** A batch as lines for a terminal: a title, and a line for each step. */
 export function batchLines(batch: Batch, steps: Step[]): string[] {
   const attempt = batch.attempt > 1 ? `, attempt ${batch.attempt}` : "";
   const lines = [`${pc.bold(`Batch ${batch.batchId}`)}  ${batch.state}${attempt}`, ...steps.map(stepLine)];
   if (batch.state === "RETRY")
     lines.push(
       pc.yellow(`  ${printable(batch.error ?? "failed")}`),
-      `  tried again at ${batch.nextAttemptAt ?? "the next tick"}`,
+      `  next attempt at ${batch.nextAttemptAt ?? "the next tick"}`,
     );
   return lines;
 }
@@ -110,7 +111,7 @@ export function stepLine(step: Step): string {
   return `  ${marks[step.state]} ${step.name.padEnd(10)} ${step.state.padEnd(8)} ${elapsed.padStart(8)}  ${printable(step.detail ?? "")}`.trimEnd();
 }
 
-/** What changed between two looks, for an output that no line of can be redrawn. */
+/** The steps that changed, for output that can't be redrawn. */
 export function stepChanges(before: Step[] | undefined, after: Step[]): Step[] {
   return after.filter(
     (step, at) =>

@@ -1,3 +1,4 @@
+import layout from "../../layout.json";
 import type { Batch, TransformReport } from "../../runtime/batch";
 import { readDocument } from "../../runtime/lake";
 import { place } from "../../runtime/places";
@@ -6,7 +7,7 @@ import { count, printable } from "../../terminal/format";
 import { showDay } from "../metrics";
 import { storeOf, type Target } from "../target";
 
-/** What a settled batch came to, for the terminal: its counts, and the top genres of the last day that it touched. */
+/** The result of a settled batch, for the terminal: its counts, and the top genres of the last day that it wrote to. */
 export async function resultOf({ target }: { target: Target }, batch: Batch): Promise<string> {
   const lines = ["", `Batch ${batch.batchId}: ${batch.state}`, ...countsOf(batch)];
   if (batch.error && batch.state !== "ARCHIVED") lines.push(`  ${printable(batch.error)}`);
@@ -19,7 +20,7 @@ export async function resultOf({ target }: { target: Target }, batch: Batch): Pr
   return `${lines.join("\n")}\n`;
 }
 
-/** A batch of duplicates may touch a day that has no metrics, when its listens are gone since. */
+/** A day may have no metrics: a batch of duplicates names it, and its listens are gone since. */
 async function dayOf(target: Target, day: string): Promise<string> {
   return showDay(target, day).catch((error) => {
     if (error instanceof UserError) return error.message;
@@ -29,7 +30,7 @@ async function dayOf(target: Target, day: string): Promise<string> {
 
 function countsOf({ files, report, ignored }: Batch): string[] {
   const lines = [
-    `  files ${count(files)}${report?.filesQuarantined ? `, of which quarantined ${count(report.filesQuarantined)}` : ""}`,
+    `  files ${count(files)}${report?.filesQuarantined ? `; quarantined ${count(report.filesQuarantined)}` : ""}`,
   ];
   if (report) {
     const reasons = Object.entries(report.rowsQuarantined).map(([reason, rows]) => `${reason} ${count(rows)}`);
@@ -42,7 +43,7 @@ function countsOf({ files, report, ignored }: Batch): string[] {
   }
   if (ignored?.notCsv || ignored?.folders)
     lines.push(
-      `  left alone in incoming/: ${count(ignored.notCsv)} that are not .csv or .csv.gz, ${count(ignored.folders)} folder markers`,
+      `  ignored in ${layout.incoming}: ${count(ignored.notCsv)} that are not .csv or .csv.gz, ${count(ignored.folders)} folder markers`,
     );
   return lines;
 }

@@ -2,6 +2,7 @@ import { GetWorkflowRunCommand, type GlueClient, type JobRun } from "@aws-sdk/cl
 import { InvokeCommand, type LambdaClient } from "@aws-sdk/client-lambda";
 import type { Batch, TransformReport } from "../../runtime/batch";
 import { lookThrough } from "../../runtime/claim";
+import { isDue } from "../../runtime/decide";
 import { readDocument } from "../../runtime/lake";
 import { readBatch, readPipeline } from "../../runtime/ledger";
 import { place } from "../../runtime/places";
@@ -9,9 +10,9 @@ import { publishTotals, totals } from "../../runtime/reports";
 import type { World } from "../../runtime/world";
 import { earlyTicks } from "../tick";
 
-/** The pipeline as it stands at one moment. */
+/** The pipeline at one moment. */
 export interface Moment {
-  /** Batches taken up since the watch began, in that order. */
+  /** Batches that came into flight since the watch began, in that order. */
   batches: Batch[];
   /** Job runs of the batch in flight by job name. */
   jobs: Record<string, JobRun>;
@@ -21,14 +22,14 @@ export interface Moment {
 }
 
 export interface Watch {
-  /** Looks once, and asks sense for a tick where the schedule would only bring it later. */
+  /** Reads the pipeline's state, and asks sense for a tick when there is work that would wait for the schedule. */
   look(): Promise<Moment>;
 }
 
-/** The jobs' events make archive settle; an event that got lost is made up for after this long. */
+/** The jobs' events make archive settle a batch. When an event got lost, a tick settles it after this long. */
 const settleLateMs = 10_000;
 
-/** Follows the batches that come after this moment. */
+/** Follows the batches that come into flight from now on. */
 export function watchPipeline(world: World, lambda: LambdaClient, senseFunction: string, glue: GlueClient): Watch {
   const seen: string[] = [];
   const settled = new Map<string, Batch>();
@@ -42,7 +43,7 @@ export function watchPipeline(world: World, lambda: LambdaClient, senseFunction:
       const pipeline = await readPipeline(world);
       const batchId = pipeline.inFlight;
       if (batchId && !seen.includes(batchId)) seen.push(batchId);
-      // A settled batch changes only when it comes into flight again.
+      // A settled batch changes only when it is in flight again.
       if (batchId) settled.delete(batchId);
       const found = await Promise.all(seen.map(async (id) => settled.get(id) ?? (await readBatch(world, id))));
       const batches = found.filter((batch) => batch !== undefined);
@@ -51,7 +52,7 @@ export function watchPipeline(world: World, lambda: LambdaClient, senseFunction:
       const jobs = current?.workflowRunId ? await jobRuns(glue, world.settings.workflow, current.workflowRunId) : {};
       if (current) await addReports(world, current, jobs);
       if (batchId) {
-        if (current && isDue(current)) await nudge();
+        if (current && isDue(current, Date.now())) await nudge();
         else if (current?.state !== "RETRY") await nudge(settleLateMs);
         return { batches, jobs, inFlight: batchId, isQuiet: false };
       }
@@ -62,19 +63,16 @@ export function watchPipeline(world: World, lambda: LambdaClient, senseFunction:
   };
 }
 
-/** Whether the batch's pause is over, or it never started. */
-function isDue(batch: Batch): boolean {
-  if (batch.state === "CLAIMED") return true;
-  return batch.state === "RETRY" && Date.parse(batch.nextAttemptAt ?? batch.updatedAt) <= Date.now();
-}
-
 async function jobRuns(glue: GlueClient, workflow: string, runId: string): Promise<Record<string, JobRun>> {
   const { Run } = await glue.send(new GetWorkflowRunCommand({ Name: workflow, RunId: runId, IncludeGraph: true }));
   const runs = (Run?.Graph?.Nodes ?? []).flatMap((node) => node.JobDetails?.JobRuns ?? []);
   return Object.fromEntries(runs.map((run) => [run.JobName ?? "", run]));
 }
 
-/** The ledger has the reports when the whole run is settled; a job's own report is there as soon as the job has ended. */
+/**
+ * Adds reports that the ledger does not have yet: it gets them when the run is settled, a job writes its own when it
+ * ends.
+ */
 async function addReports(world: World, batch: Batch, jobs: Record<string, JobRun>): Promise<void> {
   const { transformJob, publishJob } = world.settings;
   const hasEnded = (job: string) => jobs[job]?.JobRunState === "SUCCEEDED";

@@ -1,4 +1,5 @@
 import path from "node:path";
+import { isDeepStrictEqual } from "node:util";
 import { DeleteObjectCommand, GetObjectCommand, ListObjectsV2Command } from "@aws-sdk/client-s3";
 import { DeleteCommand, PutCommand, ScanCommand } from "@aws-sdk/lib-dynamodb";
 import { execa } from "execa";
@@ -6,7 +7,7 @@ import type { Batch, Manifest, ManifestFile, TransformReport } from "../../runti
 import { place } from "../../runtime/places";
 import { publishTotals, totals } from "../../runtime/reports";
 import { folders } from "../support/folders";
-import { outputs, type Pipeline, startPipeline } from "./pipeline";
+import { type Pipeline, startPipeline } from "./pipeline";
 
 const python = path.resolve(__dirname, "..", "..", ".local", "python-test", "bin", "python");
 /** The day of the dated folders. */
@@ -47,6 +48,10 @@ export class Lake {
   claims = 0;
 
   private constructor(readonly pipeline: Pipeline) {}
+
+  get outputs() {
+    return this.pipeline.target.outputs;
+  }
 
   static async start(): Promise<Lake> {
     return new Lake(await startPipeline());
@@ -188,11 +193,13 @@ export class Lake {
   }
 
   async remove(key: string): Promise<void> {
-    await this.pipeline.target.s3.send(new DeleteObjectCommand({ Bucket: outputs.bucketName, Key: key }));
+    await this.pipeline.target.s3.send(new DeleteObjectCommand({ Bucket: this.outputs.bucketName, Key: key }));
   }
 
   async bytes(key: string): Promise<Uint8Array> {
-    const found = await this.pipeline.target.s3.send(new GetObjectCommand({ Bucket: outputs.bucketName, Key: key }));
+    const found = await this.pipeline.target.s3.send(
+      new GetObjectCommand({ Bucket: this.outputs.bucketName, Key: key }),
+    );
     return found.Body!.transformToByteArray();
   }
 
@@ -211,12 +218,12 @@ export class Lake {
   /** Takes a batch out of the queue. */
   async leaveQueue(batchId: string): Promise<void> {
     const Key = { pk: "PIPELINE", sk: `QUEUE#${batchId}` };
-    await this.pipeline.target.documents.send(new DeleteCommand({ TableName: outputs.ledgerTableName, Key }));
+    await this.pipeline.target.documents.send(new DeleteCommand({ TableName: this.outputs.ledgerTableName, Key }));
   }
 
   /** A batch's item and documents, to change them. */
   async batch(batchId: string) {
-    const found = (await this.scan(outputs.ledgerTableName)).get(`BATCH ${batchId}`);
+    const found = (await this.scan(this.outputs.ledgerTableName)).get(`BATCH ${batchId}`);
     return { item: found as unknown as Batch & { batchId: string } };
   }
 
@@ -225,8 +232,8 @@ export class Lake {
     const endpoint = (await this.pipeline.target.s3.config.endpoint!()).port;
     const wanted = {
       endpoint: `http://127.0.0.1:${endpoint}`,
-      bucket: outputs.bucketName,
-      table: outputs.metricsTableName,
+      bucket: this.outputs.bucketName,
+      table: this.outputs.metricsTableName,
       parquet,
       publish,
     };
@@ -239,7 +246,10 @@ export class Lake {
     const etags = await this.listed();
     const objects = new Map<string, Uint8Array>();
     for (const key of etags.keys()) objects.set(key, await this.bytes(key));
-    const [ledger, metrics] = [await this.scan(outputs.ledgerTableName), await this.scan(outputs.metricsTableName)];
+    const [ledger, metrics] = [
+      await this.scan(this.outputs.ledgerTableName),
+      await this.scan(this.outputs.metricsTableName),
+    ];
     this.saved = { objects, etags, ledger, metrics };
   }
 
@@ -249,19 +259,21 @@ export class Lake {
     const now = await this.listed();
     for (const key of now.keys()) if (!etags.has(key)) await this.remove(key);
     for (const [key, body] of objects) if (now.get(key) !== etags.get(key)) await this.put(key, body);
-    await this.restoreTable(outputs.ledgerTableName, ledger);
-    await this.restoreTable(outputs.metricsTableName, metrics);
+    await this.restoreTable(this.outputs.ledgerTableName, ledger);
+    await this.restoreTable(this.outputs.metricsTableName, metrics);
   }
 
   private async restoreTable(TableName: string, wanted: Items): Promise<void> {
     const { documents } = this.pipeline.target;
-    for (const [key, { pk, sk }] of await this.scan(TableName))
+    const now = await this.scan(TableName);
+    for (const [key, { pk, sk }] of now)
       if (!wanted.has(key)) await documents.send(new DeleteCommand({ TableName, Key: { pk, sk } }));
-    for (const Item of wanted.values()) await documents.send(new PutCommand({ TableName, Item }));
+    for (const [key, Item] of wanted)
+      if (!isDeepStrictEqual(now.get(key), Item)) await documents.send(new PutCommand({ TableName, Item }));
   }
 
   private async listed(): Promise<Map<string, string>> {
-    const listed = await this.pipeline.target.s3.send(new ListObjectsV2Command({ Bucket: outputs.bucketName }));
+    const listed = await this.pipeline.target.s3.send(new ListObjectsV2Command({ Bucket: this.outputs.bucketName }));
     return new Map((listed.Contents ?? []).map(({ Key, ETag }) => [Key!, ETag!]));
   }
 
@@ -274,7 +286,7 @@ export class Lake {
 
   /** Changes a metric's item; `undefined` takes it away. */
   async metric(pk: string, sk: string, attributes: Record<string, unknown> | undefined): Promise<void> {
-    const [TableName, { documents }] = [outputs.metricsTableName, this.pipeline.target];
+    const [TableName, { documents }] = [this.outputs.metricsTableName, this.pipeline.target];
     if (!attributes) await documents.send(new DeleteCommand({ TableName, Key: { pk, sk } }));
     else await documents.send(new PutCommand({ TableName, Item: { pk, sk, ...attributes } }));
   }

@@ -175,7 +175,7 @@ describe("npm run audit", function () {
     await lake.ledger({ ...item, ...changed(item) });
   };
   const changeItem = async (pk: string, sk: string, changed: (item: never) => object) => {
-    const item = (await lake.scan("metrics")).get(`${pk} ${sk}`);
+    const item = (await lake.scan(lake.outputs.metricsTableName)).get(`${pk} ${sk}`);
     assert.ok(item, `${pk} ${sk}`);
     await lake.metric(pk, sk, { ...item, ...changed(item as never) });
   };
@@ -459,7 +459,7 @@ describe("npm run audit", function () {
       title: "a missing curated file",
       plant: async () => {
         await lake.remove(curatedKey(lone, "2026-11-20"));
-        for (const [, { pk, sk }] of await lake.scan("metrics"))
+        for (const [, { pk, sk }] of await lake.scan(lake.outputs.metricsTableName))
           if (`${pk}${sk}`.includes("2026-11-20")) await lake.metric(pk as string, sk as string, undefined);
       },
       found: { reports: /rows that were kept/ },
@@ -521,7 +521,7 @@ describe("npm run audit", function () {
         const key = curatedKey(lone, "2026-11-20");
         const whole = await lake.bytes(key);
         await lake.put(key, whole.subarray(0, whole.length - 10));
-        for (const [, { pk, sk }] of await lake.scan("metrics"))
+        for (const [, { pk, sk }] of await lake.scan(lake.outputs.metricsTableName))
           if (`${pk}${sk}`.includes("2026-11-20")) await lake.metric(pk as string, sk as string, undefined);
       },
       found: { curated: /can't be read/, reports: /rows that were kept/ },

@@ -5,8 +5,9 @@ import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { DeleteObjectCommand, GetObjectCommand } from "@aws-sdk/client-s3";
 import { main, outcomeText } from "../../cli/drop";
+import { until } from "../support/commands";
 import { folders } from "../support/folders";
-import { type Pipeline, type Said, startPipeline } from "./pipeline";
+import { type Pipeline, type Said, startHost, startPipeline } from "./pipeline";
 
 describe("npm run drop", () => {
   let pipeline: Pipeline;
@@ -28,7 +29,9 @@ describe("npm run drop", () => {
     return name;
   }
   async function bytesOf(key: string): Promise<Buffer> {
-    const object = await pipeline.target.s3.send(new GetObjectCommand({ Bucket: "lake", Key: key }));
+    const object = await pipeline.target.s3.send(
+      new GetObjectCommand({ Bucket: pipeline.target.outputs.bucketName, Key: key }),
+    );
     return Buffer.from((await object.Body?.transformToByteArray()) ?? []);
   }
   async function landed(name: string): Promise<void> {
@@ -171,7 +174,9 @@ describe("npm run drop", () => {
       await claim.set({ state: "ARCHIVED", day: "2026-01-01" });
     });
     const { code, out } = await dropAndPlay("before.csv", async () => {
-      await pipeline.target.s3.send(new DeleteObjectCommand({ Bucket: "lake", Key: `${folders.incoming}before.csv` }));
+      await pipeline.target.s3.send(
+        new DeleteObjectCommand({ Bucket: pipeline.target.outputs.bucketName, Key: `${folders.incoming}before.csv` }),
+      );
     });
     assert.deepEqual(
       [code, out],
@@ -230,7 +235,9 @@ describe("npm run drop", () => {
 
   it("ends with 1 when someone removed the file", async () => {
     const { code, out } = await dropAndPlay("removed.csv", async () => {
-      await pipeline.target.s3.send(new DeleteObjectCommand({ Bucket: "lake", Key: `${folders.incoming}removed.csv` }));
+      await pipeline.target.s3.send(
+        new DeleteObjectCommand({ Bucket: pipeline.target.outputs.bucketName, Key: `${folders.incoming}removed.csv` }),
+      );
     });
     assert.equal(code, 1);
     assert.match(out, /someone removed it/);
@@ -253,12 +260,14 @@ describe("npm run drop", () => {
 
 describe("npm run drop --wait", () => {
   it("says so when the local cloud goes away meanwhile", async () => {
-    const pipeline = await startPipeline();
+    const host = await startHost();
+    const pipeline = await startPipeline(host);
     await writeFile(path.join(pipeline.root, "alone.csv"), "x");
     const said = pipeline.run(main, "--wait", "--timeout", "30", "alone.csv");
-    await sleep(2500);
-    await pipeline.close();
+    await until("the file has arrived", 10_000, async () => (await pipeline.keys(folders.incoming)).length > 0);
+    await host.close();
     const { code, notes } = await said;
+    await pipeline.close();
     assert.equal(code, 1);
     assert.match(notes.at(-1) ?? "", /^The local cloud no longer answers/);
   });

@@ -104,7 +104,9 @@ describe("npm run metrics", () => {
   async function write(all: Item[]): Promise<void> {
     for (let start = 0; start < all.length; start += 25) {
       const requests = all.slice(start, start + 25).map((Item) => ({ PutRequest: { Item } }));
-      await pipeline.target.dynamodb.send(new BatchWriteItemCommand({ RequestItems: { metrics: requests } }));
+      await pipeline.target.dynamodb.send(
+        new BatchWriteItemCommand({ RequestItems: { [pipeline.target.outputs.metricsTableName]: requests } }),
+      );
     }
   }
 

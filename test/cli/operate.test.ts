@@ -10,7 +10,7 @@ import type { Batch } from "../../runtime/batch";
 import { readBatch, readPipeline } from "../../runtime/ledger";
 import { until } from "../support/commands";
 import { folders } from "../support/folders";
-import { outputs, type Pipeline, startPipeline } from "./pipeline";
+import { type Pipeline, startPipeline } from "./pipeline";
 
 const DAY = "2024-06-27";
 
@@ -27,7 +27,7 @@ describe("the commands of an operator", function () {
   async function queued(): Promise<string[]> {
     const { Items } = await pipeline.target.documents.send(
       new QueryCommand({
-        TableName: outputs.ledgerTableName,
+        TableName: pipeline.target.outputs.ledgerTableName,
         KeyConditionExpression: "pk = :pipeline AND begins_with(sk, :queue)",
         ExpressionAttributeValues: { ":pipeline": "PIPELINE", ":queue": "QUEUE#" },
       }),
@@ -41,8 +41,8 @@ describe("the commands of an operator", function () {
     for (const name of names) await pipeline.put(`${folders.incoming}${name}`, `body of ${name}`);
     const claim = await pipeline.claim(batchId, names);
     for (const name of names) {
-      const folder = state === "FAILED" ? "failed" : "archive";
-      await claim.move(name, `${lost.includes(name) ? "elsewhere" : folder}/${DAY}/${batchId}/${name}`);
+      const folder = state === "FAILED" ? folders.failed : folders.archived;
+      await claim.move(name, `${lost.includes(name) ? "elsewhere/" : folder}${DAY}/${batchId}/${name}`);
     }
     await claim.report({ filesQuarantined: [], filesChanged: [], files: [] });
     await claim.set({

@@ -19,17 +19,49 @@ import { exitCodeOf, type Main } from "../../terminal/terminal";
 import { folders } from "../support/folders";
 import { createRole } from "../support/roles";
 
-export const outputs = {
-  bucketName: "lake",
-  referenceLocation: `s3://lake/${folders.reference}`,
-  ledgerTableName: "batches",
-  metricsTableName: "metrics",
-  workflowName: "workflow",
-  transformJobName: "transform",
-  publishJobName: "publish",
-  senseFunctionName: "sense",
-  archiveFunctionName: "archive",
-};
+/** A stack's outputs, with names that no other pipeline on the same emulator has. */
+export function outputsOf(name: string) {
+  return {
+    bucketName: `lake-${name}`,
+    referenceLocation: `s3://lake-${name}/${folders.reference}`,
+    ledgerTableName: `batches-${name}`,
+    metricsTableName: `metrics-${name}`,
+    workflowName: `workflow-${name}`,
+    transformJobName: `transform-${name}`,
+    publishJobName: `publish-${name}`,
+    senseFunctionName: `sense-${name}`,
+    archiveFunctionName: `archive-${name}`,
+  };
+}
+
+/** An emulator, and the role of the Lambdas on it. */
+interface Host {
+  endpoint: string;
+  role: string;
+  close(): Promise<void>;
+}
+
+/** The emulator that all suites of this process share. The first pipeline starts it. */
+let shared: Promise<Host> | undefined;
+let pipelines = 0;
+
+after(async () => (await shared)?.close());
+
+/** Starts an emulator of the caller's own, for a test that ends it. */
+export async function startHost(): Promise<Host> {
+  const workDir = await mkdtemp(path.join(tmpdir(), "music-streams-cli-emulator-"));
+  const python = path.resolve(__dirname, "..", "..", ".local", "python", "bin", "python");
+  const emulator = await startEmulator({ workDir, python, port: 0, region: "us-east-1" });
+  const may = { service: "lambda.amazonaws.com", actions: ["logs:*"] };
+  return {
+    endpoint: emulator.endpoint,
+    role: await createRole(emulator.endpoint, "sense", may),
+    async close() {
+      await emulator.close();
+      await rm(workDir, { recursive: true, force: true });
+    },
+  };
+}
 
 /** What a command said, and its exit code. */
 export interface Said {
@@ -38,7 +70,10 @@ export interface Said {
   notes: string[];
 }
 
-/** A bucket and the two tables as docs/architecture.md has them, on an emulator of the test's own, with a .local/run.json that names them. */
+/**
+ * A bucket, the two tables of docs/architecture.md and a sense that leaves a trace, on an emulator; `.local/run.json`
+ * names them.
+ */
 export interface Pipeline {
   target: Target;
   /** A folder that stands for the project's root. */
@@ -81,15 +116,18 @@ export async function runCommandIn(
   return said;
 }
 
-export async function startPipeline(): Promise<Pipeline> {
+/** Makes an empty pipeline: on the shared emulator, unless `host` gives another. */
+export async function startPipeline(host?: Host): Promise<Pipeline> {
+  if (!host) shared ??= startHost();
+  const { endpoint, role } = host ?? (await shared)!;
+  pipelines += 1;
+  const outputs = outputsOf(String(pipelines));
   const root = await mkdtemp(path.join(tmpdir(), "music-streams-cli-"));
-  const python = path.resolve(__dirname, "..", "..", ".local", "python", "bin", "python");
-  const emulator = await startEmulator({ workDir: path.join(root, "emulator"), python, port: 0, region: "us-east-1" });
-  const cloud = { endpoint: emulator.endpoint, region: "us-east-1", outputs };
+  const cloud = { endpoint, region: "us-east-1", outputs };
   const target = localTarget(cloud);
   await mkdir(path.join(root, ".local"), { recursive: true });
   await writeFile(path.join(root, ".local", "run.json"), JSON.stringify({ pid: process.pid, pids: [], ...cloud }));
-  await createResources(target, emulator.endpoint);
+  await createResources(target, role);
 
   const put = async (key: string, body: string) => {
     const answer = await target.s3.send(new PutObjectCommand({ Bucket: outputs.bucketName, Key: key, Body: body }));
@@ -142,14 +180,12 @@ export async function startPipeline(): Promise<Pipeline> {
         },
       };
     },
-    async close() {
-      await emulator.close();
-      await rm(root, { recursive: true, force: true });
-    },
+    close: () => rm(root, { recursive: true, force: true }),
   };
 }
 
-async function createResources(target: Target, endpoint: string): Promise<void> {
+async function createResources(target: Target, role: string): Promise<void> {
+  const { outputs } = target;
   await target.s3.send(new CreateBucketCommand({ Bucket: outputs.bucketName }));
   for (const TableName of [outputs.ledgerTableName, outputs.metricsTableName]) {
     const names = ["pk", "sk"] as const;
@@ -165,7 +201,6 @@ async function createResources(target: Target, endpoint: string): Promise<void> 
       }),
     );
   }
-  const role = await createRole(endpoint, "sense", { service: "lambda.amazonaws.com", actions: ["logs:*"] });
   // A sense that leaves a trace of each tick.
   const authorization = `AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0`;
   const request = JSON.stringify({ method: "PUT", headers: { authorization }, body: "x" });

@@ -8,10 +8,11 @@ import { main as batches } from "../../cli/batches";
 import { main as drop } from "../../cli/drop";
 import { main as metrics } from "../../cli/metrics";
 import { openTarget } from "../../cli/target";
-import { outputs, runCommandIn } from "./pipeline";
+import { outputsOf, runCommandIn } from "./pipeline";
 
 /** A process id that is in no use: beyond what Linux and macOS give out. */
 const nobody = 2 ** 30;
+const outputs = outputsOf("1");
 
 describe("Where a command works", () => {
   let root: string;
@@ -56,7 +57,7 @@ describe("Where a command works", () => {
       ...half,
       [{ ...alive(), pid: nobody }, "has ended"],
       [{ ...alive(), endpoint: "http://127.0.0.1:9" }, "nothing answers at http://127.0.0.1:9"],
-      [alive(), `what answers at ${endpoint} has no bucket lake`],
+      [alive(), `what answers at ${endpoint} has no bucket ${outputs.bucketName}`],
     ] as const) {
       await run(state);
       const message = new RegExp(`^The local cloud is not running \\(.*${why}.*npm start`, "s");

@@ -32,7 +32,9 @@ import { folders } from "../support/folders";
 import { differences, dispensable } from "../support/permissions";
 import { UNRECORDED } from "./unrecorded";
 
-/** The list of what must hold, in one local cloud, with real Spark and the Lambdas as Pulumi serialised them. */
+/**
+ * The issue's list of what must hold, in one local cloud, with real Spark and the Lambdas as Pulumi serialised them.
+ */
 describe("the pipeline on the local cloud", function () {
   this.timeout(240_000);
   let cloud: LocalCloud;
@@ -405,7 +407,8 @@ describe("the pipeline on the local cloud", function () {
   it("did all this by what its roles may do, and removing any one permission would be noticed", async () => {
     const calls = await recordedCalls(path.join(folder, "authorizations.ndjson"), cloud);
     const permissions = await deployedPermissions(cloud);
-    // Which Lambda does what is chance here: what they need is found in simulated histories (test/runtime/permissions.test.ts).
+    // Which Lambda does what is chance here: what they need is found in simulated histories
+    // (test/runtime/permissions.test.ts).
     const isOfLambda = ({ role }: { role: string }) => role === "sense" || role === "archive";
     const ofLambdas = differences(permissions.filter(isOfLambda), calls.filter(isOfLambda), []);
     assert.ok(calls.some(isOfLambda));

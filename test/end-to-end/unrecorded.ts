@@ -5,7 +5,10 @@ import type { Unrecorded } from "../support/permissions";
 const ROWS = folders.quarantinedRows.split("/").slice(0, -1);
 const SPARK_LOGS = "logs:/aws-glue/jobs/music-streams-local/music-streams-transform";
 
-/** Permissions of the jobs and the schedule that no call needs in an end-to-end run, and why they are there all the same. */
+/**
+ * Permissions of the jobs and the schedule that no call needs in an end-to-end run, and why they are there all the
+ * same.
+ */
 export const UNRECORDED: Unrecorded[] = [
   {
     role: "transform",

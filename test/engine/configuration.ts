@@ -97,8 +97,8 @@ export const CONFIGURATION: Record<string, Row> = {
 };
 
 /**
- * The keys in as few groups as show of each what it does by itself: keys that change the same resource are in different ones. `tagged` are the
- * labels of the resources that have tags.
+ * The keys in as few groups as show of each what it does by itself: keys that change the same resource are in different
+ * ones. `tagged` are the labels of the resources that have tags.
  */
 export function groupsOf(tagged: string[]): { keys: string[]; changes: string[] }[] {
   const groups: { keys: string[]; changes: string[] }[] = [];

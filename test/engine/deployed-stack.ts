@@ -13,7 +13,10 @@ interface StateResource {
 }
 
 interface Outcome {
-  /** What happens to which resource, such as `update Function music-streams-sense`, sorted. What stays as it is does not count. */
+  /**
+   * What happens to which resource, such as `update Function music-streams-sense`, sorted. What stays as it is does not
+   * count.
+   */
   changes: string[];
   /** What the engine printed. */
   output: string;

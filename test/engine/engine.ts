@@ -13,7 +13,10 @@ import { PYTHON } from "../support/provider-cloud";
 import { DeployedStack } from "./deployed-stack";
 import { Project } from "./project";
 
-/** A real Pulumi engine, and a cloud on this machine for it to deploy to. All that they write lies below one temporary folder. */
+/**
+ * A real Pulumi engine, and a cloud on this machine for it to deploy to. All that they write lies below one temporary
+ * folder.
+ */
 export interface Engine {
   clients: Clients;
   /** Another copy of the project. */
@@ -82,8 +85,8 @@ export async function startEngine(): Promise<Engine> {
 }
 
 /**
- * The folder of the script by which an engine starts a policy pack for Node where it finds no plugin for the language, as a CLI that was built
- * from its Go sources does not. Pulumi's releases have such a script, too.
+ * The folder of the script by which an engine starts a policy pack for Node where it finds no plugin for the language,
+ * as a CLI that was built from its Go sources does not. Pulumi's releases have such a script, too.
  */
 async function policyStarter(folder: string): Promise<string> {
   const bin = path.join(folder, "bin");

@@ -19,7 +19,10 @@ import { ListSubscriptionsCommand, ListTopicsCommand } from "@aws-sdk/client-sns
 import { ListQueuesCommand } from "@aws-sdk/client-sqs";
 import type { Clients } from "../../local/provider/clients";
 
-/** By the name of Pulumi's class: what the cloud says there is, as its services list it (the first page; a test has no more). */
+/**
+ * By the name of Pulumi's class: what the cloud says there is, as its services list it (the first page; a test has no
+ * more).
+ */
 const listers: Record<string, (clients: Clients) => Promise<(string | undefined)[]>> = {
   Bucket: async ({ s3 }) => ((await s3.send(new ListBucketsCommand({}))).Buckets ?? []).map(({ Name }) => Name),
   CatalogDatabase: ({ glue }) => databases(glue),

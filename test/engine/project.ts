@@ -17,8 +17,8 @@ const sources = [
 ];
 
 /**
- * The npm packages: what goes into Lambdas as files of their own, since Pulumi packs only what lies within the project's folder; the others, above
- * all Pulumi's runtime, which must be the test's own, as links.
+ * The npm packages: what goes into Lambdas as files of their own, since Pulumi packs only what lies within the
+ * project's folder; the others, above all Pulumi's runtime, which must be the test's own, as links.
  */
 async function copyPackages(to: string): Promise<void> {
   const { packages } = JSON.parse(await readFile(path.join(ROOT, "package-lock.json"), "utf8")) as {

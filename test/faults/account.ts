@@ -67,7 +67,8 @@ export class Account {
     const found = new Map<string, string[]>();
     for (const [end, folder] of Object.entries(ENDS)) {
       for (const { key, etag } of await listAll(world, folder)) {
-        // Behind the folder come the day, the batch, and the file's name; in the name of one that comes again, its first batch.
+        // Behind the folder come the day, the batch, and the file's name; in the name of one that comes again, its
+        // first batch.
         const name = key
           .slice(folder.length)
           .replace(/^[^/]+\/[^/]+\//, "")

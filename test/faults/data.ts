@@ -16,8 +16,8 @@ export function reference(): Record<string, string> {
 }
 
 /**
- * A stream CSV whose listens belong to one scenario, on tracks and days that all scenarios share; some come twice, in the file and in the next one.
- * Two tracks are unknown.
+ * A stream CSV whose listens belong to one scenario, on tracks and days that all scenarios share; some come twice, in
+ * the file and in the next one. Two tracks are unknown.
  */
 export function listens(scenario: string, file: number, count: number, days: number): string {
   const lines = Array.from({ length: count }, (_, at) => {

@@ -4,7 +4,10 @@ import { by } from "./proxy";
 import type { Scenario } from "./scenario";
 import type { Stage } from "./stage";
 
-/** Drops a file anew whose rows are those of the first version and more: whichever versions are read, the metrics are those of the last. */
+/**
+ * Drops a file anew whose rows are those of the first version and more: whichever versions are read, the metrics are
+ * those of the last.
+ */
 async function grow(stage: Stage, name: string, file: number): Promise<void> {
   const more = stage
     .rows(file + 1000, 5)

@@ -1,16 +1,18 @@
 import assert from "node:assert/strict";
 import { GetJobCommand } from "@aws-sdk/client-glue";
 import { GetObjectCommand } from "@aws-sdk/client-s3";
+import { fileOf } from "../../runtime/places";
 import { folders } from "../support/folders";
 import { withJob } from "./jobs";
 import type { Scenario } from "./scenario";
 import type { Stage } from "./stage";
 
 const mark = "kills-spark";
+const reading = fileOf("readingMarker");
 
 /**
- * The transform of the stack, whose Java and Python die of SIGKILL, as by the out-of-memory killer, when a file of the batch holds the mark. No
- * file is known that does this to Spark by itself; what is known becomes a quarantined file.
+ * The transform of the stack, whose Java and Python die of SIGKILL, as by the out-of-memory killer, when a file of the
+ * batch holds the mark. No file is known that does this to Spark by itself; what is known becomes a quarantined file.
  */
 async function poisonable(stage: Stage): Promise<string> {
   const { Job } = await stage.glue.send(new GetJobCommand({ JobName: stage.target.outputs.transformJobName }));
@@ -27,8 +29,8 @@ call = BaseClient._make_api_call
 
 def watched(client, operation, params):
     answer = call(client, operation, params)
-    if operation == "PutObject" and params["Key"].endswith("/reading.json"):
-        bucket, folder = params["Bucket"], params["Key"][: -len("reading.json")]
+    if operation == "PutObject" and params["Key"].endswith("/${reading}"):
+        bucket, folder = params["Bucket"], params["Key"][: -len("${reading}")]
 
         def holds_mark(key):
             try:
@@ -37,7 +39,7 @@ def watched(client, operation, params):
                 return False
             return b"${mark}" in body
 
-        manifest = json.loads(call(client, "GetObject", {"Bucket": bucket, "Key": folder + "manifest.json"})["Body"].read())
+        manifest = json.loads(call(client, "GetObject", {"Bucket": bucket, "Key": folder + "${fileOf("manifest")}"})["Body"].read())
         with ThreadPoolExecutor(16) as pool:
             marked = any(pool.map(holds_mark, [file["key"] for file in manifest["files"]]))
         if marked:
@@ -53,7 +55,9 @@ exec(compile(base64.b64decode("${source}"), "transform.py", "exec"))
   return `s3://${stage.target.outputs.bucketName}/${folders.scripts}poisonable.py`;
 }
 
-/** Drops good files and a poisoned one, lets it all settle without a person, and looks at what became of the bad one. */
+/**
+ * Drops good files and a poisoned one, lets it all settle without a person, and looks at what became of the bad one.
+ */
 async function isolate(stage: Stage, good: number, attempts: number): Promise<void> {
   const ScriptLocation = await poisonable(stage);
   await stage.limit({ maxAttempts: attempts });

@@ -42,7 +42,9 @@ export interface FaultProxy {
   close(): Promise<void>;
 }
 
-/** Makes rules of one kind for calls by one program; S3's CopyObject passes for PutObject with the source as a header. */
+/**
+ * Makes rules of one kind for calls by one program; S3's CopyObject passes for PutObject with the source as a header.
+ */
 export function by(caller: keyof typeof callers, service: Rule["service"], operation?: string) {
   const headers: Record<string, string> = { "user-agent": callers[caller] };
   if (operation === "CopyObject") headers["x-amz-copy-source"] = "";

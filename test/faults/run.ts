@@ -27,7 +27,7 @@ interface Result {
 
 /** Plays scenarios on the local cloud, one after the other; a scenario that fails gives the next one a fresh cloud. */
 async function main(args: string[], terminal: Terminal): Promise<number> {
-  const program = commandLine("test:faults", terminal)
+  const program = commandLine("npm run test:faults --", terminal)
     .description(
       "Makes the pipeline fail in many ways on the local cloud, and checks that nothing is lost or counted twice.",
     )

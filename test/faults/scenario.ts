@@ -1,6 +1,9 @@
 import type { Stage } from "./stage";
 
-/** A pipeline at work, and what goes wrong with it. The runner then lets it settle, and checks that nothing is lost or counted twice. */
+/**
+ * A pipeline at work, and what goes wrong with it. The runner then lets it settle, and checks that nothing is lost or
+ * counted twice.
+ */
 export interface Scenario {
   /** Names it on the command line. */
   name: string;

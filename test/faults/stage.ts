@@ -65,8 +65,8 @@ const quietMs = 3_000;
 const arrivesWithinMs = 10_500;
 
 /**
- * The local cloud with a proxy in front of all that Lambdas and jobs call, without its schedule: ticks are the stage's own, so that they
- * can be counted. Keeps account of every file that was ever dropped.
+ * The local cloud with a proxy in front of all that Lambdas and jobs call, without its schedule: ticks are the stage's
+ * own, so that they can be counted. Keeps account of every file that was ever dropped.
  */
 export class Stage {
   cloud!: LocalCloud;
@@ -145,7 +145,10 @@ export class Stage {
     this.fault("restart");
   }
 
-  /** kill -9 to the emulator, which then has written nothing but objects; a new start has every archived file worked through again. */
+  /**
+   * kill -9 to the emulator, which then has written nothing but objects; a new start has every archived file worked
+   * through again.
+   */
   async cutOff(): Promise<void> {
     const { pids } = JSON.parse(await readFile(path.join(root, ".local", "run.json"), "utf8"));
     const waiting = new Set(await this.keys(layout.incoming));

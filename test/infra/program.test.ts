@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import layout from "../../layout.json";
 import { version } from "../../package.json";
 import { folders } from "../support/folders";
 import { EVERY_CHOICE, type Recorded, recordProgram } from "../support/program-record";
@@ -354,6 +355,7 @@ describe("the program", function () {
     assert.equal(elsewhere.outputs.referenceLocation, location);
     const { defaultArguments } = elsewhere.inputsOf("glue/job:Job", "music-streams-transform");
     assert.equal((defaultArguments as Record<string, string>)["--reference-location"], location);
+    const below = [layout.users, layout.songs].map((folder) => `music/${folder}*`);
     const ours = (role: string) =>
       statementsOf(elsewhere, role).filter(({ Resource }) =>
         Resource.some((arn) => arn.includes("our-data") || arn.includes(`/${folders.reference}`)),
@@ -362,13 +364,13 @@ describe("the program", function () {
       {
         Effect: "Allow",
         Action: ["s3:GetObject", "s3:GetObjectTagging"],
-        Resource: ["arn:aws:s3:::our-data/music/users/*", "arn:aws:s3:::our-data/music/songs/*"],
+        Resource: below.map((key) => `arn:aws:s3:::our-data/${key}`),
       },
       {
         Effect: "Allow",
         Action: ["s3:ListBucket"],
         Resource: ["arn:aws:s3:::our-data"],
-        Condition: { StringLike: { "s3:prefix": ["music/users/*", "music/songs/*"] } },
+        Condition: { StringLike: { "s3:prefix": below } },
       },
     ]);
     for (const role of elsewhere.namesOf("iam/role:Role"))

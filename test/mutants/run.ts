@@ -1,4 +1,4 @@
-import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { availableParallelism, tmpdir } from "node:os";
 import path from "node:path";
 import { execa } from "execa";
@@ -8,6 +8,7 @@ import { UserError } from "../../terminal/errors";
 import { duration, table } from "../../terminal/format";
 import { wholeNumber } from "../../terminal/options";
 import { commandLine, runAsProgram, type Terminal } from "../../terminal/terminal";
+import { copyProject, environmentOf } from "../support/project-copy";
 import { type Check, MUTANTS, type Mutant } from "./list";
 
 /** What a test said of the tree that it ran on. `broken`: it did not come to a verdict. */
@@ -22,9 +23,11 @@ interface Result {
 
 const LONGEST_TEST_MS = 400_000;
 
-/** `npm run test:mutants`: plants each bug of the list, one at a time, and sees the test that is named beside it fail. */
+/**
+ * `npm run test:mutants`: plants each bug of the list, one at a time, and sees the test that is named beside it fail.
+ */
 async function main(args: string[], terminal: Terminal): Promise<number> {
-  const program = commandLine("test:mutants", terminal)
+  const program = commandLine("npm run test:mutants --", terminal)
     .description(
       "Plants bugs into copies of the project, one at a time, and runs the test that must find each. Exit code 1 if one survives.",
     )
@@ -86,22 +89,6 @@ async function hunt(mutants: Mutant[], jobs: number, terminal: Terminal): Promis
   }
 }
 
-/** What git tracks or would track, beside the installed packages of the original. */
-async function copyProject(root: string, tree: string): Promise<void> {
-  const { stdout } = await execa("git", ["ls-files", "-z", "--cached", "--others", "--exclude-standard"], {
-    cwd: root,
-  });
-  await mkdir(tree, { recursive: true });
-  for (const file of stdout.split("\0").filter(Boolean)) {
-    const source = path.join(root, file);
-    await cp(source, path.join(tree, file)).catch((error: NodeJS.ErrnoException) => {
-      // Deleted, and git doesn't know it yet.
-      if (error.code !== "ENOENT") throw error;
-    });
-  }
-  for (const shared of ["node_modules", ".local"]) await symlink(path.join(root, shared), path.join(tree, shared));
-}
-
 async function plant(tree: string, mutant: Mutant, stop: AbortSignal): Promise<Result> {
   const file = path.join(tree, mutant.file);
   const sound = await readFile(file, "utf8");
@@ -135,9 +122,9 @@ async function verdict(tree: string, check: Check, stop: AbortSignal): Promise<V
     timeout: LONGEST_TEST_MS,
     cancelSignal: stop,
     env: {
-      MUSIC_STREAMS_ROOT: tree,
-      TS_NODE_PROJECT: path.join(tree, "tsconfig.json"),
+      ...environmentOf(tree),
       HISTORIES: "4000",
+      FAULTS_AT: "every",
       SEED: "1",
       SHRINK: "no",
     },

@@ -3,10 +3,10 @@ import type { WorkflowRun } from "@aws-sdk/client-glue";
 import type { Batch, BatchState, Limits, Manifest } from "../../runtime/batch";
 import { childBatchId, newBatchId } from "../../runtime/batch-id";
 import { choose, sift } from "../../runtime/claim";
-import { decide, pauseSeconds } from "../../runtime/decide";
+import { decide, isDue, pauseSeconds } from "../../runtime/decide";
 import type { RunFacts } from "../../runtime/facts";
 import { judge, usage } from "../../runtime/glue-runs";
-import { place } from "../../runtime/places";
+import { fileOf, place } from "../../runtime/places";
 import { breach } from "../../runtime/reports";
 import { connect } from "../../runtime/world";
 import { folders } from "../support/folders";
@@ -87,6 +87,16 @@ describe("what is done next about a batch", () => {
     ["an archived batch in flight is released", batch("ARCHIVED"), undefined, "release"],
   ];
   for (const [title, one, facts, expected] of table) it(title, () => assert.equal(action(one, facts).do, expected));
+
+  it("a batch is due until it has a run, and when its pause is over", () => {
+    const paused = batch("RETRY", { nextAttemptAt: "2026-11-23T10:00:00Z" });
+    assert.deepEqual([isDue(paused, NOW - 1), isDue(paused, NOW), isDue(batch("RETRY"), NOW)], [false, true, true]);
+    const states = ["CLAIMED", "REPLAY", "RUNNING", "PROCESSED", "ARCHIVED", "FAILED", "SPLIT"] as const;
+    assert.deepEqual(
+      states.filter((state) => isDue(batch(state), NOW)),
+      ["CLAIMED"],
+    );
+  });
 
   it("spent attempts split several files and fail a single one", () => {
     const spent = { dataFailures: 2 };
@@ -169,7 +179,7 @@ describe("what a workflow run came to", () => {
       run("COMPLETED", [node("t", "ERROR", "no capacity")]),
       "transform ERROR: no capacity (systemic)",
     ],
-    ["a run that Glue forgot", undefined, "workflow the workflow run is gone: Glue does not know it any more"],
+    ["a run that Glue forgot", undefined, "workflow the workflow run is gone: Glue no longer knows it"],
   ];
   for (const [title, one, expected] of table)
     it(`${title}`, () => {
@@ -238,7 +248,7 @@ describe("a run's reports", () => {
   it("that add up are taken", () => assert.equal(breach(manifest, "r", good, publish), undefined));
 
   const wrong: [string, object | undefined, object | undefined, RegExp][] = [
-    ["a missing transform.json", undefined, publish, /^transform: transform.json is missing/],
+    ["a missing transform.json", undefined, publish, new RegExp(`^transform: ${fileOf("transformReport")} is missing`)],
     ["another batch's", { ...good, batchId: "X" }, publish, /of batch X/],
     ["an earlier run's", { ...good, workflowRunId: "q" }, publish, /of workflow run q, not of r/],
     ["a total that does not add up", { ...good, rowsKept: 4 }, publish, /does not add up for the batch/],
@@ -263,12 +273,12 @@ describe("a run's reports", () => {
         filesQuarantined: [...good.filesQuarantined, { name: "a", key: `${folders.incoming}a`, reason: "not_text" }],
       },
       publish,
-      /^transform: transform.json names a twice/,
+      new RegExp(`^transform: ${fileOf("transformReport")} names a twice`),
     ],
     ["a file that is named twice", { ...good, filesChanged: [{ name: "c" }, { name: "c" }] }, publish, /names c twice/],
     ["no row counts", { ...good, rowsRead: "5" }, publish, /lacks row counts/],
     ["no lists", { batchId: "B", workflowRunId: "r" }, publish, /lacks files/],
-    ["a missing publish.json", good, undefined, /^publish: publish.json is missing/],
+    ["a missing publish.json", good, undefined, new RegExp(`^publish: ${fileOf("publishReport")} is missing`)],
     ["an earlier run's publish.json", good, { ...publish, workflowRunId: "q" }, /^publish: .*of workflow run q/],
   ];
   for (const [title, transform, published, expected] of wrong)

@@ -8,6 +8,7 @@ import { tick } from "../../runtime/tick";
 import type { World } from "../../runtime/world";
 import { AskedCalls, resourcesOf, rolePermissions } from "../support/asked-calls";
 import { folders } from "../support/folders";
+import { FULL } from "../support/full";
 import { differences } from "../support/permissions";
 import { recordProgram } from "../support/program-record";
 import { check, quiesce } from "../support/simulated-check";
@@ -185,7 +186,7 @@ describe("the protocol under random histories", () => {
   for (const { lesson, events } of KNOWN) it(`remembers: ${lesson}`, () => live(events));
 
   it("loses no listen and counts none twice, whatever fails, in any order", async () => {
-    const numRuns = Number(process.env.HISTORIES ?? 10_000);
+    const numRuns = Number(process.env.HISTORIES ?? (FULL ? 10_000 : 1500));
     const seed = process.env.SEED ? { seed: Number(process.env.SEED) } : {};
     // A failure prints its seed, and the shortest history that fails, as JSON for histories.json.
     await fc.assert(

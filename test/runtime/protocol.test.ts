@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { Manifest } from "../../runtime/batch";
 import { pause, requestReplay, requestRetry, resume } from "../../runtime/operator";
-import { place } from "../../runtime/places";
+import { fileOf, place } from "../../runtime/places";
 import { planReplay } from "../../runtime/replay";
 import { settle } from "../../runtime/settle";
 import { tick } from "../../runtime/tick";
@@ -115,7 +115,7 @@ describe("a tick", () => {
     goOn();
     assert.equal((await slow).claimed, undefined);
     assert.equal(simulation.batches().length, 1);
-    assert.equal(simulation.s3.keys(folders.batches).filter((key) => key.endsWith("manifest.json")).length, 1);
+    assert.equal(simulation.s3.keys(folders.batches).filter((key) => key.endsWith(fileOf("manifest"))).length, 1);
     check(simulation);
   });
 
@@ -689,7 +689,10 @@ describe("an operator", () => {
   it("must restore a file first that lies in a cold class", async () => {
     const { simulation, batchId } = await archived();
     simulation.s3.objects.get(simulation.s3.keys(folders.archived)[0]!)!.storageClass = "GLACIER";
-    await assert.rejects(requestReplay(simulation.actor().world, batchId), /lies in GLACIER: restore it first/);
+    await assert.rejects(
+      requestReplay(simulation.actor().world, batchId),
+      /is in storage class GLACIER: restore it first/,
+    );
   });
 
   async function failed() {

@@ -1,4 +1,5 @@
-// biome-ignore-all lint/suspicious/noExplicitAny: the SDK's commands come in every shape; what is read of them is what the runtime sends.
+// biome-ignore-all lint/suspicious/noExplicitAny: the SDK's commands come in every shape; what is read of them is what
+// the runtime sends.
 
 import type { Call } from "./permissions";
 import type { Command } from "./simulated-s3";
@@ -15,10 +16,11 @@ export interface Resources {
 type Needs = [action: string, resource: string][];
 
 /**
- * What a Lambda's command needs permissions for. From "Required permissions for Amazon S3 API operations" (Amazon S3 User Guide) and
- * the permissions of CopyObject, CreateMultipartUpload and UploadPartCopy (API Reference); "Using AWS KMS with Amazon S3": writing needs
- * GenerateDataKey, reading and each step of an upload in parts Decrypt; DynamoDB authorizes each item of a transaction as the single
- * operation; Glue by "Actions, resources, and condition keys for AWS Glue".
+ * What a Lambda's command needs permissions for. From "Required permissions for Amazon S3 API operations" (Amazon S3
+ * User Guide) and the permissions of CopyObject, CreateMultipartUpload and UploadPartCopy (API Reference); "Using AWS
+ * KMS with Amazon S3": writing needs GenerateDataKey, reading and each step of an upload in parts Decrypt; DynamoDB
+ * authorizes each item of a transaction as the single operation; Glue by "Actions, resources, and condition keys for
+ * AWS Glue".
  */
 export function needsOf(role: string, command: Command, at: Resources): Call[] {
   const name = command.constructor.name.replace(/Command$/, "");

@@ -34,7 +34,10 @@ export function permissionsOf(role: string, document: unknown): Permission[] {
     );
 }
 
-/** How calls and permissions differ, a sentence each: calls that are not allowed, permissions that nothing needs, and a list that is out of date. */
+/**
+ * How calls and permissions differ, a sentence each: calls that are not allowed, permissions that nothing needs, and a
+ * list that is out of date.
+ */
 export function differences(
   permissions: readonly Permission[],
   calls: readonly Call[],

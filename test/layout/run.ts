@@ -1,0 +1,45 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import path from "node:path";
+import { installTestPython, installToolchain } from "../../local/toolchain/install";
+import { runAsProgram, type Terminal } from "../../terminal/terminal";
+import { copyWithOtherLayout, linkPackages, runIn } from "./copy";
+
+/** Every suite that depends on the layout; the copy runs the end-to-end story that goes through every folder. */
+const SUITES: Record<string, (tree: string) => [string, ...string[]]> = {
+  unit: () => [...MOCHA, "--ignore", "test/infra/layout.test.ts", "test/{infra,runtime,local,cli}/**/*.test.ts"],
+  python: (tree) => [
+    path.join(tree, ".local", "python-test", "bin", "python"),
+    "-m",
+    "pytest",
+    "-p",
+    "no:cacheprovider",
+  ],
+  "end-to-end": () => [...MOCHA, "test/end-to-end/flow.test.ts"],
+};
+const MOCHA: [string, ...string[]] = ["mocha", "--config", "test/.mocharc.json"];
+
+/** The `layout` check of `npm run test:all`: the tests pass under another layout.json. Arguments name suites; none: all. */
+async function main(args: string[], { root, note, out }: Terminal): Promise<number> {
+  await installToolchain(root, note);
+  await installTestPython(root, note);
+  // Below the project, because hard links need one file system.
+  const tree = await mkdtemp(path.join(root, ".local", "layout-"));
+  const total = { passed: 0, failed: 0 };
+  try {
+    await copyWithOtherLayout(root, tree);
+    await linkPackages(root, tree);
+    for (const [name, command] of Object.entries(SUITES)) {
+      if (args.length > 0 && !args.includes(name)) continue;
+      const { passed, failed, output } = await runIn(tree, command(tree), { FULL: "" });
+      await out(`${failed > 0 ? output : ""}\n${name} with another layout: ${passed} passing, ${failed} failing\n`);
+      total.passed += passed;
+      total.failed += failed;
+    }
+  } finally {
+    await rm(tree, { recursive: true, force: true });
+  }
+  await out(`${total.passed} passed, ${total.failed} failed\n`);
+  return total.failed > 0 ? 1 : 0;
+}
+
+runAsProgram(main);
