@@ -50,7 +50,7 @@ export async function findRunningCloud(root: string): Promise<RunningCloud> {
   if (!(await answers(run.endpoint))) throw notRunning(`nothing answers at ${run.endpoint}`);
   const { outputs } = run;
   if (!outputs || Object.keys(outputs).length === 0)
-    throw new UserError("The local cloud is still starting. Try again when npm start says that it is ready.");
+    throw new UserError("The local cloud is still starting. Try again when npm start reports that it is ready.");
   // Another program may have taken the process id and the port of a cloud that died.
   const bucket = outputs.bucketName;
   if (typeof bucket === "string" && !(await hasBucket(run, bucket)))

@@ -72,6 +72,7 @@ export async function runProgram(
   const home = process.cwd();
   // Errors outside of resources, in a callback for instance, arrive here.
   process.on("unhandledRejection", fail);
+  const restoreTraces = withoutMappedTraces();
   try {
     // Pulumi runs a program in its project's folder, and packs functions from the node_modules that it finds there.
     if (home !== root) process.chdir(root);
@@ -93,6 +94,7 @@ export async function runProgram(
     pulumi.runtime.resetOptions("", "", -1, "", "", false, "");
     throw error;
   } finally {
+    restoreTraces();
     process.off("unhandledRejection", fail);
     if (home !== root) process.chdir(home);
   }
@@ -133,4 +135,16 @@ function load(root: string, main: string): unknown {
 function messageOf(error: unknown): string {
   const { name, message } = error as Error;
   return name && name !== "Error" && !message.startsWith(name) ? `${name}: ${message}` : message;
+}
+
+/**
+ * Switches off the mapping of stack traces to TypeScript: Pulumi takes a trace for every promise, and mapping them would
+ * take a quarter of a deployment's time. @returns what switches it on again: traces read after that are mapped
+ */
+function withoutMappedTraces(): () => void {
+  const { prepareStackTrace } = Error;
+  Reflect.deleteProperty(Error, "prepareStackTrace");
+  return () => {
+    if (prepareStackTrace) Error.prepareStackTrace = prepareStackTrace;
+  };
 }

@@ -13,7 +13,7 @@ export interface SampleOptions {
   listens?: number;
   tracks?: number;
   users?: number;
-  /** Days, the last of which is `lastDay`. */
+  /** Number of days up to `lastDay`. */
   days?: number;
   /** YYYY-MM-DD, not in the future. Default: a fixed day, so that a sample is the same on every day. */
   lastDay?: string;

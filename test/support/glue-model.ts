@@ -27,7 +27,7 @@ export function glueModel(): Model {
 }
 
 /**
- * What in a value is not as the model says: unknown members, wrong types, values outside of an enum, missing members.
+ * Where a value differs from the model: unknown members, wrong types, values outside of an enum, missing members.
  */
 export function deviations(model: Model, shapeName: string, value: unknown, at = shapeName): string[] {
   const shape = model.shapes[shapeName]!;

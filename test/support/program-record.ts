@@ -66,9 +66,6 @@ export async function runAndRecord(stack: string, changes: Config = {}, where = 
   const resources: Registration[] = [];
   const course: string[] = [];
   const config = { ...readConfig(ROOT, stack), ...changes };
-  // Pulumi takes a stack trace for each promise; mapping all of them to TypeScript would take a quarter of the time.
-  const mapTrace = Error.prepareStackTrace;
-  Reflect.deleteProperty(Error, "prepareStackTrace");
   const outputs = await runProgram(ROOT, stack, config, {
     async create(resource) {
       resources.push(resource);
@@ -84,8 +81,6 @@ export async function runAndRecord(stack: string, changes: Config = {}, where = 
     async invoke() {
       return { ...where };
     },
-  }).finally(() => {
-    if (mapTrace) Error.prepareStackTrace = mapTrace;
   });
   const ofType = (type: string) => resources.filter((one) => one.type === `aws:${type}`);
   return {

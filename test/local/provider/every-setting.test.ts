@@ -3,6 +3,7 @@ import { writeFile } from "node:fs/promises";
 import path from "node:path";
 import { GetObjectCommand, ListObjectsV2Command, S3Client } from "@aws-sdk/client-s3";
 import { AssumeRoleCommand, STSClient } from "@aws-sdk/client-sts";
+import pMap from "p-map";
 import { uploadReference } from "../../../cli/start/load";
 import layout from "../../../layout.json";
 import { localCredentials } from "../../../local/credentials";
@@ -80,19 +81,23 @@ describe("the local provider, with a stack that sets everything", function () {
 
   it("reads, compares, updates and deletes each resource of the program", async () => {
     assert.ok(made.length >= 40);
-    for (const { id, urn, props, full } of made) {
-      assert.deepEqual(await shared.provider.read(id, urn, props), { id, props }, `${urn} exists, unchanged`);
-      const again = await shared.provider.check(urn, full, { ...full });
-      assert.deepEqual(again.inputs, full, `${urn} keeps its name`);
-      assert.equal((await shared.provider.diff(id, urn, props, full)).changes, false, `${urn} is unchanged`);
-      const tags = full.tags === undefined ? undefined : { project: "music-streams", more: "1" };
-      const { outs } = await shared.provider.update(id, urn, props, tags ? { ...full, tags } : full);
-      assert.deepEqual(
-        (await shared.provider.read(id, urn, outs as Properties)).props?.tags,
-        tags,
-        `${urn} has other tags`,
-      );
-    }
+    await pMap(
+      made,
+      async ({ id, urn, props, full }) => {
+        assert.deepEqual(await shared.provider.read(id, urn, props), { id, props }, `${urn} exists, unchanged`);
+        const again = await shared.provider.check(urn, full, { ...full });
+        assert.deepEqual(again.inputs, full, `${urn} keeps its name`);
+        assert.equal((await shared.provider.diff(id, urn, props, full)).changes, false, `${urn} is unchanged`);
+        const tags = full.tags === undefined ? undefined : { project: "music-streams", more: "1" };
+        const { outs } = await shared.provider.update(id, urn, props, tags ? { ...full, tags } : full);
+        assert.deepEqual(
+          (await shared.provider.read(id, urn, outs as Properties)).props?.tags,
+          tags,
+          `${urn} has other tags`,
+        );
+      },
+      { concurrency: 4 },
+    );
     for (const { id, urn, props } of made.reverse()) {
       await shared.provider.delete(id, urn, props);
       await shared.provider.delete(id, urn, props);

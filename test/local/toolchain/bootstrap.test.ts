@@ -5,7 +5,7 @@ import path from "node:path";
 const root = path.join(__dirname, "..", "..", "..");
 
 describe("the bootstrap of npm scripts", () => {
-  it("says in one line that Windows needs WSL, and exits with 1", () => {
+  it("refuses Windows with one line that names WSL, and exit code 1", () => {
     const windows = 'data:text/javascript,Object.defineProperty(process,"platform",{value:"win32"})';
     const args = ["--import", windows, path.join(root, "local", "toolchain", "bootstrap.mjs"), "cli/start.ts"];
     const { status, stdout, stderr } = spawnSync(process.execPath, args, { encoding: "utf8" });

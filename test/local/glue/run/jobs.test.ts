@@ -136,7 +136,7 @@ describe("jobs of the local Glue", () => {
     );
   });
 
-  it("a run that can't be started is an error that says why", async () => {
+  it("a run that can't be started is an error with the reason", async () => {
     await createJob(cloud, "ray", "print('never')\n", { Command: { Name: "glueray" } });
     await assert.rejects(runJob(cloud, "ray"), InvalidInputException);
     await assert.rejects(runJob(cloud, "no such job"), EntityNotFoundException);
