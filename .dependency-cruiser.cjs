@@ -12,6 +12,21 @@ const rooms = [
   ["terminal/", [], "terminal/ lies below all rooms: it knows terminals, and nothing of the pipeline"],
   ["local/glue/", ["terminal/"], "local/glue/ stands for AWS Glue: the cloud hands it what it needs, as options"],
   [
+    "local/glue/api/",
+    ["local/glue/model/", "local/glue/errors.ts", "local/glue/options.ts"],
+    "local/glue/api/ takes requests in: the model alone starts processes",
+  ],
+  [
+    "local/glue/model/",
+    ["local/glue/run/", "local/glue/errors.ts", "local/glue/options.ts"],
+    "local/glue/model/ decides what runs: it knows no HTTP",
+  ],
+  [
+    "local/glue/run/",
+    ["local/glue/errors.ts", "local/glue/options.ts"],
+    "local/glue/run/ runs what it is given: it knows no job, trigger or workflow beyond one run",
+  ],
+  [
     "local/provider/",
     ["terminal/"],
     "local/provider/ stands for Pulumi's AWS provider: the cloud hands it what it needs, as options",
@@ -36,7 +51,7 @@ const startingWith = (paths) => `^(${paths.map((path) => path.replace(".", "\\."
 module.exports = {
   forbidden: [
     ...rooms.map(([room, allowed, reason]) => ({
-      name: `${room.replace(/\/$/, "").replace("/", "-")}-imports`,
+      name: `${room.replace(/\/$/, "").replaceAll("/", "-")}-imports`,
       comment: `${reason}. It may import ${["itself", ...allowed].join(", ")}.`,
       severity: "error",
       from: { path: startingWith([room]), ...subRoomsOf(room) },

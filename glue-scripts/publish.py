@@ -1,6 +1,6 @@
-"""Glue job: aggregates the days that the batch touched, and brings the metrics table up to date.
+"""Publish: aggregates the days that the batch touched, and updates the metrics table. A Glue job.
 
-Runs in the Python shell (Python 3.9) with DuckDB, or as a Spark job when the stack says `publishEngine: spark`.
+Runs in the Python shell (Python 3.9) with DuckDB, or as a Spark job when the stack sets `publishEngine: spark`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from music_streams.fence import batch_in_turn
 from music_streams.publish_input import Work, days_to_publish
 from music_streams.publish_writer import Counts, MetricsWriter
 
-# BatchWriteItem of 8 threads is about 4,000 items a second: what a new on-demand table takes at once.
+# 8 threads of BatchWriteItem write about 4,000 items a second, which a new on-demand table accepts.
 WRITER_THREADS = 8
 S3_CONNECTIONS = 10
 
@@ -33,7 +33,7 @@ def main(argv: list[str]) -> None:
     batch_id = batch_in_turn(*clients, arguments.ledger_table, arguments.WORKFLOW_NAME, arguments.WORKFLOW_RUN_ID)
     s3 = boto3.client("s3", config=Config(max_pool_connections=S3_CONNECTIONS))
     days = days_to_publish(s3, arguments.bucket, batch_id, arguments.WORKFLOW_RUN_ID)
-    log.say("started", days=len(days), engine=arguments.engine)
+    log.info("started", days=len(days), engine=arguments.engine)
     work = Work(arguments.bucket, arguments.metrics_table, batch_id, arguments.WORKFLOW_RUN_ID, days, _now())
     groups, counts = compute_and_write(work, s3, arguments.engine) if days else (0, Counts())
     report = {
@@ -49,11 +49,11 @@ def main(argv: list[str]) -> None:
         "itemsRemoved": counts.removed,
     }
     put_json(s3, arguments.bucket, layout.key("publishReport", batchId=batch_id), report)
-    log.say("done", groups=groups, **counts.facts())
+    log.info("done", groups=groups, **counts.facts())
 
 
 def parse(argv: list[str]) -> argparse.Namespace:
-    """The job's arguments; Glue adds others of its own, which are passed over."""
+    """Parses the job's own arguments. Ignores the others, which Glue adds."""
     parser = argparse.ArgumentParser(prog="publish.py", allow_abbrev=False)
     parser.add_argument("--bucket", required=True)
     parser.add_argument("--ledger-table", required=True)
@@ -61,13 +61,13 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--engine", choices=("duckdb", "spark"), default="duckdb")
     parser.add_argument("--WORKFLOW_NAME", required=True)
     parser.add_argument("--WORKFLOW_RUN_ID", required=True)
-    # Glue tells it to Spark jobs alone.
+    # Glue passes it to Spark jobs only.
     parser.add_argument("--JOB_RUN_ID")
     return parser.parse_known_args(argv)[0]
 
 
 def compute_and_write(work: Work, s3: Any, engine: str) -> tuple[int, Counts]:
-    """The metrics by one of the engines, each of which is imported only where it is installed."""
+    """Computes and writes the metrics. Imports only the chosen engine: the other may not be installed."""
     if engine == "spark":
         from music_streams.publish_spark import publish_with_spark
 

@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any, TypeVar
 from uuid import uuid4
@@ -17,7 +17,7 @@ from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 
 from music_streams import layout, log, store
-from music_streams.batch import BatchError, Manifest, ManifestFile, get_json, put_json, read_manifest
+from music_streams.batch import BatchError, Manifest, ManifestFile, put_json, read_manifest, still_claimed
 from music_streams.curated import Curated
 from music_streams.fence import batch_in_turn
 from music_streams.listens import COLUMNS, checked, distinct_listens, enriched
@@ -33,12 +33,13 @@ from music_streams.reference import (
     usable,
     users_of,
 )
-from music_streams.report import Keeping, Reading, count_kept, count_rows, counts, put_aside, require_reconciled
+from music_streams.report import Keeping, Reading, count_kept, count_rows, counts, files_quarantined, require_reconciled
 from music_streams.rows import Staged, read_rows
-from music_streams.staging import Staging, read_well, run_folder, stage
+from music_streams.session import open_spark
+from music_streams.staging import Staging, read_or_quarantine, run_folder, stage
 
-PROBLEMS = {"unreadable": "a quoted field has no end", "not_text": "the file holds NUL bytes"}
-# A gzip of rows grows about as much.
+PROBLEMS = {"unreadable": "a quoted field is not closed", "not_text": "the file contains NUL bytes"}
+# How many times its size a gzip of rows grows, roughly.
 GZIP_GROWTH = 6
 PARTITION_BYTES = 32 * 1024**2
 MOST_PARTITIONS = 2000
@@ -56,7 +57,7 @@ def main(argv: Sequence[str]) -> None:
 
 
 def arguments(argv: Sequence[str]) -> argparse.Namespace:
-    """The job's own arguments; Glue adds others, which are left alone."""
+    """Parses the job's own arguments. Ignores the others, which Glue adds."""
     parser = argparse.ArgumentParser(prog="transform", allow_abbrev=False)
     parser.add_argument("--bucket", required=True)
     parser.add_argument("--ledger-table", required=True)
@@ -66,34 +67,6 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--WORKFLOW_RUN_ID", required=True)
     parser.add_argument("--JOB_RUN_ID")
     return parser.parse_known_args(list(argv))[0]
-
-
-def open_spark() -> SparkSession:
-    """A session whose settings are those that the results depend on, and a few for many small files."""
-    settings = {
-        "spark.sql.session.timeZone": "UTC",
-        "spark.sql.ansi.enabled": "true",
-        "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
-        "spark.sql.csv.parser.columnPruning.enabled": "false",
-        "spark.sql.csv.filterPushdown.enabled": "false",
-        # Otherwise every expression looks up the line of Python that made it, which takes seconds in all.
-        "spark.python.sql.dataFrameDebugging.enabled": "false",
-        "spark.sql.inMemoryColumnarStorage.compressed": "false",
-        "spark.sql.files.ignoreCorruptFiles": "false",
-        "spark.sql.files.ignoreMissingFiles": "false",
-        # By default a small file counts for 4 MB, and a list of files becomes a task for each of them.
-        "spark.sql.files.openCostInBytes": str(512 * 1024),
-        "spark.sql.sources.parallelPartitionDiscovery.parallelism": "64",
-    }
-    builder = SparkSession.builder.appName("music-streams transform")
-    for name, value in settings.items():
-        builder = builder.config(name, value)
-    spark = builder.getOrCreate()
-    # A session that was there before has its own settings.
-    for name, value in settings.items():
-        if spark.conf.isModifiable(name):
-            spark.conf.set(name, value)
-    return spark
 
 
 def run(args: argparse.Namespace, batch_id: str, s3: Any, spark: SparkSession) -> dict[str, Any]:
@@ -122,21 +95,9 @@ def run(args: argparse.Namespace, batch_id: str, s3: Any, spark: SparkSession) -
         job.remove_copies()
 
 
-def still_claimed(s3: Any, bucket: str, manifest: Manifest) -> tuple[Manifest, list[ManifestFile]]:
-    """The manifest without the files that a finished attempt of this batch found changed, and these.
-
-    They are claimed again as what they are by now. Were one of them back as it was, it could make a batch fail that is
-    never given up, because its other rows may be in the metrics already.
-    """
-    report = get_json(s3, bucket, layout.key("transformReport", batchId=manifest.batch_id)) or {}
-    names = {str(file["name"]) for file in report.get("filesChanged", [])}
-    changed = [file for file in manifest.files if file.name in names]
-    return replace(manifest, files=tuple(file for file in manifest.files if file.name not in names)), changed
-
-
 @dataclass(frozen=True)
 class Reference:
-    """One row a track, one row a user, and what could not be read."""
+    """The reference data: one row per track, one row per user, and what could not be read."""
 
     tracks: DataFrame
     users: DataFrame
@@ -146,7 +107,7 @@ class Reference:
 
 @dataclass(frozen=True)
 class Dimension:
-    """One data set: its rows by key, how many could not be read, and its files."""
+    """One set of reference data: its rows by key, the number of unreadable rows, and its files."""
 
     rows: DataFrame
     rows_skipped: int
@@ -166,27 +127,27 @@ class Job:
         run_id: str,
         multi_line: bool,
     ) -> None:
-        """`s3` is a boto3 client; Spark reads the same bucket. `place` is the reference data's."""
+        """`s3` is a boto3 client. Spark reads the same bucket. `place` is where the reference data is."""
         self.s3, self.spark, self.bucket, self.place = s3, spark, bucket, place
         self.manifest, self.run_id, self.multi_line = manifest, run_id, multi_line
         self.folder = run_folder(manifest.batch_id, run_id)
         self.clock = time.monotonic()
 
     def partitions(self) -> int:
-        """Tasks of a shuffle, by the size of the input."""
+        """Number of tasks for a shuffle, from the size of the input."""
         size = sum(file.size * (GZIP_GROWTH if file.key.lower().endswith(".gz") else 1) for file in self.manifest.files)
         return max(2, min(MOST_PARTITIONS, -(-size // PARTITION_BYTES)))
 
     def read_reference(self) -> Reference:
-        """The dimension data. Raises BatchError when a data set is missing."""
+        """Reads the reference data. Raises BatchError when a data set is missing."""
         with ThreadPoolExecutor(2) as pool:
             songs = pool.submit(self._dimension, "songs", SONG_KEYS, SONG_COLUMNS, tracks_of)
             users = pool.submit(self._dimension, "users", USER_KEYS, USER_COLUMNS, users_of)
             dimensions = {"songs": songs.result(), "users": users.result()}
         skipped = {name: dimensions[name].rows_skipped for name in ("users", "songs")}
-        files = [bad for dimension in dimensions.values() for bad in dimension.staging.no_tables]
-        self.say("referenceRead", rows_skipped=sum(skipped.values()), files_skipped=len(files))
-        return Reference(dimensions["songs"].rows, dimensions["users"].rows, skipped, put_aside(files, []))
+        files = [bad for dimension in dimensions.values() for bad in dimension.staging.quarantined]
+        self.log_step("referenceRead", rows_skipped=sum(skipped.values()), files_skipped=len(files))
+        return Reference(dimensions["songs"].rows, dimensions["users"].rows, skipped, files_quarantined(files, []))
 
     def _dimension(
         self, name: str, keys: tuple[str, ...], columns: tuple[str, ...], shape: Callable[[DataFrame], DataFrame]
@@ -195,7 +156,7 @@ class Job:
 
         def read(tables: list[Staged]) -> tuple[DataFrame, dict[str, Any]]:
             require_usable(staging, self.place, name)
-            # Always by whole files: a file's rows have an order then.
+            # Reads each file as a whole, so that its rows have an order.
             rows = self._rows(tables, columns, multi_line=True, exact=False)
             seen = Observation(f"{name} {uuid4()}")
             watched = rows.observe(
@@ -208,37 +169,37 @@ class Job:
             return shaped, seen.get
 
         while True:
-            rows, counted = read_well(staging, read)
+            rows, counted = read_or_quarantine(staging, read)
             if not counted["problems"]:
                 return Dimension(rows, counted["skipped"], staging)
             rows.unpersist()
-            _put_aside(staging, dict(counted["problems"]))
+            _quarantine(staging, dict(counted["problems"]))
 
     def transform(self, reference: Reference) -> dict[str, Any]:
-        """Reads, cleans, enriches and writes the batch; the report but for its stamps."""
+        """Reads, cleans, enriches and writes the batch. Returns the report without its stamps."""
         streams = stage(self.s3, self.bucket, f"{self.folder}streams/", self.manifest.files, COLUMNS)
-        self.say(
-            "staged", files=len(streams.tables), without_table=len(streams.no_tables), changed=len(streams.changed)
+        self.log_step(
+            "staged", files=len(streams.tables), without_table=len(streams.quarantined), changed=len(streams.changed)
         )
         self._require_archived(streams.changed)
         rows, reading = self._read_streams(streams)
-        rejected = reading.rejected_total
-        self.say("read", rows=sum(reading.valid.values()) + rejected, rejected=rejected)
+        quarantined = reading.quarantined_total
+        self.log_step("read", rows=sum(reading.valid.values()) + quarantined, rejected=quarantined)
 
         curated = Curated(self.spark, self.s3, self.bucket, self.manifest.batch_id)
         listens = distinct_listens(rows.where("reason IS NULL"), curated.known(reading.days))
         found = enriched(listens, reference.tracks, reference.users).persist()
         keeping = count_kept(found)
-        self.say("enriched", listens=sum(keeping.by_day.values()), days=len(keeping.by_day))
+        self.log_step("enriched", listens=sum(keeping.by_day.values()), days=len(keeping.by_day))
 
         columns = found.where(~F.col("elsewhere")).drop("file", "copies", "elsewhere", "known_track", "known_user")
         days = curated.replace(columns, sorted(keeping.by_day), dict(keeping.by_day), keeping.row_bytes)
-        curated.replace_rejected(self._rejected(rows), reading.rejected_total)
-        self.say("written", rows=sum(keeping.by_day.values()))
+        curated.replace_quarantined(self._quarantined_rows(rows), quarantined)
+        self.log_step("written", rows=sum(keeping.by_day.values()))
         self._reconcile(reading, keeping, curated, days)
         return {
             **counts(streams.tables, reading, keeping),
-            "filesQuarantined": put_aside(streams.no_tables, self.manifest.files),
+            "filesQuarantined": files_quarantined(streams.quarantined, self.manifest.files),
             "filesChanged": [{"name": file.name, "key": file.key} for file in streams.changed],
             "referenceRowsSkipped": reference.rows_skipped,
             "referenceFilesSkipped": reference.files_skipped,
@@ -247,42 +208,42 @@ class Job:
 
     @staticmethod
     def _require_archived(changed: Sequence[ManifestFile]) -> None:
-        """Raises BatchError when a replay's file is gone: without it, its listens would be taken away unasked.
+        """Raises BatchError when a replay's file is gone or another one: the replay would delete its listens.
 
-        A file of incoming/ that is gone is another matter: its producer took it back, or is to be read next time.
+        A changed file among the incoming ones is no error: its producer deleted it, or a later batch reads it.
         """
         gone = [file.key for file in changed if not file.key.startswith(layout.key("incoming"))]
         if gone:
             raise BatchError(
-                f"{gone[0]} is not in the archive any more as the replay found it ({len(gone)} such files): "
-                "put it back from the bucket's versions"
+                f"{gone[0]} in the archive changed after the replay was planned ({len(gone)} such files): "
+                "restore it from the bucket's versions"
             )
 
     def _reconcile(self, reading: Reading, keeping: Keeping, curated: Curated, days: list[str]) -> None:
-        """Counts back what was written. Raises ReconciliationError, before there is a report for publish to go by."""
+        """Counts the written rows. Raises ReconciliationError if they don't add up, before there is a report."""
         name = {file.key: file.name for file in self.manifest.files}
-        rejected: Counter[tuple[str, str]] = Counter()
-        for (key, reason), rows in curated.count_rejected().items():
-            rejected[name.get(key, f"none of the batch's files ({key})"), str(reason)] += rows
+        quarantined: Counter[tuple[str, str]] = Counter()
+        for (key, reason), rows in curated.count_quarantined().items():
+            quarantined[name.get(key, f"{key}, not a file of this batch,"), str(reason)] += rows
         names = [file.name for file in self.manifest.files]
-        require_reconciled(names, reading, keeping, curated.count_written(days), rejected)
-        self.say("reconciled", rows=sum(reading.records.values()))
+        require_reconciled(names, reading, keeping, curated.count_written(days), quarantined)
+        self.log_step("reconciled", rows=sum(reading.records.values()))
 
     def _read_streams(self, streams: Staging) -> tuple[DataFrame, Reading]:
-        """The checked rows of all good files, parsed once, and their counts."""
+        """Returns the checked rows of all readable files, parsed once, and their counts."""
         exact = False
 
         def read(tables: list[Staged]) -> tuple[DataFrame, Reading]:
             rows = checked(self._rows(tables, COLUMNS, self.multi_line, exact), self.manifest.claimed_at).persist()
             return rows, self._materialised(rows, count_rows)
 
-        rows, reading = read_well(streams, read)
+        rows, reading = read_or_quarantine(streams, read)
         if reading.inexact:
             rows.unpersist()
             exact = True
-            rows, reading = read_well(streams, read)
+            rows, reading = read_or_quarantine(streams, read)
         if reading.problems:
-            _put_aside(streams, reading.problems)
+            _quarantine(streams, reading.problems)
             rows = rows.where(~F.col("file").isin(*reading.problems))
         return rows, reading
 
@@ -291,11 +252,11 @@ class Job:
         try:
             return count(rows)
         except Exception:
-            # Spark would answer the next reading of the same folder from this cache, with the files of now.
+            # Otherwise Spark answers the next read of the same folder from this cache, with the files of this one.
             rows.unpersist()
             raise
 
-    def _rejected(self, rows: DataFrame) -> DataFrame:
+    def _quarantined_rows(self, rows: DataFrame) -> DataFrame:
         keys = self.spark.createDataFrame(
             list(enumerate(file.key for file in self.manifest.files)), "file INT, key STRING"
         )
@@ -309,23 +270,23 @@ class Job:
         return read_rows(self.spark, f"s3://{self.bucket}/", tables, columns, multi_line, exact)
 
     def remove_copies(self) -> None:
-        """Deletes the copies; what stays is the bucket's lifecycle's."""
+        """Deletes the copies. Copies that it can't delete expire by the bucket's lifecycle."""
         try:
             store.delete_below(self.s3, self.bucket, layout.key("staged", batchId=self.manifest.batch_id))
         except Exception as error:
             log.warn("copiesLeft", error=str(error))
 
-    def say(self, event: str, **facts: int) -> None:
-        """Logs a step that is done, with the seconds since the last."""
+    def log_step(self, event: str, **facts: int) -> None:
+        """Logs a finished step, with the seconds since the one before."""
         now = time.monotonic()
-        log.say(event, **facts, seconds=round(now - self.clock, 1))
+        log.info(event, **facts, seconds=round(now - self.clock, 1))
         self.clock = now
 
 
-def _put_aside(staging: Staging, problems: dict[int, str]) -> None:
+def _quarantine(staging: Staging, problems: dict[int, str]) -> None:
     for staged in [staged for staged in staging.tables if staged.number in problems]:
         reason = problems[staged.number]
-        staging.put_aside(staged, reason, PROBLEMS[reason])
+        staging.quarantine(staged, reason, PROBLEMS[reason])
 
 
 if __name__ == "__main__":

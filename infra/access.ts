@@ -2,7 +2,7 @@ import * as aws from "@pulumi/aws";
 import * as pulumi from "@pulumi/pulumi";
 import type { Settings } from "./settings";
 
-/** One permission: what may be done, to what, and under which condition. */
+/** One permission: actions on resources, under a condition if there is one. */
 export interface Grant {
   actions: string[];
   resources: pulumi.Input<string>[];
@@ -16,13 +16,16 @@ interface RoleArgs {
   tags: Record<string, string>;
 }
 
-/** A role for exactly one function, job or schedule. Wait for `ready` before using it: a role without its policy is refused. */
+/**
+ * A role for exactly one function, job or schedule. Wait for `ready` before using it: AWS refuses a role without a
+ * policy.
+ */
 export interface OwnRole {
   role: aws.iam.Role;
   ready: pulumi.Resource[];
 }
 
-/** Creates a role that `service` alone can assume and that may do what `grants` says, nothing else. */
+/** Creates a role that only `service` can assume and that has the permissions in `grants`, nothing else. */
 export function createRole(name: string, args: RoleArgs, parent: pulumi.Resource): OwnRole {
   const { accountId } = aws.getCallerIdentityOutput({}, { parent });
   const role = new aws.iam.Role(
@@ -35,8 +38,9 @@ export function createRole(name: string, args: RoleArgs, parent: pulumi.Resource
             Effect: "Allow",
             Principal: { Service: args.service },
             Action: "sts:AssumeRole",
-            // The service works for many accounts, but may use this role for this one alone. "IfExists", because not
-            // every service documents that it says for whom it works; without that, it could not assume the role at all.
+            // The service works for many accounts, but may use this role only for this one. "IfExists", because not
+            // every service documents that it sends the account; without "IfExists" such a service could not assume the
+            // role.
             Condition: { StringEqualsIfExists: { "aws:SourceAccount": accountId } },
           },
         ],
@@ -65,7 +69,7 @@ function document(grants: Grant[]): pulumi.Output<string> {
   });
 }
 
-/** Reading and writing what the stack's key encrypts; nothing where the services' own keys do. */
+/** Permission to read and write data under the stack's KMS key; empty where the services' own keys encrypt. */
 export function usingKey({ kmsKeyArn }: Pick<Settings, "kmsKeyArn">): Grant[] {
   return kmsKeyArn === "" ? [] : [{ actions: ["kms:Decrypt", "kms:GenerateDataKey"], resources: [kmsKeyArn] }];
 }
@@ -76,14 +80,14 @@ export function objectsIn(bucket: aws.s3.Bucket, folders: string[]): pulumi.Outp
 }
 
 /**
- * Listing a bucket, all of it: bound to prefixes, the permission would not hold for Get, Head and Copy, which carry none, and S3 would
- * answer 403 in place of the 404 by which the parts tell that an object is not there (Amazon S3 API reference, GetObject: Permissions).
+ * Permission to list the whole bucket. Get, Head and Copy send no prefix: with a permission bound to prefixes, S3 would
+ * answer 403 for a missing object in place of 404 (Amazon S3 API reference, GetObject: Permissions).
  */
 export function listing(bucket: aws.s3.Bucket): Grant {
   return { actions: ["s3:ListBucket"], resources: [bucket.arn] };
 }
 
-/** A statement of a resource's own policy: nobody may reach it by plain HTTP. */
+/** A statement of a resource policy that denies plain HTTP to everybody. */
 export function tlsOnly(action: string, resource: pulumi.Input<string> | pulumi.Input<string>[]) {
   return {
     Sid: "TlsOnly",

@@ -30,8 +30,8 @@ const MINUTE = 60;
 const HOUR = 3600;
 
 /**
- * Sends a mail when someone must act: a batch failed for good, a job keeps failing, work hangs, or the schedule stopped.
- * Each alarm's description names the section of docs/operations.md that says what to do.
+ * Sends a mail when someone must act: a batch failed for good, a job keeps failing, work hangs, or the schedule
+ * stopped. Each alarm's description names the section of docs/operations.md that says what to do.
  */
 export class Alarms extends pulumi.ComponentResource {
   readonly topic: aws.sns.Topic;

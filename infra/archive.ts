@@ -8,7 +8,9 @@ import { settle } from "../runtime/settle";
 import { connect } from "../runtime/world";
 import { createPipelineFunction, type PipelineArgs } from "./function";
 
-/** Looks when a run ends: moves the batch's files to a dated folder, or has the batch tried again, or isolates it. */
+/**
+ * Runs when a workflow run ends: moves the batch's files to a dated folder, plans the next attempt, or isolates them.
+ */
 export class Archive extends pulumi.ComponentResource {
   readonly function: aws.lambda.Function;
 
@@ -31,11 +33,11 @@ export class Archive extends pulumi.ComponentResource {
       },
       this,
     );
-    // Glue tells of jobs, never of workflows: a run has ended when publish succeeds, or when either job ends badly.
+    // Glue sends events about jobs, not workflows: a run ends when publish succeeds, or when either job fails.
     const rule = new aws.cloudwatch.EventRule(
       `${name}-rule`,
       {
-        description: "The end of a run over music streams",
+        description: "A workflow run of the music streams ended",
         eventPattern: pulumi.jsonStringify({
           source: ["aws.glue"],
           "detail-type": ["Glue Job State Change"],

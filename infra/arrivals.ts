@@ -15,19 +15,19 @@ interface ArrivalsArgs {
   settings: Pick<Settings, "tags">;
 }
 
-/** How long Lambda gathers messages before it calls sense once for all of them. */
+/** How long Lambda gathers messages before it calls sense once for all. */
 export const GATHERING_SECONDS = 20;
 
-// A function's errors do not always come from the message, so AWS advises five tries before it is a dead letter, and to
-// hide it meanwhile for six times the function's timeout and the gathering (AWS Lambda Developer Guide, "Creating and
-// configuring an Amazon SQS event source mapping").
+// A message does not cause all errors of a function, so AWS advises five tries before it becomes a dead letter. Between
+// tries it should be hidden for six times the function's timeout plus the gathering time (AWS Lambda Developer Guide,
+// "Creating and configuring an Amazon SQS event source mapping").
 const TRIES = 5;
 const HIDDEN_SECONDS = 6 * FUNCTION_TIMEOUT_SECONDS + GATHERING_SECONDS;
 
 /**
- * A queue of what is a reason to look at once: a file that landed, and a run that has ended, since files may have landed
- * meanwhile. Reasons are gathered, because each look lists the whole of incoming/. Nothing depends on a message: the
- * schedule finds whatever one missed.
+ * A queue of reasons for an early tick: a file arrived, or a run ended (files may have arrived during it). Lambda
+ * gathers messages, because each tick lists all of incoming/. Nothing depends on a message: the schedule finds every
+ * file too.
  */
 export class Arrivals extends pulumi.ComponentResource {
   readonly queue: aws.sqs.Queue;
@@ -40,7 +40,7 @@ export class Arrivals extends pulumi.ComponentResource {
     this.queue = new aws.sqs.Queue(
       name,
       {
-        // Long enough for all tries.
+        // Longer than all tries take.
         messageRetentionSeconds: 4 * 3600,
         visibilityTimeoutSeconds: HIDDEN_SECONDS,
         redrivePolicy: pulumi.jsonStringify({ deadLetterTargetArn: deadLetters.queue.arn, maxReceiveCount: TRIES }),
@@ -49,13 +49,13 @@ export class Arrivals extends pulumi.ComponentResource {
       },
       own,
     );
-    // All of the bucket's notifications are one setting: another resource of this type would undo it.
+    // One setting holds all notifications of a bucket: a second resource of this type would overwrite it.
     new aws.s3.BucketNotification(`${name}-notification`, { bucket: lake.bucket.bucket, eventbridge: true }, own);
     const rules = {
       file: new aws.cloudwatch.EventRule(
         `${name}-file`,
         {
-          description: "A music stream landed, or can be read again",
+          description: "A music stream arrived, or was restored",
           eventPattern: pulumi.jsonStringify({
             source: ["aws.s3"],
             "detail-type": ["Object Created", "Object Restore Completed"],
@@ -69,7 +69,7 @@ export class Arrivals extends pulumi.ComponentResource {
       run: new aws.cloudwatch.EventRule(
         `${name}-run`,
         {
-          description: "A run over music streams ended well",
+          description: "A workflow run of the music streams succeeded",
           eventPattern: pulumi.jsonStringify({
             source: ["aws.glue"],
             "detail-type": ["Glue Job State Change"],
@@ -101,7 +101,7 @@ export class Arrivals extends pulumi.ComponentResource {
     this.registerOutputs({ queueUrl: this.queue.url });
   }
 
-  /** What Lambda needs to take messages for a function; it does so by the function's role. */
+  /** The permissions with which Lambda takes messages for a function; it uses the function's role. */
   get reading(): Grant {
     return {
       actions: ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"],
@@ -111,8 +111,8 @@ export class Arrivals extends pulumi.ComponentResource {
 }
 
 /**
- * Keys that a claim takes, as patterns of EventBridge. These know "begins and ends with" by a wildcard only, and no
- * wildcard that ignores case: so a name in mixed case such as `a.Csv` is left to the schedule.
+ * The keys that a claim takes, as EventBridge patterns. Only a wildcard can say "starts and ends with", and it respects
+ * case: the schedule finds names in mixed case such as `a.Csv`.
  */
 function waitingKeys(): { wildcard: string }[] {
   return [".csv", ".csv.gz"]

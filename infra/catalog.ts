@@ -7,7 +7,7 @@ interface CatalogArgs extends Pick<Settings, "tags"> {
   bucket: aws.s3.Bucket;
 }
 
-/** The columns of a curated listen that are in its files (docs/architecture.md, "Curated rows"); the day is in the path. */
+/** The columns in curated files (docs/architecture.md, "Curated rows"). The day is in the path. */
 const COLUMNS: [name: string, type: string, comment?: string][] = [
   ["user_id", "string"],
   ["track_id", "string"],
@@ -22,7 +22,7 @@ const COLUMNS: [name: string, type: string, comment?: string][] = [
   ["user_age", "bigint"],
 ];
 
-/** Curated listens as a table for Athena and others who read the Data Catalog. Nothing has to be crawled or repaired. */
+/** Curated listens as a table for Athena and other readers of the Data Catalog. It needs no crawler and no repair. */
 export class Catalog extends pulumi.ComponentResource {
   readonly database: aws.glue.CatalogDatabase;
   readonly listens: aws.glue.CatalogTable;
@@ -30,14 +30,14 @@ export class Catalog extends pulumi.ComponentResource {
   constructor(name: string, args: CatalogArgs, opts?: pulumi.ComponentResourceOptions) {
     super("music-streams:storage:Catalog", name, {}, opts);
     const own = { parent: this };
-    // In a form that SQL takes without quotes.
+    // A name that SQL accepts without quotes.
     const databaseName = `${pulumi.getProject()}_${pulumi.getStack()}`.toLowerCase().replace(/\W/g, "_");
     this.database = new aws.glue.CatalogDatabase(
       `${name}-database`,
-      { name: databaseName, description: "What the music-streams pipeline has made of its CSVs", tags: args.tags },
+      { name: databaseName, description: "Data that the music-streams pipeline made from its CSVs", tags: args.tags },
       own,
     );
-    // biome-ignore lint/suspicious/noTemplateCurlyInString: Athena fills the column in.
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: Athena fills in the column.
     const ofDay = layout.listensDay.replace("{date}", () => "${listen_date}");
     const location = pulumi.interpolate`s3://${args.bucket.bucket}/${layout.listens}`;
     this.listens = new aws.glue.CatalogTable(
@@ -45,21 +45,21 @@ export class Catalog extends pulumi.ComponentResource {
       {
         databaseName: this.database.name,
         name: "listens",
-        description: "Every distinct valid listen with what is known of its track and user; a batch in flight included",
+        description: "Every distinct valid listen with its track and user, including those of the batch in flight",
         tableType: "EXTERNAL_TABLE",
         partitionKeys: [{ name: "listen_date", type: "date", comment: "UTC" }],
         parameters: {
           EXTERNAL: "TRUE",
           classification: "parquet",
-          // Athena works the days out of the query, without a partition in the catalog (Amazon Athena User Guide,
-          // "Set up partition projection"). The range is that of valid listens, which may be a day ahead.
+          // Athena derives the days from the query, without partitions in the catalog (Amazon Athena User Guide, "Set
+          // up partition projection"). The range is that of valid listens, which may be one day in the future.
           "projection.enabled": "true",
           "projection.listen_date.type": "date",
           "projection.listen_date.format": "yyyy-MM-dd",
           "projection.listen_date.range": "2000-01-01,NOW+1DAYS",
           "projection.listen_date.interval": "1",
           "projection.listen_date.interval.unit": "DAYS",
-          // The folders of the batches are below the day's; Athena reads them with it.
+          // Athena reads the batches' folders below the day's folder with it.
           "storage.location.template": pulumi.interpolate`s3://${args.bucket.bucket}/${ofDay}`,
         },
         storageDescriptor: {

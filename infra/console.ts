@@ -10,14 +10,14 @@ interface Places {
   dashboard: aws.cloudwatch.Dashboard;
 }
 
-// Each partition has a console of its own.
+// Each AWS partition has its own console.
 const CONSOLES: Record<string, string> = {
   aws: "console.aws.amazon.com",
   "aws-cn": "console.amazonaws.cn",
   "aws-us-gov": "console.amazonaws-us-gov.com",
 };
 
-/** Where the AWS console shows the parts of the stack. */
+/** Links to the stack's parts in the AWS console. */
 export function consoleLinks(places: Places): Record<string, pulumi.Output<string>> {
   const { region } = aws.getRegionOutput();
   const console = aws.getPartitionOutput().partition.apply((partition) => CONSOLES[partition] ?? CONSOLES.aws);

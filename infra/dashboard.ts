@@ -17,7 +17,7 @@ const DAY = 24 * 3600;
 const JOBS = ["transform", "publish"];
 const INCOMING = folderOf("incoming");
 
-/** The pipeline on one page, which answers four questions: is it healthy, how fresh, how much, and what does it cost. */
+/** The pipeline on one page, in four questions: is it healthy, how fresh, how much, and what does it cost. */
 export class Dashboard extends pulumi.ComponentResource {
   readonly dashboard: aws.cloudwatch.Dashboard;
 
@@ -26,11 +26,11 @@ export class Dashboard extends pulumi.ComponentResource {
     const sections = [health(args), freshness(args), amounts(args), cost(args)];
     const { region } = aws.getRegionOutput({}, { parent: this });
     const dashboardBody = pulumi.jsonStringify({
-      // Otherwise the console picks periods by the time range, and a sum of a day would be one of something else.
+      // Otherwise the console chooses periods by the time range, and a daily sum would cover another period.
       periodOverride: "inherit",
       widgets: arranged(sections, region),
     });
-    // Named after the stack, because people find it by name.
+    // People find dashboards by name, so this one has the stack's.
     const dashboardName = `${pulumi.getProject()}-${pulumi.getStack()}`;
     this.dashboard = new aws.cloudwatch.Dashboard(name, { dashboardName, dashboardBody }, { parent: this });
     this.registerOutputs({ dashboardName: this.dashboard.dashboardName });
@@ -45,7 +45,7 @@ function health({ alarms, functions, settings }: DashboardArgs): Section {
   return {
     text:
       "## Is it healthy?\nYes, when no alarm is red. Each alarm's description names the section of docs/operations.md that says what to do. " +
-      "A failed run alone is no harm: it is tried again. One line of failures in a row that climbs is what holds everything up.",
+      "A single failed run does no harm: sense starts the next attempt. A rising line of failures in a row blocks everything.",
     widgets: [
       { type: "alarm", properties: { title: "Alarms", alarms: alarms.alarms.map(({ arn }) => arn) } },
       graph("Batches settled", "Sum", ownMetrics(own, "BatchesArchived", "BatchesSplit", "BatchesFailed"), {
@@ -53,8 +53,8 @@ function health({ alarms, functions, settings }: DashboardArgs): Section {
       }),
       graph("Runs failed, by job", "Sum", byJob("RunsFailed")),
       graph("Failures in a row, by job", "Maximum", byJob("FailuresInARow")),
-      graph("Errors of the functions", "Sum", ofFunctions("Errors")),
-      graph("Time of the functions, in milliseconds; they are stopped at 300,000", "Maximum", ofFunctions("Duration")),
+      graph("Errors of the Lambdas", "Sum", ofFunctions("Errors")),
+      graph("Duration of the Lambdas, in milliseconds (limit: 300,000)", "Maximum", ofFunctions("Duration")),
       table(
         "The last errors",
         logGroups(functions),
@@ -68,8 +68,8 @@ function freshness({ functions, settings }: DashboardArgs): Section {
   const own = settings.metricsNamespace;
   return {
     text:
-      "## How fresh?\nA listen is in the metrics when its batch is archived. The oldest file's age is how far they are behind; a gap in it means that nothing waits. " +
-      "The table below tells when files last got through. Of a batch's time, what its steps do not explain is waiting: for the next tick, for machines, or for another attempt.",
+      "## How fresh?\nA listen is in the metrics when its batch is archived. The age of the oldest file shows how far they are behind; a gap means that nothing waits. " +
+      "The table below shows when files were last archived. The part of a batch's time that its steps don't explain is waiting: for the next tick, for machines, or for the next attempt.",
     widgets: [
       graph(`Age of the oldest file in ${INCOMING}, and of the batch in flight, in seconds`, "Maximum", [
         ...ownMetrics(own, "OldestFileAgeSeconds", "BatchAgeSeconds"),
@@ -82,7 +82,7 @@ function freshness({ functions, settings }: DashboardArgs): Section {
         ownMetrics(own, "TransformSeconds", "PublishSeconds", "ArchiveSeconds"),
       ),
       table(
-        "The last batches that got through",
+        "The last archived batches",
         logGroups(functions),
         'fields @timestamp, batch_id, moved as files, report.rowsRead as rows, report.rowsKept as kept, batch_seconds | filter event = "archived" | sort @timestamp desc | limit 20',
       ),
@@ -94,16 +94,16 @@ function amounts({ settings }: DashboardArgs): Section {
   const own = settings.metricsNamespace;
   return {
     text:
-      `## How much?\nEach row read is kept, a duplicate of a listen that is counted already, or quarantined with its reason in \`${folderOf("quarantinedRows")}\`. ` +
-      "Many duplicates are normal where producers send again; a rise of quarantined rows mostly means that one of them changed its format.",
+      `## How much?\nEach row read is kept, or a duplicate of a counted listen, or quarantined with a reason in \`${folderOf("quarantinedRows")}\`. ` +
+      "Many duplicates are normal where producers send files again. More quarantined rows usually mean that a producer changed its format.",
     widgets: [
       graph("Files claimed", "Sum", ownMetrics(own, "FilesClaimed")),
       graph("Bytes claimed", "Sum", ownMetrics(own, "BytesClaimed")),
       graph("Rows read", "Sum", ownMetrics(own, "RowsRead")),
-      graph("Rows, by what became of them", "Sum", ownMetrics(own, "RowsKept", "RowsDuplicate", "RowsQuarantined"), {
+      graph("Rows by outcome", "Sum", ownMetrics(own, "RowsKept", "RowsDuplicate", "RowsQuarantined"), {
         stacked: true,
       }),
-      graph("Quarantined rows in a hundred, of the worst batch", "Maximum", ownMetrics(own, "RowsQuarantinedPercent")),
+      graph("Quarantined rows of the worst batch, in percent", "Maximum", ownMetrics(own, "RowsQuarantinedPercent")),
       graph("Files quarantined", "Sum", ownMetrics(own, "FilesQuarantined")),
     ],
   };
@@ -125,11 +125,11 @@ function cost({ functions, bucket, tables, settings }: DashboardArgs): Section {
   const classes = { StandardStorage: "Standard", GlacierInstantRetrievalStorage: "Glacier Instant Retrieval" };
   return {
     text:
-      "## What does it cost?\nAmounts of a day, over 30 days; prices differ by region and are on the pricing pages of AWS Glue, Lambda, DynamoDB and S3. " +
-      'Nearly all of it is the jobs\' DPU hours. docs/operations.md, "Cost", puts the amounts together and says how to lower them; the tags project and stack tell this stack apart in Cost Explorer.',
+      "## What does it cost?\nAmounts per day over 30 days. Prices differ by region; see the pricing pages of AWS Glue, Lambda, DynamoDB and S3. " +
+      'The jobs\' DPU hours are nearly all of the cost. docs/operations.md, "Cost", adds the amounts up and says how to lower them. In Cost Explorer, the tags project and stack select this stack.',
     widgets: [
       graph("DPU hours a day, by job", "Sum", dpuHours, { ...byDay, stacked: true }),
-      graph("Gigabyte seconds of the functions a day", "Sum", gigabyteSeconds, { ...byDay, stacked: true }),
+      graph("Gigabyte seconds of the Lambdas a day", "Sum", gigabyteSeconds, { ...byDay, stacked: true }),
       graph("Write units of the tables a day", "Sum", units("ConsumedWriteCapacityUnits"), byDay),
       graph("Read units of the tables a day", "Sum", units("ConsumedReadCapacityUnits"), byDay),
       graph(

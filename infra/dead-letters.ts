@@ -5,7 +5,7 @@ import type { Settings } from "./settings";
 
 const DAY_SECONDS = 86_400;
 
-/** Keeps, for two weeks, what nobody could be given: a call of a function that failed to the last try, or never arrived. */
+/** Keeps, for two weeks, calls of a Lambda that failed on their last try or never arrived. */
 export class DeadLetters extends pulumi.ComponentResource {
   readonly queue: aws.sqs.Queue;
 
@@ -28,7 +28,7 @@ export class DeadLetters extends pulumi.ComponentResource {
           Version: "2012-10-17",
           Statement: [
             {
-              // Functions and schedule write by their roles; EventBridge's rules have none.
+              // Lambdas and the schedule write with their roles; EventBridge's rules have none.
               Sid: "RulesOfThisAccount",
               Effect: "Allow",
               Principal: { Service: "events.amazonaws.com" },

@@ -10,7 +10,7 @@ import { onlyWhatNodeLoads } from "./package";
 import type { Settings } from "./settings";
 import type { Workflow } from "./workflow";
 
-/** What both Lambdas work on. */
+/** The parts that both Lambdas work on. */
 export interface PipelineArgs {
   lake: Lake;
   ledger: Ledger;
@@ -19,20 +19,23 @@ export interface PipelineArgs {
   settings: Settings;
 }
 
-// Longer than the minute for which archive looks at a run that has just ended, and than the move of a usual batch.
+// Longer than the minute for which archive watches a run that has just ended, and than the move of a typical batch.
 export const FUNCTION_TIMEOUT_SECONDS = 300;
 
 interface FunctionArgs extends PipelineArgs {
-  /** Runs once per cold start, and returns the handler. May capture nothing but functions and plain constants. */
+  /** Runs once per cold start and returns the handler. May capture only functions and plain constants. */
   callbackFactory: () => (event: unknown, context: Context) => Promise<unknown>;
-  /** What it may do beyond settling. */
+  /** Permissions beyond those for settling. */
   grants: Grant[];
-  /** How often Lambda itself tries again when the handler fails. */
+  /** How often Lambda itself repeats a failed call. */
   retries: number;
   maxEventAgeSeconds: number;
 }
 
-/** A Lambda that settles batches, with a role and a log group of its own. A call that fails to the last try is a dead letter. */
+/**
+ * A Lambda that settles batches, with its own role and log group. A call that fails on its last try becomes a dead
+ * letter.
+ */
 export function createPipelineFunction(
   name: string,
   args: FunctionArgs,
@@ -56,7 +59,7 @@ export function createPipelineFunction(
   const fn = new aws.lambda.CallbackFunction<unknown, unknown>(
     name,
     {
-      // Lambda also knows handlers with a third parameter; Node 24 doesn't.
+      // Pulumi's type has a third parameter for handlers, which Node 24 no longer passes.
       callbackFactory: args.callbackFactory as () => aws.lambda.Callback<unknown, unknown>,
       role: role.arn,
       runtime: "nodejs24.x" as aws.lambda.Runtime,
@@ -92,24 +95,24 @@ export function createPipelineFunction(
   return fn;
 }
 
-/** Both Lambdas do the same things to a batch, so that either can finish what the other began. */
+/** Both Lambdas have the same permissions for a batch, so that either can finish the other's work. */
 function settlingGrants({ lake, ledger, workflow }: PipelineArgs): Grant[] {
   const { bucket } = lake;
-  // A file goes from incoming/ to one of the others, and from failed/ back when a person asks for it.
+  // A file moves from incoming/ to another folder, and from failed/ back when a person asks for a retry.
   const sources = (["incoming", "failed"] as const).map(folderOf);
   const targets = (["incoming", "archived", "quarantinedFile", "failed"] as const).map(folderOf);
   const output = [curatedFolder(), folderOf("quarantinedRows"), folderOf("staged")];
   return [
     listing(bucket),
     {
-      // Tags travel with a copy. Over 5 GB it is a copy in parts, which can be broken off.
+      // A copy keeps its tags. Above 5 GB it is a multipart copy, which may have to be aborted.
       actions: ["s3:GetObject", "s3:PutObject", "s3:PutObjectTagging", "s3:AbortMultipartUpload"],
       resources: objectsIn(bucket, targets),
     },
-    // What is archived or in quarantine is never deleted by the pipeline.
+    // The pipeline never deletes files from archive or quarantine.
     { actions: ["s3:GetObjectTagging", "s3:DeleteObject"], resources: objectsIn(bucket, sources) },
     { actions: ["s3:GetObject", "s3:PutObject"], resources: objectsIn(bucket, [folderOf("manifest")]) },
-    // What a batch that is given up had written.
+    // The output of a batch that is given up.
     { actions: ["s3:DeleteObject"], resources: objectsIn(bucket, output) },
     {
       actions: ["dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"],

@@ -5,27 +5,28 @@ import { createRole, type Grant, objectsIn, usingKey } from "./access";
 import type { Settings } from "./settings";
 
 export interface JobArgs {
-  /** Where the script lies, as an `s3://` URL. */
+  /** The script, as an `s3://` URL. */
   script: pulumi.Input<string>;
   /** The library for this kind of job, as an `s3://` URL. */
   library: pulumi.Input<string>;
   bucket: aws.s3.Bucket;
-  /** The script's own arguments, names with their two dashes. */
+  /** The script's own arguments; names include their two dashes. */
   arguments: Record<string, pulumi.Input<string>>;
-  /** What the script may do, beyond reading the code and writing logs. */
+  /** The script's permissions, beyond reading its code and writing logs. */
   grants: Grant[];
   timeoutMinutes: number;
   settings: Settings;
 }
 
-// Unset fields come back from Glue with values of its own, and then show up as changes: so every field is set. One run
-// at a time, because two runs would write the same days; no retries, because the ledger decides about them.
+// Glue fills unset fields with its own values, which then show up as changes: so every field is set. One run at a time,
+// because two runs would write the same days. No retries, because the ledger decides about the next attempt.
 const ONE_RUN = { executionProperty: { maxConcurrentRuns: 1 }, maxRetries: 0 };
 
-/** A Spark job of Glue 6.0 with a role and log groups of its own. */
+/** A Spark job on Glue 6.0 with its own role and log groups. */
 export function createSparkJob(name: string, args: JobArgs, parent: pulumi.Resource): aws.glue.Job {
   const { tags, spark, logRetentionDays } = args.settings;
-  // Glue writes to the groups `<prefix>/output` and `<prefix>/error` (Glue Developer Guide, "Logging for AWS Glue jobs").
+  // Glue writes to the groups `<prefix>/output` and `<prefix>/error` (Glue Developer Guide, "Logging for AWS Glue
+  // jobs").
   const logs = `/aws-glue/jobs/${pulumi.getProject()}-${pulumi.getStack()}/${name}`;
   const groups = ["output", "error"].map(
     (part) =>
@@ -42,7 +43,7 @@ export function createSparkJob(name: string, args: JobArgs, parent: pulumi.Resou
       resources: groups.flatMap((group) => [group.arn, pulumi.interpolate`${group.arn}:*`]),
     },
     {
-      // PutMetricData knows no resources; its namespace is the only bound that there is.
+      // PutMetricData has no resources; only its namespace can limit it.
       actions: ["cloudwatch:PutMetricData"],
       resources: ["*"],
       condition: { StringEquals: { "cloudwatch:namespace": ["Glue"] } },
@@ -77,7 +78,7 @@ export function createSparkJob(name: string, args: JobArgs, parent: pulumi.Resou
   );
 }
 
-/** A Python shell job: one machine of 1 DPU (4 CPUs, 16 GB) under Python 3.9, with the given packages from PyPI. */
+/** A Python shell job: one machine of 1 DPU (4 CPUs, 16 GB) with Python 3.9 and the given packages from PyPI. */
 export function createPythonShellJob(
   name: string,
   args: JobArgs & { packages: string[] },
@@ -90,7 +91,7 @@ export function createPythonShellJob(
   const grants: Grant[] = [
     ...common(args),
     {
-      // The groups of all Python shell jobs of the account: Glue offers no choice of another.
+      // The log groups of all Python shell jobs of the account: Glue offers no other.
       actions: ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"],
       resources: [pulumi.interpolate`arn:${partition}:logs:${region}:${accountId}:log-group:/aws-glue/python-jobs/*`],
     },
@@ -100,7 +101,7 @@ export function createPythonShellJob(
     name,
     {
       roleArn: role.arn,
-      // What Glue names for Python shell 3.9; it takes neither workers nor an execution class.
+      // Glue's own value for Python shell 3.9, which takes neither workers nor an execution class.
       glueVersion: "3.0",
       command: { name: "pythonshell", pythonVersion: "3.9", scriptLocation: args.script },
       maxCapacity: 1,
@@ -108,7 +109,7 @@ export function createPythonShellJob(
       ...ONE_RUN,
       defaultArguments: {
         "--job-language": "python",
-        // Without it, old versions of common libraries get in the way of ours. The name has no dashes.
+        // Without it, old versions of common libraries hide ours. The name has no dashes.
         "library-set": "none",
         "--additional-python-modules": args.packages.join(","),
         "--extra-py-files": args.library,

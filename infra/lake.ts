@@ -6,7 +6,7 @@ import type { Settings } from "./settings";
 
 type LakeArgs = Pick<Settings, "protect" | "bucketName" | "kmsKeyArn" | "lifecycle" | "tags">;
 
-/** Holds every file of the pipeline: private, encrypted, versioned, and reached by TLS only. */
+/** The bucket with every file of the pipeline: private, encrypted, versioned, and reachable only over TLS. */
 export class Lake extends pulumi.ComponentResource {
   readonly bucket: aws.s3.Bucket;
 
@@ -49,7 +49,7 @@ export class Lake extends pulumi.ComponentResource {
         bucket,
         rules: [
           {
-            // Moving a file leaves its old version behind, in every folder.
+            // A move leaves an old version behind, in every folder.
             id: "old-versions",
             status: "Enabled",
             filter: { prefix: "" },
@@ -61,7 +61,7 @@ export class Lake extends pulumi.ComponentResource {
           ...ageing(args.lifecycle),
         ],
       },
-      // Rules about versions need the versions: S3 refuses them in the other order for some minutes.
+      // Rules about versions need versioning first: otherwise S3 refuses them for some minutes.
       { ...own, dependsOn: [versioning] },
     );
     const { accountId } = aws.getCallerIdentityOutput({}, own);
@@ -74,7 +74,8 @@ export class Lake extends pulumi.ComponentResource {
           Statement: [
             tlsOnly("s3:*", [this.bucket.arn, pulumi.interpolate`${this.bucket.arn}/*`]),
             {
-              // Whoever writes here has the jobs run it, with the jobs' rights. No other account may, even if it is let in.
+              // The jobs run these scripts with their permissions. No other account may write here, whatever else
+              // allows it.
               Sid: "ScriptsOfThisAccountOnly",
               Effect: "Deny",
               Principal: "*",
@@ -85,7 +86,7 @@ export class Lake extends pulumi.ComponentResource {
           ],
         }),
       },
-      // Both settings at once collide: OperationAborted.
+      // Both settings at the same time collide: OperationAborted.
       { ...own, dependsOn: [privacy] },
     );
     this.registerOutputs({ bucketName: bucket });
@@ -103,7 +104,7 @@ function encryption(kmsKeyArn: string): EncryptionRule {
   };
 }
 
-/** What becomes of settled files in time. Those in failed/ stay: their listens are in no metric yet. */
+/** Ages settled files. Failed files stay: their listens are in no metric yet. */
 function ageing(lifecycle: Settings["lifecycle"]): aws.types.input.s3.BucketLifecycleConfigurationRule[] {
   const { archiveColdAfterDays, archiveRetentionDays, quarantineRetentionDays } = lifecycle;
   const rule = (id: string, place: Parameters<typeof prefixOf>[0], coldAfterDays: number, days: number) => ({

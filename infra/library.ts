@@ -3,10 +3,10 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join, relative, sep } from "node:path";
 import { version } from "../package.json";
 
-/** Text files by their path within a package, sorted by path. */
+/** Text files by path within a package, sorted by path. */
 export type Files = Record<string, string>;
 
-/** The library that both jobs import, as it lies in a Python package: its sources, its SQL and the bucket's layout. */
+/** The library that both jobs import, as a Python package: its sources, its SQL and the bucket's layout. */
 export function readLibrary(root: string): Files {
   const folder = join(root, "glue-scripts", "music_streams");
   const files: Files = { "music_streams/layout.json": readFileSync(join(root, "layout.json"), "utf8") };
@@ -14,18 +14,18 @@ export function readLibrary(root: string): Files {
     const path = join(entry.parentPath, entry.name);
     if (!entry.isFile() || !/\.(py|sql|json)$/.test(entry.name)) continue;
     const name = `music_streams/${relative(folder, path).split(sep).join("/")}`;
-    // Pulumi takes an asset without text for no asset at all; an empty __init__.py is as good with a line break.
+    // Pulumi ignores an asset without text; a line break makes an empty __init__.py one with text.
     files[name] ??= readFileSync(path, "utf8") || "\n";
   }
   return sorted(files);
 }
 
-/** The file name that pip demands of a wheel: name, version, and that any Python 3 may install it. */
+/** The file name that pip requires of a wheel: name, version, and that any Python 3 may install it. */
 export const WHEEL_NAME = `music_streams-${version}-py3-none-any.whl`;
 
 /**
- * The same library as the content of a wheel, which is all that a Python shell job takes. The format is PyPA's
- * "Binary distribution format": the files, and next to them METADATA, WHEEL and a RECORD of every hash.
+ * The same library as the content of a wheel, the only format that a Python shell job takes. PyPA's "Binary
+ * distribution format" has the files, and next to them METADATA, WHEEL and a RECORD of every hash.
  */
 export function asWheel(library: Files): Files {
   const info = `music_streams-${version}.dist-info`;

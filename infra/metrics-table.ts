@@ -2,7 +2,7 @@ import type * as aws from "@pulumi/aws";
 import * as pulumi from "@pulumi/pulumi";
 import { createTable, type TableArgs } from "./table";
 
-/** What the pipeline is for: the daily metrics of tracks and genres, one item each. */
+/** The pipeline's results: the daily metrics of tracks and genres, one item each. */
 export class MetricsTable extends pulumi.ComponentResource {
   readonly table: aws.dynamodb.Table;
 

@@ -3,12 +3,12 @@ import { join, relative, sep } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
 
 /**
- * A resource transformation that leaves in a function's package only what Node loads there: the serialised code, and of
- * each npm package its package.json and CommonJS sources. What Pulumi packs besides (types, ES modules, documents) is
- * most of it, and never read.
+ * A resource transformation that keeps in a Lambda's package only files that Node loads: the serialised code, and the
+ * package.json and CommonJS sources of each npm package. Pulumi also packs types, ES modules and documents, which are
+ * most of the package and are never read.
  *
- * Each kept file becomes an asset of its own, so the engine compares and zips contents alone: the package is the same on
- * another machine and another day.
+ * Each kept file becomes its own asset, so the engine compares and zips only contents: the package is the same on every
+ * machine and every day.
  */
 export const onlyWhatNodeLoads: pulumi.ResourceTransformation = ({ type, props, opts }) => {
   if (type !== "aws:lambda/function:Function") return undefined;
@@ -16,12 +16,14 @@ export const onlyWhatNodeLoads: pulumi.ResourceTransformation = ({ type, props, 
   return { props: { ...props, code }, opts };
 };
 
-/** What Pulumi packed. An output copies it, so an archive of files is no longer a FileArchive, but looks like one. */
+/** The package that Pulumi made. Outputs copy it, so an archive of files looks like a FileArchive but is none. */
 type Packed = { assets?: Record<string, pulumi.asset.Asset | pulumi.asset.Archive> };
 
 function slim({ assets }: Packed): pulumi.asset.AssetArchive {
   if (assets === undefined)
-    throw new Error("The function's package is not made of assets; @pulumi/aws packs in a new way");
+    throw new Error(
+      "The function's package has no assets: this version of @pulumi/aws packs in a new way. Adapt infra/package.ts.",
+    );
   const kept: pulumi.asset.AssetMap = {};
   for (const [path, content] of Object.entries(assets)) {
     const folder = pulumi.asset.Archive.isInstance(content) ? (content as { path?: string }).path : undefined;
@@ -36,14 +38,14 @@ function slim({ assets }: Packed): pulumi.asset.AssetArchive {
   return new pulumi.asset.AssetArchive(kept);
 }
 
-/** The files of an installed npm package that `require` can reach, sorted, with `/` between folders. */
+/** The files of an installed npm package that `require` can load, sorted, with `/` between folders. */
 function filesThatNodeLoads(folder: string): string[] {
   return (
     readdirSync(folder, { recursive: true, withFileTypes: true })
       .filter((entry) => entry.isFile())
       .map((entry) => relative(folder, join(entry.parentPath, entry.name)).split(sep).join("/"))
       .filter((file) => /\.(js|cjs|json|node)$/.test(file))
-      // The habits of the AWS SDK: dist-es for bundlers, dist-types for compilers, and variants for other platforms.
+      // The AWS SDK has dist-es for bundlers, dist-types for compilers, and variants for other platforms.
       .filter((file) => !/(^|\/)dist-(es|types)\//.test(file) && !/\.(browser|native)\.js$/.test(file))
       .sort()
   );

@@ -1,4 +1,4 @@
-/** The expressions of EventBridge Scheduler, as its User Guide's "Schedule types" describes them. */
+/** Checks expressions of EventBridge Scheduler by its User Guide, "Schedule types". */
 
 const MONTHS = ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"];
 const DAYS = ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"];
@@ -7,9 +7,9 @@ const UNIT_MINUTES: Record<string, number> = { minute: 1, hour: 60, day: 24 * 60
 interface Field {
   least: number;
   most: number;
-  /** Names of the values from `least` on. */
+  /** Names of the values, beginning with `least`. */
   names?: string[];
-  /** What else may stand in place of a value. */
+  /** Other texts that may replace a value. */
   also?: RegExp;
 }
 
@@ -22,7 +22,7 @@ const FIELDS: Field[] = [
   { least: 1970, most: 2199 },
 ];
 
-/** Whether Scheduler takes the expression as a schedule that recurs. */
+/** Whether Scheduler accepts the expression as a recurring schedule. */
 export function isSchedule(expression: string): boolean {
   return pauseMinutes(expression) !== undefined || isCron(expression);
 }
@@ -37,12 +37,12 @@ export function pauseMinutes(expression: string): number | undefined {
 function isCron(expression: string): boolean {
   const fields = /^cron\(([^()]+)\)$/.exec(expression)?.[1]?.trim().split(/\s+/);
   if (fields?.length !== FIELDS.length) return false;
-  // One of the two kinds of day is left open, and only one.
+  // Exactly one of the two day fields is left open.
   if ((fields[2] === "?") === (fields[4] === "?")) return false;
   return fields.every((text, at) => text.split(",").every((item, _, all) => isItem(item, FIELDS[at]!, all.length)));
 }
 
-/** Whether an item of a field's list is a value, a range, an increment, or what else this field knows. */
+/** Whether an item of a field's list is a value, a range, an increment, or another text that the field allows. */
 function isItem(item: string, field: Field, items: number): boolean {
   if (field.also?.test(item)) return items === 1 || (item !== "?" && !item.includes("#"));
   const [, from = "", to, step] = /^(\*|\w+)(?:-(\w+))?(?:\/(\d+))?$/.exec(item) ?? [];

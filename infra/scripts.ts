@@ -7,13 +7,13 @@ import { asWheel, type Files, hashOf, readLibrary, WHEEL_NAME } from "./library"
 
 interface ScriptsArgs {
   bucket: aws.s3.Bucket;
-  /** The project's folder, which holds `glue-scripts/` and `layout.json`. */
+  /** The project's folder, with `glue-scripts/` and `layout.json` in it. */
   root: string;
 }
 
 /**
- * What Glue runs, in the bucket under its content's hash: a deploy never changes a file that a running job may still read,
- * and the same sources give the same keys on every machine.
+ * The scripts that Glue runs, in the bucket under a hash of their content. So a deploy never changes a file that a
+ * running job may still read, and the same sources give the same keys on every machine.
  */
 export class Scripts extends pulumi.ComponentResource {
   /** Locations, as `s3://` URLs. */
@@ -21,7 +21,7 @@ export class Scripts extends pulumi.ComponentResource {
   readonly publish: pulumi.Output<string>;
   /** The library for Spark jobs. */
   readonly libraryZip: pulumi.Output<string>;
-  /** The library for Python shell jobs, which take wheels only. */
+  /** The library for Python shell jobs, which take only wheels. */
   readonly libraryWheel: pulumi.Output<string>;
 
   constructor(name: string, args: ScriptsArgs, opts?: pulumi.ComponentResourceOptions) {

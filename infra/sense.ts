@@ -12,11 +12,14 @@ import { type Arrivals, GATHERING_SECONDS } from "./arrivals";
 import { createPipelineFunction, type PipelineArgs } from "./function";
 
 interface SenseArgs extends PipelineArgs {
-  /** What it looks at besides the schedule, if the stack says so. */
+  /** The queue that causes early ticks, if the stack has one. */
   arrivals?: Arrivals | undefined;
 }
 
-/** Looks on a schedule, and when files land if the stack says so: settles the batch in flight, and if there is none, claims what waits and starts the workflow. */
+/**
+ * Ticks on a schedule, and when files arrive if the stack says so. A tick settles the batch in flight; if there is
+ * none, it claims the waiting files and starts the workflow.
+ */
 export class Sense extends pulumi.ComponentResource {
   readonly function: aws.lambda.Function;
 
@@ -29,7 +32,7 @@ export class Sense extends pulumi.ComponentResource {
       {
         ...args,
         grants: [
-          // The manifest of a claim that another tick made first.
+          // The manifest of a claim that another tick beat.
           { actions: ["s3:DeleteObject"], resources: objectsIn(args.lake.bucket, [folderOf("manifest")]) },
           {
             actions: ["glue:GetWorkflowRuns", "glue:StartWorkflowRun", "glue:StopWorkflowRun"],
@@ -37,7 +40,7 @@ export class Sense extends pulumi.ComponentResource {
           },
           ...(arrivals ? [arrivals.reading] : []),
         ],
-        // The next tick does what a failed one left, so a late repeat would only get in its way.
+        // The next tick finishes the work of a failed one; a late repeat would only disturb it.
         retries: 0,
         maxEventAgeSeconds: 300,
         callbackFactory: () => {
@@ -64,7 +67,7 @@ export class Sense extends pulumi.ComponentResource {
     new aws.scheduler.Schedule(
       `${name}-schedule`,
       {
-        description: "Looks for waiting music streams",
+        description: "Calls sense, which looks for waiting music streams",
         scheduleExpression: schedule,
         scheduleExpressionTimezone: "UTC",
         flexibleTimeWindow: { mode: "OFF" },
@@ -84,7 +87,7 @@ export class Sense extends pulumi.ComponentResource {
         {
           eventSourceArn: arrivals.queue.arn,
           functionName: this.function.name,
-          // As much as there can be in one call, and as few calls at a time as there can be.
+          // The largest batch and the lowest concurrency that Lambda allows.
           batchSize: 10_000,
           maximumBatchingWindowInSeconds: GATHERING_SECONDS,
           scalingConfig: { maximumConcurrency: 2 },

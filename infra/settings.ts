@@ -3,13 +3,13 @@ import layout from "../layout.json";
 import { type Location, parseLocation } from "../runtime/location";
 import { isSchedule, pauseMinutes } from "./schedule";
 
-/** What a stack can choose. Pulumi.yaml says what each key means and holds its default. */
+/** A stack's settings. Pulumi.yaml explains each key and holds its default. */
 export interface Settings {
-  /** As EventBridge Scheduler writes it: `rate(...)` or `cron(...)`. */
+  /** An expression of EventBridge Scheduler: `rate(...)` or `cron(...)`. */
   schedule: string;
-  /** Sense also looks when files land. */
+  /** Whether sense also ticks when files arrive. */
   startOnArrival: boolean;
-  /** What bounds a batch and its retries; handed to the Lambdas as it is. */
+  /** Limits of a batch and its attempts; the Lambdas get them unchanged. */
   limits: {
     maxBatchFiles: number;
     maxBatchBytes: number;
@@ -24,15 +24,15 @@ export interface Settings {
   multiLine: boolean;
   logRetentionDays: number;
   protect: boolean;
-  /** Empty: Pulumi makes one up. */
+  /** Empty: Pulumi chooses a name. */
   bucketName: string;
-  /** Where the reference data lies; null: in the stack's bucket. */
+  /** The folder of the reference data; null: in the stack's bucket. */
   referenceLocation: Location | null;
-  /** What encrypts bucket and tables; empty: the services' own keys. */
+  /** The KMS key for bucket and tables; empty: the services' own keys. */
   kmsKeyArn: string;
-  /** Days until files go; 0: never. */
+  /** Days until files change their class or are deleted. 0 = never. */
   lifecycle: { archiveColdAfterDays: number; archiveRetentionDays: number; quarantineRetentionDays: number };
-  /** From which values on an alarm is raised, and who is told; an empty address: nobody by mail. */
+  /** The thresholds of alarms, and the address that gets them; empty: no mail. */
   alarms: {
     email: string;
     failuresInARow: number;
@@ -42,11 +42,11 @@ export interface Settings {
     silentHours: number;
   };
   tags: Record<string, string>;
-  /** Under which CloudWatch keeps the stack's metrics. */
+  /** CloudWatch's namespace of the stack's metrics. */
   metricsNamespace: string;
 }
 
-/** A stack's configuration is wrong. Pulumi prints the message alone, without a stack trace. */
+/** A stack's configuration is wrong. Pulumi prints only the message, without a stack trace. */
 export class ConfigError extends pulumi.RunError {}
 
 // Amazon CloudWatch Logs API reference, PutRetentionPolicy.
@@ -57,11 +57,12 @@ const RETENTION_DAYS = [
 // AWS Glue Developer Guide, "AWS Glue worker types"; G.025X is for streaming jobs only.
 const WORKER_TYPES = ["G.1X", "G.2X", "G.4X", "G.8X", "G.12X", "G.16X", "R.1X", "R.2X", "R.4X", "R.8X"];
 
-// A resource has 50 tags at most (AWS General Reference, "Tagging AWS resources"), and two of them are ours.
+// A resource has at most 50 tags (AWS General Reference, "Tagging AWS resources"), and two of them are ours.
 const MOST_TAGS = 48;
 
 /**
- * The stack's settings, checked. Names every wrong key at once: what was expected, what came, and how to put it right.
+ * Reads and checks the stack's settings. Reports every wrong key at once: the expected value, the actual one, and the
+ * fix.
  *
  * @throws ConfigError
  */
@@ -79,7 +80,7 @@ export function readSettings(): Settings {
     const value = raw === undefined ? undefined : parse(raw.trim());
     if (value === undefined) {
       const came = raw === undefined ? "is not set" : `is "${raw}"`;
-      // Pulumi takes a list by its path only.
+      // Pulumi sets lists only by path.
       const how = key === "tags" ? "--path 'tags[0]' KEY=VALUE" : `${key} VALUE`;
       problems.push(`${key} ${came}, but must be ${expected}. Set it: pulumi config set ${how} --stack ${stack}`);
     }
@@ -121,7 +122,7 @@ export function readSettings(): Settings {
       RETENTION_DAYS.find((days) => String(days) === raw),
     ),
     protect: yesNo("protect"),
-    bucketName: read("bucketName", "3 to 63 of a-z, 0-9 and -, none of the names that S3 keeps, or empty", (raw) =>
+    bucketName: read("bucketName", "3 to 63 of a-z, 0-9 and -, no name that S3 reserves, or empty", (raw) =>
       raw === "" || isBucketName(raw) ? raw : undefined,
     ),
     referenceLocation: read("referenceLocation", "s3://BUCKET/PREFIX/ with a slash at its end, or empty", (raw) =>
@@ -129,7 +130,7 @@ export function readSettings(): Settings {
     ),
     kmsKeyArn: read("kmsKeyArn", `the ARN of a KMS key${region ? ` in ${region}` : ""}, or empty`, (raw) => {
       const [, home] = /^arn:aws[a-z-]*:kms:([a-z0-9-]+):\d{12}:key\/[\w-]+$/.exec(raw) ?? [];
-      // A bucket takes keys of its own region only.
+      // A bucket accepts only keys of its own region.
       return raw === "" || (home !== undefined && (!region || home === region)) ? raw : undefined;
     }),
     lifecycle: {
@@ -145,7 +146,8 @@ export function readSettings(): Settings {
       batchMinutes: whole("alarmBatchMinutes", 1, 10_080),
       waitingMinutes: whole("alarmWaitingMinutes", 1, 10_080),
       quarantinedPercent: whole("alarmQuarantinedPercent", 1, 100),
-      // An alarm of hours looks back over a week at most (Amazon CloudWatch API reference, PutMetricAlarm).
+      // An alarm with periods of hours looks back over at most a week (Amazon CloudWatch API reference,
+      // PutMetricAlarm).
       silentHours: whole("alarmSilentHours", 1, 168),
     },
     tags: {
@@ -160,12 +162,12 @@ export function readSettings(): Settings {
     metricsNamespace: `${project}/${stack}`,
   };
   problems.push(...conflicts(settings));
-  // A misspelt key would otherwise leave its default in force without a word.
+  // Otherwise a misspelt key would silently leave the default in force.
   for (const key of Object.keys(pulumi.runtime.allConfig())) {
     if (key.startsWith(`${project}:`) && !known.has(key)) {
       const name = key.slice(project.length + 1);
       problems.push(
-        `${name} is no setting of this project; Pulumi.yaml lists them. Remove it: pulumi config rm ${name} --stack ${stack}`,
+        `${name} is not a setting of this project; Pulumi.yaml lists all settings. Remove it: pulumi config rm ${name} --stack ${stack}`,
       );
     }
   }
@@ -175,11 +177,11 @@ export function readSettings(): Settings {
   return settings;
 }
 
-/** What is wrong with settings that are right each by itself. */
+/** Problems between settings that are each valid alone. */
 function conflicts({ schedule, limits, lifecycle, alarms, bucketName, referenceLocation }: Settings): string[] {
   const problems: string[] = [];
   const must = (holds: boolean, key: string, came: unknown, rule: string) => {
-    if (!holds) problems.push(`${key} is "${came}", but must be ${rule}. Set one of them anew.`);
+    if (!holds) problems.push(`${key} is "${came}", but must be ${rule}. Change one of the two.`);
   };
   const { retryPauseSeconds, maxRetryPauseSeconds } = limits;
   must(
@@ -195,7 +197,7 @@ function conflicts({ schedule, limits, lifecycle, alarms, bucketName, referenceL
     archiveRetentionDays,
     `above archiveColdAfterDays (${archiveColdAfterDays}), or 0`,
   );
-  // Otherwise each pause would raise the alarm.
+  // Otherwise each pause between ticks would raise the alarm.
   const pause = pauseMinutes(schedule ?? "") ?? 0;
   const ofPause = `longer than the pause in schedule (${schedule})`;
   must(!(60 * alarms.silentHours <= pause), "alarmSilentHours", alarms.silentHours, ofPause);
@@ -212,7 +214,7 @@ function conflicts({ schedule, limits, lifecycle, alarms, bucketName, referenceL
   return problems;
 }
 
-/** Tags as `key=value`, since Pulumi.yaml knows lists, but no maps. */
+/** Parses tags as `key=value`, because Pulumi.yaml supports lists but no maps. */
 function tagsOf(raw: string): Record<string, string> | undefined {
   let list: unknown;
   try {
@@ -226,7 +228,7 @@ function tagsOf(raw: string): Record<string, string> | undefined {
   for (const item of list) {
     const [, key, value] = /^([\w .:/+@-]{1,128})=([\w .:/=+@-]{0,256})$/.exec(String(item)) ?? [];
     if (key === undefined || value === undefined || key.toLowerCase().startsWith("aws:")) return undefined;
-    // IAM takes two keys that differ in case only for one, and refuses them.
+    // For IAM, two keys that differ only in case are the same, and an error.
     if (taken.has(key.toLowerCase())) return undefined;
     taken.add(key.toLowerCase());
     tags[key] = value;
@@ -234,7 +236,9 @@ function tagsOf(raw: string): Record<string, string> | undefined {
   return tags;
 }
 
-/** Amazon S3 User Guide, "General purpose bucket naming rules"; without dots, which S3's certificates don't cover. */
+/**
+ * By Amazon S3 User Guide, "General purpose bucket naming rules"; without dots, which S3's certificates don't cover.
+ */
 function isBucketName(raw: string): boolean {
   if (!/^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$/.test(raw)) return false;
   return !/^(xn--|sthree-|amzn-s3-demo-)|(-s3alias|--ol-s3|--x-s3|--table-s3|-an)$/.test(raw);

@@ -4,7 +4,7 @@ import type { Settings } from "./settings";
 
 export type TableArgs = Pick<Settings, "protect" | "kmsKeyArn" | "tags">;
 
-/** A table keyed by the strings `pk` and `sk`, paid by the request, restorable to any second of the last 35 days. */
+/** A table with the string keys `pk` and `sk`, paid per request, restorable to any second of the last 35 days. */
 export function createTable(name: string, args: TableArgs, parent: pulumi.Resource): aws.dynamodb.Table {
   return new aws.dynamodb.Table(
     name,

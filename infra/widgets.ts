@@ -1,15 +1,15 @@
 import * as pulumi from "@pulumi/pulumi";
 
-/** One widget, as Amazon CloudWatch API reference describes it: "Dashboard body structure and syntax". */
+/** A widget of a dashboard (Amazon CloudWatch API reference, "Dashboard body structure and syntax"). */
 export interface Widget {
   type: "metric" | "alarm" | "log" | "text";
   properties: Record<string, unknown>;
 }
 
-/** Namespace, name and dimensions of a metric, with what else is to be said of it; or an expression over others. */
+/** Namespace, name, dimensions and options of a metric; or an expression over other metrics. */
 export type Metric = (pulumi.Input<string> | Record<string, unknown>)[];
 
-/** A part of the page: how to read it, and what there is to see. */
+/** A part of the page: how to read it, and its widgets. */
 export interface Section {
   /** In Markdown. */
   text: string;
@@ -24,15 +24,17 @@ export function graph(title: string, stat: string, metrics: Metric[], more: Reco
   return { type: "metric", properties: { title, stat, metrics, period: 300, view: "timeSeries", ...more } };
 }
 
-/** What a query finds in log groups (Amazon CloudWatch Logs User Guide, "CloudWatch Logs Insights query syntax"). */
+/**
+ * The result of a query over log groups (Amazon CloudWatch Logs User Guide, "CloudWatch Logs Insights query syntax").
+ */
 export function table(title: string, groups: pulumi.Input<string>[], query: string): Widget {
   const sources = pulumi.all(groups).apply((names) => names.map((name) => `SOURCE '${name}'`).join(" | "));
   return { type: "log", properties: { title, query: pulumi.interpolate`${sources} | ${query}`, view: "table" } };
 }
 
 /**
- * The widgets on their places: each section below the other, its text first, then two in a row. A table, and a widget
- * without a neighbour, has the whole width.
+ * Places the widgets: one section below the other, first its text, then two widgets in a row. A table takes the whole
+ * width, and so does a widget without a neighbour.
  */
 export function arranged(sections: Section[], region: pulumi.Input<string>): object[] {
   const placed: object[] = [];

@@ -23,7 +23,7 @@ export class Workflow extends pulumi.ComponentResource {
   readonly workflow: aws.glue.Workflow;
   readonly transform: aws.glue.Job;
   readonly publish: aws.glue.Job;
-  /** Where transform reads the reference data, as an `s3://` URL. */
+  /** The folder of the reference data, as an `s3://` URL. */
   readonly referenceLocation: pulumi.Output<string>;
 
   constructor(name: string, args: WorkflowArgs, opts?: pulumi.ComponentResourceOptions) {
@@ -51,7 +51,7 @@ export class Workflow extends pulumi.ComponentResource {
         type: "ON_DEMAND",
         workflowName: this.workflow.name,
         actions: [{ jobName: this.transform.name }],
-        // `true`, the default, would start a run with each deploy that touches the trigger.
+        // The default `true` would start a run with each deploy that changes the trigger.
         enabled: false,
         tags: args.settings.tags,
       },
@@ -70,7 +70,7 @@ export class Workflow extends pulumi.ComponentResource {
         enabled: true,
         tags: args.settings.tags,
       },
-      // Two triggers that join a workflow at once collide: ConcurrentModificationException.
+      // Two triggers that join a workflow at the same time collide: ConcurrentModificationException.
       { parent: this, dependsOn: [start] },
     );
     this.registerOutputs({
@@ -98,7 +98,7 @@ export class Workflow extends pulumi.ComponentResource {
           "--multi-line": String(settings.multiLine),
         },
         grants: [
-          // A replayed batch is read where it was archived.
+          // Transform reads a replayed batch in the archive.
           {
             actions: ["s3:GetObject", "s3:GetObjectTagging"],
             resources: objectsIn(bucket, [folderOf("incoming"), folderOf("archived")]),
@@ -108,12 +108,12 @@ export class Workflow extends pulumi.ComponentResource {
             actions: ["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"],
             resources: objectsIn(bucket, [folderOf("manifest"), curated, rows, staged]),
           },
-          // Where S3A is to make a folder, it first looks whether a file of that name is there.
+          // Before creating a folder, S3A checks for a file of that name.
           {
             actions: ["s3:GetObject"],
             resources: [curated, rows].flatMap(pathOf).map((folder) => pulumi.interpolate`${bucket.arn}/${folder}`),
           },
-          // Files are staged by copies, and a copy carries its source's tags.
+          // Transform stages files by copies, and a copy keeps its source's tags.
           { actions: ["s3:PutObjectTagging"], resources: objectsIn(bucket, [staged]) },
           listing(bucket),
           ...this.turn(ledger),
@@ -151,14 +151,14 @@ export class Workflow extends pulumi.ComponentResource {
       timeoutMinutes: settings.publishTimeoutMinutes,
       settings,
     };
-    // The last versions that still have a wheel for Python 3.9.
+    // The last versions with a wheel for Python 3.9.
     const packages = ["duckdb==1.4.5", "boto3==1.42.97"];
     return onSpark
       ? createSparkJob(`${name}-publish`, args, this)
       : createPythonShellJob(`${name}-publish`, { ...args, packages }, this);
   }
 
-  /** Reading the two data sets where they lie, and listing another bucket no further than that. */
+  /** Permission to read the two reference data sets, and in another bucket to list only them. */
   private readingReference(lake: Lake, { referenceLocation }: Settings): Grant[] {
     const actions = ["s3:GetObject", "s3:GetObjectTagging"];
     if (!referenceLocation) return [{ actions, resources: objectsIn(lake.bucket, [layout.reference]) }];
@@ -171,7 +171,7 @@ export class Workflow extends pulumi.ComponentResource {
     ];
   }
 
-  /** A job reads the batch's id from the properties of its run, and from the ledger whether it is this run's turn. */
+  /** A job reads the batch's id from its run's properties, and checks in the ledger that the batch expects this run. */
   private turn(ledger: Ledger): Grant[] {
     return [
       { actions: ["glue:GetWorkflowRunProperties"], resources: [this.workflow.arn] },

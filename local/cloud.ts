@@ -15,18 +15,18 @@ export interface CloudOptions {
   /** The emulator's port; 0 takes any free one. */
   port: number;
   log: (line: string) => void;
-  /** A folder in which the cloud's data outlives it; without one, each start is an empty cloud. */
+  /** A folder that keeps the cloud's data. Without it, every start is an empty cloud. */
   keepIn?: string;
-  /** Breaks the start off; what had been started is stopped. */
+  /** Aborts the start, and stops what was started. */
   stop?: AbortSignal;
   /**
-   * Puts something between Lambdas and jobs and what they call: gets an address, gives the one that they are to use in its place. For
-   * tests whose proxy makes calls fail; without it they call directly.
+   * For tests: puts a proxy between the pipeline (Lambdas, jobs) and a service. Gets the service's endpoint and returns
+   * the proxy's. Without it, the pipeline calls the service directly.
    */
   between?: (service: "emulator" | "glue", endpoint: string) => Promise<string>;
-  /** File in which the emulator writes down what the program's roles ask for; for tests. */
+  /** For tests: a file to which the emulator writes the calls of the program's roles. */
   authorizationsFile?: string;
-  /** Length of the minute in which the local Glue counts timeouts. */
+  /** For tests: milliseconds in a minute of the local Glue's timeouts. */
   minuteMs?: number;
 }
 
@@ -37,13 +37,13 @@ export interface LocalCloud {
   region: string;
   outputs: Record<string, string>;
   glue: LocalGlue;
-  /** Its data, when that outlives it. */
+  /** Its kept data, if it keeps any. */
   kept: Kept | undefined;
   /** Ends every process that it started. Safe to call twice. */
   close(): Promise<void>;
 }
 
-/** Starts the emulator and the local Glue, and deploys index.ts onto them. What is started when something fails is stopped again. */
+/** Starts the emulator and the local Glue, and deploys index.ts onto them. On an error it stops what it started. */
 export async function startCloud(options: CloudOptions): Promise<LocalCloud> {
   const { root, port, log, stop, between = async (_, endpoint) => endpoint } = options;
   await refuseSecondCloud(root);
@@ -69,12 +69,12 @@ export async function startCloud(options: CloudOptions): Promise<LocalCloud> {
     });
     closers.push(() => emulator.close());
     await kept?.opened();
-    if (kept?.wasCut) {
+    if (kept?.isUnclean) {
       const files = await putBack(emulator.endpoint, region);
-      await kept.mended();
+      await kept.repaired();
       if (files > 0)
         log(
-          `The last local cloud was cut off: its ledger and metrics are lost. Its ${files} files are worked through again.`,
+          `The cloud did not shut down cleanly: its ledger and metrics are lost. Its ${files} files will be processed again.`,
         );
     }
     const run = {
@@ -132,14 +132,14 @@ export async function startCloud(options: CloudOptions): Promise<LocalCloud> {
   }
 }
 
-/** The stack file's own region, so that no region stands in code. */
+/** The region that the stack file sets. */
 function regionOf(root: string): string {
   const region = readConfig(root, "local")["aws:region"];
   if (!region) throw new UserError("Pulumi.local.yaml must set aws:region.");
   return region;
 }
 
-/** The scratch folder serves one cloud at a time. */
+/** Only one cloud at a time can use the scratch folder. */
 async function refuseSecondCloud(root: string): Promise<void> {
   const running = await findRunningCloud(root).catch(() => undefined);
   if (!running) return;

@@ -7,11 +7,11 @@ export interface DeployOptions extends Omit<Cloud, "region"> {
   /** The project's folder, which holds Pulumi.yaml. */
   root: string;
   stack: "local";
-  /** Where functions find a service, by the variable's name (`AWS_ENDPOINT_URL_S3`); otherwise they call the emulator and the local Glue. */
+  /** Endpoints for functions, by environment variable (`AWS_ENDPOINT_URL_S3`). Default: emulator and local Glue. */
   functionVariables?: Record<string, string>;
-  /** Values on top of the stack's own, by full key. */
+  /** Values over the stack's own, by full key. */
   changes?: Config;
-  /** Is told of each resource that exists now. */
+  /** Called for each resource that exists now. */
   log?: (line: string) => void;
 }
 
@@ -22,8 +22,8 @@ export interface Deployment {
 }
 
 /**
- * Deploys the Pulumi program onto the local cloud. Doing it again brings the resources to what the program says now, under
- * the same names, and keeps their data.
+ * Deploys the Pulumi program onto the local cloud. A second deployment updates the resources under the same names and
+ * keeps their data.
  *
  * @throws Error of the first resource that can't be created, naming it, or of the program itself
  */
@@ -31,7 +31,7 @@ export async function deploy(options: DeployOptions): Promise<Deployment> {
   const { root, stack, functionVariables = {}, changes = {}, log = () => {}, ...cloud } = options;
   const config = { ...readConfig(root, stack), ...changes };
   const region = config["aws:region"];
-  if (region === undefined) throw new Error(`Pulumi.${stack}.yaml must say the region: aws:region`);
+  if (region === undefined) throw new Error(`Pulumi.${stack}.yaml must set aws:region`);
   const provider = await LocalProvider.connect({
     ...cloud,
     region,

@@ -16,9 +16,9 @@ export interface EmulatorOptions {
   /** 0 takes any free port. */
   port: number;
   region: string;
-  /** File to which it appends what the program's roles ask for, and whether they may; for tests. */
+  /** For tests: a file to which it appends each call of the program's roles, and whether it was allowed. */
   authorizationsFile?: string;
-  /** Where its data outlives it; without this a new emulator is an empty cloud. */
+  /** Folders that keep its data. Without them, a new emulator is an empty cloud. */
   keep?: Pick<Kept, "stateDir" | "objectsDir">;
 }
 
@@ -28,16 +28,16 @@ export interface Emulator {
   close(): Promise<void>;
 }
 
-/** MiniStack, with what the local cloud needs of it beyond its settings. */
+/** MiniStack, with the changes that the local cloud needs. */
 const entry = path.join(__dirname, "python", "emulator.py");
 const startTimeoutMs = 60_000;
-/** Time for it to write its data, when that is kept. */
+/** Time for the emulator to write the data that it keeps. */
 const saveMs = 60_000;
 
-/** Starts MiniStack on loopback and waits until it answers. Its data is kept in memory, unless `keep` says where else. */
+/** Starts MiniStack on loopback and waits until it answers. Its data is in memory only, unless `keep` is given. */
 export async function startEmulator(options: EmulatorOptions): Promise<Emulator> {
   if (options.port !== 0) return startAt(await claimPort(options.port), options);
-  // Between the look for a free port and its use, another program may take it.
+  // Another program may take a free port before the emulator does.
   const isTaken = ({ error }: { error: Error }) => /already in use/.test(error.message);
   return pRetry(async () => startAt(await claimPort(0), options), { retries: 3, minTimeout: 0, shouldRetry: isTaken });
 }
@@ -52,15 +52,15 @@ async function startAt(port: number, options: EmulatorOptions): Promise<Emulator
     logFile: path.join(options.workDir, "emulator.log"),
     ...(options.keep && { graceMs: saveMs }),
     env: {
-      // MiniStack listens on every address unless it is told otherwise.
+      // By default, MiniStack listens on every address.
       BIND_HOST: "127.0.0.1",
       GATEWAY_PORT: String(port),
       EDGE_PORT: String(port),
       MINISTACK_REGION: options.region,
-      // Roles may do what their policies say, as on AWS. The user's own `test` may do everything.
+      // Roles may do what their policies allow, as on AWS. The user's credentials may do everything.
       AUTH: "true",
       ...(options.authorizationsFile && { AUTHORIZATIONS_FILE: options.authorizationsFile }),
-      // Its Lambdas run in the project's own Node, which is first on PATH, also where a Docker engine is at hand.
+      // Lambdas run in the project's own Node, which is first on PATH, even if the machine has Docker.
       LAMBDA_EXECUTOR: "local",
       STATE_DIR: options.keep?.stateDir ?? path.join(options.workDir, "state"),
       ...(options.keep && { PERSIST_STATE: "1", S3_PERSIST: "1", S3_DATA_DIR: options.keep.objectsDir }),
@@ -75,7 +75,7 @@ async function startAt(port: number, options: EmulatorOptions): Promise<Emulator
   return { endpoint, process: service, close: () => service.stop() };
 }
 
-/** The port itself when it is free; a UserError that names it and the way out when it is not. */
+/** Returns the port if it is free. @throws UserError that names the port and what to do */
 async function claimPort(port: number): Promise<number> {
   return new Promise((resolve, reject) => {
     const probe = createServer();
@@ -107,6 +107,6 @@ async function untilHealthy(endpoint: string, service: ServiceProcess): Promise<
   const log = await service.logTail();
   await service.stop();
   throw new UserError(
-    `The emulator did not start:\n${log}\nIts log is ${service.logFile}. Removing .local/ makes the next start install it afresh.`,
+    `The emulator did not start:\n${log}\nIts log is ${service.logFile}. To reinstall it, remove .local/ and start again.`,
   );
 }

@@ -12,49 +12,51 @@ import pMap from "p-map";
 import layout from "../layout.json";
 import { localCredentials } from "./credentials";
 
-/** A folder in which a local cloud's data outlives it. */
+/** A folder that keeps a local cloud's data from one start to the next. */
 export interface Kept {
-  /** Where the emulator writes everything but objects, when it ends. */
+  /** The folder to which the emulator writes everything but objects when it ends. */
   stateDir: string;
-  /** Where the emulator writes objects, each at once. */
+  /** The folder to which the emulator writes each object at once. */
   objectsDir: string;
-  /** The last cloud ended without a word (the machine lost power): only its objects are there. */
-  wasCut: boolean;
-  /** The first data was loaded, to its end. */
+  /** The last cloud did not shut down cleanly (the machine lost power, for instance): only its objects are there. */
+  isUnclean: boolean;
+  /** The initial data has been loaded completely. */
   isLoaded: boolean;
-  /** From now on the data is being changed. */
+  /** Marks that a cloud changes the data from now on. */
   opened(): Promise<void>;
-  /** What a cut left is put in order. */
-  mended(): Promise<void>;
+  /** Marks that the objects of an unclean shutdown are back in incoming/. */
+  repaired(): Promise<void>;
+  /** Marks that the initial data has been loaded completely. */
   loaded(): Promise<void>;
 }
 
-/** The emulator writes a file a service; this one holds ledger and metrics. */
+/** The emulator writes a file for each service. This one holds the ledger and the metrics table. */
 const tables = "dynamodb.json";
 
 /**
- * Looks at what is kept in a folder. After a cut the emulator's tables are those of an earlier end, and do not go with its objects: they are
- * removed, and `putBack` has the pipeline work through its files again.
+ * Opens the kept data in a folder. After an unclean shutdown the emulator's tables are older than its objects: this
+ * removes them, and `putBack` makes the pipeline process all files again.
  */
 export async function openKept(folder: string): Promise<Kept> {
   const stateDir = path.join(folder, "state");
   const marks = {
     opened: path.join(folder, "opened"),
-    cut: path.join(folder, "cut"),
+    unclean: path.join(folder, "cut"),
     loaded: path.join(folder, "loaded"),
   };
   const mark = (file: string) => writeFile(file, "");
   await mkdir(folder, { recursive: true });
-  if (existsSync(marks.opened) && !(await isNewer(path.join(stateDir, tables), marks.opened))) await mark(marks.cut);
-  const wasCut = existsSync(marks.cut);
-  if (wasCut) await rm(stateDir, { recursive: true, force: true });
+  if (existsSync(marks.opened) && !(await isNewer(path.join(stateDir, tables), marks.opened)))
+    await mark(marks.unclean);
+  const isUnclean = existsSync(marks.unclean);
+  if (isUnclean) await rm(stateDir, { recursive: true, force: true });
   return {
     stateDir,
     objectsDir: path.join(folder, "objects"),
-    wasCut,
+    isUnclean,
     isLoaded: existsSync(marks.loaded),
     opened: () => mark(marks.opened),
-    mended: () => rm(marks.cut),
+    repaired: () => rm(marks.unclean),
     loaded: () => mark(marks.loaded),
   };
 }
@@ -65,8 +67,9 @@ async function isNewer(file: string, than: string): Promise<boolean> {
 }
 
 /**
- * After a cut: what the pipeline made is removed, and every file that was ever dropped goes back into incoming/, below `again/<batch>/`, so
- * that two of one name stay two. Gives their number. Safe to repeat, also after a cut of its own. To be called before anything can claim files.
+ * After an unclean shutdown: removes the pipeline's output, and moves every file that was ever dropped back into
+ * incoming/, below `again/<batch>/`, so that files of the same name stay apart. Returns their number. It is safe to
+ * repeat, also after an interruption. Call it before anything can claim files.
  */
 export async function putBack(endpoint: string, region: string): Promise<number> {
   const s3 = new S3Client({ endpoint, region, credentials: localCredentials, forcePathStyle: true });
@@ -87,7 +90,7 @@ async function putBackIn(s3: S3Client, bucket: string): Promise<number> {
     await pMap(
       keys,
       async (key) => {
-        // Behind the folder come the day, the batch, and the file's name.
+        // After the folder come the day, the batch, and the file's name.
         const [, , ...below] = ["", ...key.slice(folder.length).split("/")];
         const CopySource = `${bucket}/${key.split("/").map(encodeURIComponent).join("/")}`;
         const Key = `${layout.incoming}again/${below.join("/")}`;

@@ -10,7 +10,7 @@ export interface ServiceOptions {
   args: string[];
   logFile: string;
   env: Record<string, string>;
-  /** How long it may take to end by itself; 5 seconds if not given. */
+  /** Time for it to end after SIGTERM. Default: 5 seconds. */
   graceMs?: number;
 }
 
@@ -18,18 +18,18 @@ export interface ServiceProcess {
   pid: number;
   logFile: string;
   hasExited(): boolean;
-  /** Its last lines, for an error message. */
+  /** The last lines of its log, for an error message. */
   logTail(): Promise<string>;
-  /** Ends it with everything that it started. */
+  /** Ends it and all processes that it started. */
   stop(): Promise<void>;
 }
 
 const usualGraceMs = 5_000;
 
-/** Ends the group when this process is gone without having cleaned up. */
+/** Ends the group if this process ends without cleaning up. */
 const guard = path.join(__dirname, "python", "guard.py");
 
-/** Starts a long-running Python program in a process group of its own, so that a Ctrl-C at the terminal reaches only the one that cleans up. */
+/** Starts a Python service in its own process group, so that Ctrl-C at the terminal reaches only this process. */
 export async function startService(options: ServiceOptions): Promise<ServiceProcess> {
   await mkdir(path.dirname(options.logFile), { recursive: true });
   const output = openSync(options.logFile, "w");
@@ -54,14 +54,14 @@ export async function startService(options: ServiceOptions): Promise<ServiceProc
   };
 }
 
-/** The environment without the user's AWS account: nothing that runs on a laptop may reach it. */
+/** The environment without the user's AWS account, which no local service may reach. */
 function withoutAws(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   return Object.fromEntries(
     Object.entries(env).filter(([name]) => !name.startsWith("AWS_") || name === "AWS_CA_BUNDLE"),
   );
 }
 
-/** SIGTERM to the whole group, SIGKILL to what is left of it after a while. */
+/** Sends SIGTERM to the whole group, then SIGKILL to the processes that are left after `graceMs`. */
 async function stopGroup(pid: number, child: ChildProcess, graceMs: number): Promise<void> {
   signalGroup(pid, "SIGTERM");
   const deadline = Date.now() + graceMs;

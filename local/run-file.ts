@@ -5,10 +5,10 @@ import { HeadBucketCommand, S3Client } from "@aws-sdk/client-s3";
 import { UserError } from "../terminal/errors";
 import { localCredentials } from "./credentials";
 
-/** `.local/run.json`: what a local cloud says of itself while it runs (docs/architecture.md, "The local cloud"). */
+/** `.local/run.json`: describes the local cloud while it runs (docs/architecture.md, "The local cloud"). */
 export interface RunFile {
   pid: number;
-  /** Processes that it started. */
+  /** Ids of the processes that it started. */
   pids: number[];
   endpoint: string;
   region: string;
@@ -23,7 +23,7 @@ export type RunningCloud = RunFile & { outputs: Record<string, unknown> };
 
 const fileOf = (root: string) => path.join(root, ".local", "run.json");
 
-/** Writes it whole or not at all, since the commands read it at any moment. */
+/** Replaces the file in one step, because commands may read it at any moment. */
 export async function writeRunFile(root: string, run: RunFile): Promise<void> {
   const file = fileOf(root);
   await writeFile(`${file}.new`, JSON.stringify(run, null, 2));
@@ -37,8 +37,8 @@ export async function removeRunFile(root: string): Promise<void> {
 const howToStart = "Start it in another terminal with: npm start\n(For a deployed stack, add --stack NAME.)";
 
 /**
- * The local cloud of a project's folder.
- * @throws UserError that says how to start it when it does not run, or that it is still starting
+ * The running local cloud of a project's folder.
+ * @throws UserError when it does not run (the message says how to start it), or is still starting
  */
 export async function findRunningCloud(root: string): Promise<RunningCloud> {
   const notRunning = (why: string) => new UserError(`The local cloud is not running (${why}). ${howToStart}`);
@@ -77,7 +77,7 @@ function isAlive(pid: number): boolean {
   }
 }
 
-/** Whether anything speaks HTTP there. Uses node:http, since a proxy of the environment must not stand before loopback. */
+/** Whether an HTTP server answers. Uses node:http, because loopback must not go through a proxy of the environment. */
 function answers(endpoint: string): Promise<boolean> {
   return new Promise((resolve) => {
     const request = get(endpoint, { timeout: 10_000, agent: false }, (response) => {

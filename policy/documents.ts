@@ -1,13 +1,13 @@
-/** A statement of an IAM policy, with lists where IAM also takes single texts. */
+/** A statement of an IAM policy, with lists where IAM also accepts single texts. */
 export interface Statement {
   effect: string;
   actions: string[];
   resources: string[];
   services: string[];
   isForAnyone: boolean;
-  /** It names what it is not about (NotAction, NotResource, NotPrincipal), and so is about all else. */
+  /** It names exclusions (NotAction, NotResource, NotPrincipal), and so covers everything else. */
   isByExclusion: boolean;
-  /** The condition's operators with their keys and values, as IAM has them. */
+  /** The condition's operators with their keys and values, in IAM's form. */
   condition: Record<string, Record<string, unknown>>;
 }
 
@@ -22,7 +22,7 @@ export function statementsOf(document: unknown): Statement[] {
       actions: list(Action).map(String),
       resources: list(Resource).map(String),
       services: list(Service).map(String),
-      // IAM takes both for everybody (IAM User Guide, "AWS JSON policy elements: Principal").
+      // Both mean everybody (IAM User Guide, "AWS JSON policy elements: Principal").
       isForAnyone: Principal === "*" || list(AWS).includes("*"),
       isByExclusion: ["NotAction", "NotResource", "NotPrincipal"].some((key) => key in (statement as object)),
       condition: (Condition ?? {}) as Statement["condition"],
@@ -30,7 +30,7 @@ export function statementsOf(document: unknown): Statement[] {
   });
 }
 
-/** Whether the document refuses everybody all of `action` over plain HTTP, on each of the resources. */
+/** Whether the document denies `action` on all the resources to everybody over plain HTTP. */
 export function refusesPlainHttp(document: unknown, action: string, resources: (string | RegExp)[]): boolean {
   const refused = statementsOf(document)
     .filter(
@@ -38,7 +38,7 @@ export function refusesPlainHttp(document: unknown, action: string, resources: (
         effect === "Deny" &&
         isForAnyone &&
         actions.includes(action) &&
-        // With another condition it would not hold for all.
+        // Another condition would limit the denial.
         Object.keys(condition).length === 1 &&
         String(condition.Bool?.["aws:SecureTransport"]) === "false",
     )
@@ -48,7 +48,7 @@ export function refusesPlainHttp(document: unknown, action: string, resources: (
   );
 }
 
-/** Whether a pattern of a policy covers objects of S3 below a folder: `arn:aws:s3:::bucket/sc*` does below `scripts/`. */
+/** Whether a policy's pattern matches S3 objects below a folder: `arn:aws:s3:::bucket/sc*` does below `scripts/`. */
 export function reaches(resource: string, folder: string): boolean {
   const [, path = ""] = /^arn:[^:]*:s3:[^/]*(?:\/(.*))?$/s.exec(resource) ?? [];
   const isOfObjects = resource.includes("/") || /[*?]/.test(resource);
@@ -59,6 +59,11 @@ export function reaches(resource: string, folder: string): boolean {
 /** Whether one of the condition's operators tests the key. */
 export function tests({ condition }: Statement, ...keys: string[]): boolean {
   return Object.values(condition).some((operands) => keys.some((key) => key in operands));
+}
+
+/** A pattern for ARNs that end in a name, behind a separator. */
+export function endingIn(separator: string, name: unknown): RegExp {
+  return new RegExp(`${separator}${String(name).replace(/[.*+?^${}()|[\]\\]/g, "\\$&")}$`);
 }
 
 function list(value: unknown): unknown[] {

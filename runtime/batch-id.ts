@@ -1,12 +1,14 @@
 import { createHash } from "node:crypto";
 
-/** A new batch's id: sorts by the second of its claim, unique by 40 random bits, e.g. `20240625T171313Z-K3Q7ZJ2A`. */
+/** A new batch's id: sorts by the second of its claim; 40 random bits make it unique. `20240625T171313Z-K3Q7ZJ2A`. */
 export function newBatchId(nowMs: number, random: Uint8Array): string {
   const stamp = new Date(nowMs).toISOString().replace(/[-:]/g, "").replace(/\.\d+/, "");
   return `${stamp}-${base32(random)}`;
 }
 
-/** The id of a half of a split batch. The same parent always gives the same halves, so a repeated split changes nothing. */
+/**
+ * The id of a half of a split batch. The same parent always gives the same ids, so a repeated split changes nothing.
+ */
 export function childBatchId(parent: string, half: number): string {
   const stamp = parent.slice(0, parent.indexOf("-"));
   return `${stamp}-${base32(createHash("sha256").update(`${parent}/${half}`).digest())}`;

@@ -1,20 +1,21 @@
-/** The shapes that the protocol reads and writes. docs/architecture.md says what each means. */
+/** The data that the protocol reads and writes. docs/architecture.md explains each. */
 
 export type BatchState = "CLAIMED" | "RUNNING" | "PROCESSED" | "ARCHIVED" | "RETRY" | "FAILED" | "SPLIT" | "REPLAY";
 
-/** What a listing passed over: folder markers, keys that are not CSV, objects in a class that must be restored first. */
+/** Objects that a listing skips: folder markers, keys that are not CSV, and objects that someone must restore first. */
 export interface Ignored {
   folders: number;
   notCsv: number;
   /** Absent when there are none. */
   cold?: number;
-  /** Files of FAILED batches that S3 did not let go; absent when there are none. */
+  /** Files of FAILED batches that S3 did not let the pipeline move; absent when there are none. */
   held?: number;
 }
 
 /**
- * Where the batch's files ended. `left`: overwritten since the claim, still in incoming/. `missing`: deleted by someone.
- * `held`: S3 did not let a FAILED batch's file go; it stays in incoming/, and no claim takes it.
+ * Counts of the batch's files by where they ended. `left`: changed since the claim, still in incoming/. `missing`:
+ * deleted by someone. `held`: S3 did not let the pipeline move a FAILED batch's file: it stays in incoming/, and no
+ * claim takes it.
  */
 export interface Moves {
   moved: number;
@@ -28,35 +29,37 @@ export interface Moves {
 export interface Batch {
   batchId: string;
   state: BatchState;
-  /** Rises with every change; each write is conditional on it, so of two writers one loses. */
+  /** Rises with every change. Each write requires the version that it read, so one of two writers loses. */
   version: number;
-  /** 1, 2, ...; a replay goes on counting, so (batchId, attempt) names at most one intended run. */
+  /** 1, 2, ...; a replay counts on, so (batchId, attempt) names at most one intended run. */
   attempt: number;
   files: number;
   bytes: number;
   claimedAt: string;
   updatedAt: string;
-  /** Since when the present attempt has been due: no run of it can be older. */
+  /** When the current attempt became due: no run of it can be older. */
   dueAt: string;
-  /** Set while somebody may be sending StartWorkflowRun: nobody sends it later than this. */
+  /** Set while a tick may be sending StartWorkflowRun: none sends it later than this. */
   startBy?: string;
   startedAt?: string;
   settledAt?: string;
   nextAttemptAt?: string;
   workflowRunId?: string;
-  /** Failures in a row; the pauses grow with it. */
+  /** Failures in a row; pauses grow with them. */
   failures?: number;
-  /** Failures of transform after it began to read the files; `maxAttempts` of them isolate the batch. */
+  /** Failures of transform after it began to read the files; after `maxAttempts` of them the batch is given up. */
   dataFailures?: number;
-  /** Transform succeeded once: the files are readable, and metrics may hold their rows, so the batch is never isolated. */
+  /**
+   * Transform succeeded once: its files are readable and metrics may hold their rows, so the batch is never given up.
+   */
   transformed?: boolean;
-  /** Asked for again by a person; its files lie in archive/ already. */
+  /** A person asked for a replay; the files are in archive/ already. */
   replay?: boolean;
-  /** The replay's manifest names the files where they lie now. */
+  /** The replay's manifest names the files in the archive. */
   prepared?: boolean;
-  /** Why the last replay that was asked for did not run after all. */
+  /** Why the last requested replay did not run. */
   notReplayed?: string;
-  /** UTC day of the folder that its files move to, fixed once. */
+  /** UTC day of the folders that its files move to; set once. */
   day?: string;
   parent?: string;
   children?: string[];
@@ -66,9 +69,9 @@ export interface Batch {
   moves?: Moves;
   error?: string;
   errorJob?: string;
-  /** A person asked for a FAILED batch's file to be tried again: it is put back into incoming/. */
+  /** A person asked to retry a FAILED batch's file: sense will put it back into incoming/. */
   puttingBack?: boolean;
-  /** Why it was not put back after all: another file had come to its key. */
+  /** Why the file was not put back: another file had taken its key. */
   notPutBack?: string;
   /** When the file was put back. */
   retriedAt?: string;
@@ -87,7 +90,7 @@ export interface Manifest {
   claimedAt: string;
   parent?: string;
   files: ManifestFile[];
-  /** Of a replay: files of the claim that are not run again, because they were never read (quarantined or overwritten). */
+  /** Of a replay: claimed files that it skips because no run ever read them (quarantined or changed files). */
   notReplayed?: ManifestFile[];
 }
 
@@ -112,7 +115,9 @@ export type TransformReport = RowCounts & {
   files: (RowCounts & { name: string })[];
 };
 
-/** What the ledger keeps of transform.json: totals, and counts in place of lists (an item holds 400 KB at most). */
+/**
+ * The part of transform.json that the ledger keeps: totals, and counts in place of lists. An item holds 400 KB at most.
+ */
 export type ReportTotals = RowCounts & {
   filesQuarantined: number;
   filesChanged: number;
@@ -145,7 +150,7 @@ export interface Limits {
   maxRetryPauseSeconds: number;
 }
 
-/** Milliseconds since the epoch as the ledger writes them. */
+/** A time in milliseconds since the epoch, as the ledger writes it. */
 export function iso(ms: number): string {
   return new Date(ms).toISOString();
 }

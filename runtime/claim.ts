@@ -5,25 +5,25 @@ import { type Pipeline, readBatch, readHeld, takeNew } from "./ledger";
 import { incoming } from "./places";
 import type { Store, World } from "./world";
 
-/** What waits in incoming/, oldest first, and what a claim passes over. */
+/** The files that wait in incoming/, oldest first, and the objects that a claim skips. */
 export interface Waiting {
   files: Found[];
-  /** CSVs that must be restored first: they wait for a person. */
+  /** CSVs that someone must restore before they can be read. */
   cold: Found[];
   ignored: Ignored;
 }
 
 export interface Claim {
-  /** `lost`: another tick was faster, so the ledger is to be read again. */
+  /** `lost`: another tick was faster, so read the ledger again. */
   outcome: "claimed" | "nothing" | "lost";
   batch?: Batch;
   ignored: Ignored;
   waiting: { files: number; bytes: number; oldest?: string };
-  /** What incoming/ held just before the claim. */
+  /** The content of incoming/ just before the claim. */
   listed: Waiting;
 }
 
-/** Looks through incoming/. */
+/** Lists incoming/, without the files that no claim takes. */
 export async function lookThrough(world: Store): Promise<Waiting> {
   const { files, cold, ignored } = sift(await listAll(world, incoming()));
   if (files.length === 0) return { files, cold, ignored };
@@ -33,7 +33,10 @@ export async function lookThrough(world: Store): Promise<Waiting> {
   return { files: free, cold, ignored: { ...ignored, ...(count > 0 ? { held: count } : {}) } };
 }
 
-/** Claims the oldest waiting files as one batch: manifest first, then ledger and in-flight item together. */
+/**
+ * Claims the oldest waiting files as one batch. Writes the manifest first, then the ledger and in-flight items
+ * together.
+ */
 export async function claim(world: World, pipeline: Pipeline): Promise<Claim> {
   const { limits } = world.settings;
   const listed = await lookThrough(world);
@@ -57,17 +60,19 @@ export async function claim(world: World, pipeline: Pipeline): Promise<Claim> {
     dueAt: claimedAt,
     ignored,
   };
-  // The count of claims must still be what it was before the listing: otherwise the files may be archived by now.
+  // The count of claims must not have changed since the listing: otherwise the files may be archived by now.
   const won = await takeNew(world, batch, pipeline.claims);
   if (!won) {
-    // Unless it was this very claim that won, its reply lost.
+    // This claim may have won and lost only the reply: then its manifest stays.
     if (!(await readBatch(world, batchId))) await dropManifest(world, batchId);
     return { outcome: "lost", ignored, waiting: waiting(files), listed };
   }
   return { outcome: "claimed", batch, ignored, waiting: waiting(files.slice(chosen.length)), listed };
 }
 
-/** Tells CSVs from folder markers and other keys; oldest first, by key's bytes where two are as old. */
+/**
+ * Separates CSVs from folder markers and other keys. Oldest first; files of the same age by the bytes of their keys.
+ */
 export function sift(found: Found[]): Waiting {
   const ignored: Ignored = { folders: 0, notCsv: 0 };
   const files: Found[] = [];
@@ -86,7 +91,7 @@ function byAge(one: Found, other: Found): number {
   return one.lastModifiedMs - other.lastModifiedMs || Buffer.compare(Buffer.from(one.key), Buffer.from(other.key));
 }
 
-/** The first files that fit into a batch; one at least, however big it is. */
+/** The first files that fit into a batch, but at least one, however big. */
 export function choose<File extends { size: number }>(files: File[], maxFiles: number, maxBytes: number): File[] {
   let bytes = 0;
   const end = files.findIndex((file, index) => {

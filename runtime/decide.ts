@@ -23,7 +23,7 @@ export type Action =
   | { do: "putBack" }
   | { do: "release" };
 
-/** What is to be done next about the batch in flight. Total: every state and every fact has an answer. */
+/** The next action for the batch in flight. Every state and every fact has an answer. */
 export function decide(batch: Batch, facts: RunFacts | undefined, limits: Limits, nowMs: number): Action {
   switch (batch.state) {
     case "CLAIMED":
@@ -32,7 +32,8 @@ export function decide(batch: Batch, facts: RunFacts | undefined, limits: Limits
       return { do: batch.prepared ? "start" : "prepare" };
     case "RETRY": {
       const nextMs = Date.parse(batch.nextAttemptAt ?? "");
-      // The pause's own length bounds the wait: a clock that was ahead when it wrote must not hold the batch for hours.
+      // The pause's length bounds the wait: a time written by a clock that was ahead must not delay the batch for
+      // hours.
       const longestMs = 1000 * pauseSeconds(batch.failures ?? 1, limits);
       return nextMs > nowMs && nextMs <= nowMs + longestMs ? { do: "wait", untilMs: nextMs } : { do: "start" };
     }
@@ -55,7 +56,7 @@ export function isDue(batch: { state: string; nextAttemptAt?: string | null }, n
   return batch.state === "RETRY" && !(Date.parse(batch.nextAttemptAt ?? "") > nowMs);
 }
 
-/** Pause before the next attempt after `failures` in a row, in seconds. */
+/** The pause before the next attempt, in seconds, after `failures` in a row. */
 export function pauseSeconds(failures: number, limits: Limits): number {
   return Math.min(limits.retryPauseSeconds * 2 ** Math.max(0, failures - 1), limits.maxRetryPauseSeconds);
 }
@@ -67,12 +68,13 @@ function afterRun(batch: Batch, facts: RunFacts, limits: Limits, nowMs: number):
   const { job, error } = facts;
   const failures = (batch.failures ?? 0) + 1;
   const dataFailures = (batch.dataFailures ?? 0) + (facts.filesFault ? 1 : 0);
-  // Files that were read to the end once, in this batch or before a replay, are not what fails; and their rows may be in
-  // the metrics, from where only a run that works takes them back. Such a batch is tried until it works.
+  // Files that transform once read to the end, in this batch or before a replay, are not the cause. Their rows may be
+  // in the metrics, and only a successful run removes them from there. So such a batch gets attempts until one
+  // succeeds.
   const transformed = facts.transformed || batch.transformed === true;
   const readable = transformed || batch.replay === true;
-  // A half of a batch that failed so often has a bad file with even chances: it is halved at once, and a bad file among a
-  // thousand is found in ten failures, not thirty. The single file at the end has all its attempts.
+  // A half of a batch that was split holds the bad file with a chance of one half, so its first failure splits it: ten
+  // failures find one bad file among a thousand, not thirty. A single file gets all its attempts.
   const attempts = batch.parent !== undefined && batch.files > 1 ? 1 : limits.maxAttempts;
   if (facts.filesFault && !readable && dataFailures >= attempts)
     return { do: "giveUp", state: batch.files > 1 ? "SPLIT" : "FAILED", job, error, failures, dataFailures };

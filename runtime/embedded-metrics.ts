@@ -1,12 +1,12 @@
 /**
- * The metrics that a log line carries. CloudWatch reads them out of the Lambdas' logs (Amazon CloudWatch User Guide,
- * "Specification: Embedded metric format"), so an event is told once: as a line to read, and as numbers to watch.
+ * The metrics in a log line. CloudWatch reads them from the Lambdas' logs (Amazon CloudWatch User Guide,
+ * "Specification: Embedded metric format"), so one line is both text to read and numbers to watch.
  */
 
 type Line = Record<string, unknown>;
 type Values = Record<string, number>;
 
-/** Every metric with its unit, as CloudWatch names it. docs/operations.md says what each means. */
+/** Every metric with its unit, by CloudWatch's names. docs/operations.md explains each metric. */
 const UNITS: Record<string, string> = {
   FilesClaimed: "Count",
   BytesClaimed: "Bytes",
@@ -28,16 +28,16 @@ const UNITS: Record<string, string> = {
   PublishSeconds: "Seconds",
   ArchiveSeconds: "Seconds",
   BatchSeconds: "Seconds",
-  // CloudWatch has no unit for it.
+  // CloudWatch has no such unit.
   DpuSeconds: "None",
 };
 
 export const METRICS = Object.keys(UNITS);
 
-/** Told for each job (dimension `Job`: transform, publish or workflow), and for all of them together. */
+/** Metrics sent for each job (dimension `Job`: transform, publish or workflow) and for all jobs together. */
 const OF_A_JOB = ["RunsFailed", "FailuresInARow", "DpuSeconds"];
 
-/** The line with its metrics embedded for CloudWatch; a line that tells none stays as it is. */
+/** The line with its metrics embedded for CloudWatch; a line without metrics stays as it is. */
 export function withMetrics(line: Line, namespace: string, nowMs: number): Line {
   const values = metricsOf(line);
   const directive = (names: string[], dimensions: string[][]) => ({
@@ -59,7 +59,7 @@ export function withMetrics(line: Line, namespace: string, nowMs: number): Line 
 
 const DURATIONS: Record<string, string> = { transform: "TransformSeconds", publish: "PublishSeconds" };
 
-/** What an event counts. */
+/** The metrics of an event. */
 function metricsOf(line: Line): Values {
   switch (line.event) {
     case "claimed":
@@ -73,7 +73,7 @@ function metricsOf(line: Line): Values {
       };
     case "jobEnded":
       return {
-        // How long a job takes says nothing of a run that broke off; what it cost does.
+        // A failed run has a cost, but its time says nothing about how long the job takes.
         ...(line.state === "SUCCEEDED" ? given(DURATIONS[String(line.job)], line.seconds) : {}),
         ...given("DpuSeconds", line.dpu_seconds),
       };
@@ -84,7 +84,7 @@ function metricsOf(line: Line): Values {
     case "runFailed":
       return { RunsFailed: 1 };
     case "runNotStarted":
-      // A workflow that is still busy is no failure; the line's level tells the two apart.
+      // A busy workflow is no failure: its line has another level.
       return line.level === "ERROR" ? { RunsFailed: 1 } : {};
     case "observed":
       return {

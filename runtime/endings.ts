@@ -9,39 +9,39 @@ import { isError, type World } from "./world";
 
 const MOVES_AT_ONCE = 16;
 
-/** `again`: read the ledger again; `unfinished`: the time was up, the next tick goes on. */
+/** `again`: read the ledger again. `unfinished`: the time ran out; the next tick goes on. */
 export type Ended = "again" | "unfinished";
 
-/** Moves a processed batch's files out of incoming/ and ends the batch. A replay's files lie where they belong already. */
+/** Moves a processed batch's files out of incoming/ and ends the batch. A replay's files are in the archive already. */
 export async function archive(world: World, batch: Batch, timeIsUp: () => boolean): Promise<Ended> {
   const manifest = await readManifest(world, batch.batchId);
   const report = await readDocument(world, place("transformReport", { batchId: batch.batchId }));
   const { filesQuarantined, filesChanged } = (report ?? {}) as Partial<TransformReport>;
-  // Without its lists every file would pass for processed.
+  // Without the report's lists, quarantined and changed files would be archived as if they had been read.
   if (!filesQuarantined || !filesChanged)
     throw new Error(
-      `${place("transformReport", { batchId: batch.batchId })} is missing: put it back from the bucket's versions`,
+      `${place("transformReport", { batchId: batch.batchId })} is missing: restore it from the bucket's versions`,
     );
-  const unreadable = new Set(filesQuarantined.map(({ name }) => name));
-  const unread = new Set(filesChanged.map(({ name }) => name));
+  const quarantined = new Set(filesQuarantined.map(({ name }) => name));
+  const changed = new Set(filesChanged.map(({ name }) => name));
   const moves: Moves = { moved: 0, quarantined: 0, left: 0, missing: 0 };
 
   const outcomes = await moveFiles(world, manifest, timeIsUp, async (file) => {
     if (!file.key.startsWith(incoming())) return undefined;
-    if (unread.has(file.name)) return "left";
-    const kind = unreadable.has(file.name) ? "quarantinedFile" : "archived";
+    if (changed.has(file.name)) return "left";
+    const kind = quarantined.has(file.name) ? "quarantinedFile" : "archived";
     return move(world, file, place(kind, { date: batch.day!, batchId: batch.batchId, name: file.name }));
   });
   if (!outcomes) return "unfinished";
   outcomes.forEach((outcome, index) => {
-    if (outcome === "moved" && unreadable.has(manifest.files[index]!.name)) moves.quarantined++;
+    if (outcome === "moved" && quarantined.has(manifest.files[index]!.name)) moves.quarantined++;
     else if (outcome) moves[outcome]++;
   });
   const now = iso(world.clock.now());
   const done = await release(world, batch, {
     state: "ARCHIVED",
     settledAt: now,
-    // Where the files of a replayed batch went is known from the first time.
+    // A replay moves no files: the counts of the first time stay.
     moves: batch.replay ? batch.moves : moves,
     replay: undefined,
     prepared: undefined,
@@ -53,16 +53,16 @@ export async function archive(world: World, batch: Batch, timeIsUp: () => boolea
       batch_id: batch.batchId,
       ...moves,
       report: batch.report,
-      // The batch was written last when its run was found to have succeeded.
+      // The last write of the batch recorded the success of its run.
       archive_seconds: since(batch.updatedAt),
-      // A replay's claim is long ago.
+      // A replay's claim lies far back.
       ...(batch.replay ? {} : { batch_seconds: since(batch.claimedAt) }),
     });
   }
   return "again";
 }
 
-/** Takes a FAILED batch's output away, moves its file to failed/, and ends the batch. */
+/** Removes a FAILED batch's output, moves its file to failed/, and ends the batch. */
 export async function isolate(world: World, batch: Batch, timeIsUp: () => boolean): Promise<Ended> {
   const manifest = await readManifest(world, batch.batchId);
   await removeOutput(world, batch);
@@ -73,7 +73,7 @@ export async function isolate(world: World, batch: Batch, timeIsUp: () => boolea
     try {
       return await move(world, file, target);
     } catch (error) {
-      // A key that this role may not use, or a cold class: such a file must not hold all others back.
+      // The role may not use the file's key, or the file is in a cold class: it must not block all others.
       if (!isError(error, "AccessDenied", "InvalidObjectState", 403) || (await head(world, target))) throw error;
       held = file;
       return undefined;
@@ -93,8 +93,8 @@ export async function isolate(world: World, batch: Batch, timeIsUp: () => boolea
 }
 
 /**
- * Puts a FAILED batch's file back into incoming/, to be claimed anew, and ends the batch again. Never over another file
- * that came to its key: then this one stays in failed/.
+ * Puts a FAILED batch's file back into incoming/, where the next claim takes it, and ends the batch again. Never
+ * replaces another file at that key: then this one stays in failed/.
  */
 export async function putBack(world: World, batch: Batch): Promise<Ended> {
   const { batchId } = batch;
@@ -103,7 +103,7 @@ export async function putBack(world: World, batch: Batch): Promise<Ended> {
   for (const { name } of manifest.files) {
     const key = place("failed", { date: batch.day!, batchId, name });
     const found = await head(world, key);
-    // Put back by an earlier try that was cut short, or never moved because it was overwritten.
+    // An earlier try put it back before it was cut short, or the file changed and was never moved.
     if (!found) continue;
     const source = { key, etag: found.etag, size: found.size };
     const target = incoming() + name;
@@ -117,7 +117,9 @@ export async function putBack(world: World, batch: Batch): Promise<Ended> {
   return "again";
 }
 
-/** Copies a file to where nothing lies, or our own copy of an earlier try does; false when it is another file's place. */
+/**
+ * Copies a file to `target` unless another file is there (gives false then). An earlier try's own copy counts as done.
+ */
 async function putAt(world: World, source: Source, target: string, mark: string): Promise<boolean> {
   const there = await head(world, target);
   if (there) return there.mark === mark;
@@ -125,13 +127,13 @@ async function putAt(world: World, source: Source, target: string, mark: string)
     await copy(world, source, target, mark);
     return true;
   } catch (error) {
-    // Something came in this very moment; or a repeat of our own request did.
+    // Another file arrived in this moment, or the SDK repeated our own request.
     if (!isError(error, "PreconditionFailed", 412)) throw error;
     return (await head(world, target))?.mark === mark;
   }
 }
 
-/** Takes a SPLIT batch's output away and makes each half of its files a batch of its own, next in turn. */
+/** Removes a SPLIT batch's output, and queues each half of its files as a batch of its own. */
 export async function divide(world: World, batch: Batch): Promise<Ended> {
   const manifest = await readManifest(world, batch.batchId);
   await removeOutput(world, batch);
@@ -158,7 +160,7 @@ export async function divide(world: World, batch: Batch): Promise<Ended> {
   return "again";
 }
 
-/** The manifests of a batch's halves; claimed when the batch was, so that the same rows are in range. */
+/** The manifests of a batch's halves. They keep the batch's time of claim, so that the same rows stay in range. */
 function halvesOf(manifest: Manifest): Manifest[] {
   const middle = Math.ceil(manifest.files.length / 2);
   return [manifest.files.slice(0, middle), manifest.files.slice(middle)].map((files, index) => ({
@@ -169,7 +171,7 @@ function halvesOf(manifest: Manifest): Manifest[] {
   }));
 }
 
-/** Removes all that a batch wrote below curated/, quarantine/rows/ and temporary/; its days are in touched.json. */
+/** Removes all output of a batch from curated/, quarantine/rows/ and temporary/. touched.json names its days. */
 async function removeOutput(world: World, { batchId }: Batch): Promise<void> {
   const touched = await readDocument(world, place("touched", { batchId }));
   const days = Array.isArray(touched?.days) ? touched.days.map(String) : [];
@@ -178,7 +180,7 @@ async function removeOutput(world: World, { batchId }: Batch): Promise<void> {
   await deleteAll(world, place("staged", { batchId }));
 }
 
-/** The outcomes in the files' order; undefined when the time was up before the last of them. */
+/** The outcomes in the order of the files; undefined when the time ran out before the last file. */
 async function moveFiles(
   world: World,
   { batchId, files }: Manifest,

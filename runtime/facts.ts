@@ -5,24 +5,24 @@ import { place } from "./places";
 import { breach, publishTotals, totals } from "./reports";
 import type { World } from "./world";
 
-/** What is known of a batch's run, reports included. `filesFault`: transform failed after it began to read the files. */
+/** The facts about a batch's run, with its reports. `filesFault`: transform failed after it began to read the files. */
 export type RunFacts =
   | { outcome: "running" }
   | { outcome: "succeeded"; report: ReportTotals; publishReport: PublishReport }
   | { outcome: "failed"; job: string; error: string; filesFault: boolean; transformed: boolean };
 
-/** What a run came to, and what its jobs took. */
+/** The outcome of a batch's run, and what its jobs used. */
 export async function runFacts(world: World, batch: Batch): Promise<{ facts: RunFacts; jobs: JobUsage[] }> {
   const run = await getRun(world, batch.workflowRunId ?? "");
   return { facts: await factsOf(world, batch, judge(run, world.settings)), jobs: usage(run, world.settings) };
 }
 
-/** All that decides what a run came to: Glue's word, and the documents that its jobs left. */
+/** Combines Glue's judgement of a run with the documents that its jobs wrote. */
 async function factsOf(world: World, batch: Batch, judgement: Judgement): Promise<RunFacts> {
   const { batchId, workflowRunId: runId = "" } = batch;
   if (judgement.outcome === "running") return judgement;
   const transform = await readDocument(world, place("transformReport", { batchId }));
-  // transform.json is the last that transform writes: with it, whatever failed came later.
+  // Transform writes its report last: when it exists, the failure came later.
   const reported = transform?.workflowRunId === runId;
 
   if (judgement.outcome === "succeeded") {

@@ -9,8 +9,8 @@ import type { Batch } from "./batch";
 import { isError, type Settings, type World } from "./world";
 
 /**
- * What Glue says of a run, without the reports. `job` is the one that failed, `workflow` when none did by itself;
- * `systemic`: stopped by a person, or ended by Glue, so no fault of the files.
+ * Glue's view of a run, without the reports. `job`: the job that failed, or `workflow` when no job did. `systemic`: a
+ * person stopped the run, or Glue ended it, so the files did not cause the failure.
  */
 export type Judgement =
   | { outcome: "running" }
@@ -23,7 +23,7 @@ export type Judgement =
       transformed: boolean;
     };
 
-/** What a job's run took and used. `seconds` and `dpuSeconds` are missing where it never ran, or Glue does not say. */
+/** The time and DPU seconds of a job run; absent when the job never ran or Glue does not report them. */
 export interface JobUsage {
   job: "transform" | "publish";
   jobRunId?: string;
@@ -32,18 +32,18 @@ export interface JobUsage {
   dpuSeconds?: number;
 }
 
-/** Clocks of Lambda and Glue may differ; a run that began this long before its batch was due can't be the batch's. */
+/** Clocks of Lambda and Glue may differ. A run that began this long before its batch was due is not the batch's run. */
 const CLOCK_SKEW_MS = 15 * 60_000;
 
 /**
- * Success is COMPLETED, both jobs present and every action succeeded: Glue says COMPLETED also of a run in which a job
- * failed (AWS Glue: Resuming a workflow). While a job still runs, the run is not over, whatever its status says.
+ * A run succeeded when it is COMPLETED, both jobs ran and every action succeeded: Glue reports COMPLETED also when a
+ * job failed (AWS Glue: Resuming a workflow). While a job still works, the run is not over, whatever its status.
  */
 export function judge(
   run: WorkflowRun | undefined,
   settings: Pick<Settings, "transformJob" | "publishJob">,
 ): Judgement {
-  if (!run) return failed("workflow", "the workflow run is gone: Glue does not know it any more", false, false);
+  if (!run) return failed("workflow", "the workflow run is gone: Glue no longer knows it", false, false);
   const transform = lastJobRun(run, settings.transformJob);
   const publish = lastJobRun(run, settings.publishJob);
   const active = ["STARTING", "RUNNING", "STOPPING", "WAITING"];
@@ -91,7 +91,7 @@ export async function getRun(world: World, runId: string): Promise<WorkflowRun |
   }
 }
 
-/** The run that was started for this attempt of the batch, if there is one: the proof that a lost reply left behind. */
+/** The run that a tick started for this attempt of the batch, if any; finds it also when the reply was lost. */
 export async function findRun(world: World, batch: Batch): Promise<string | undefined> {
   const oldestMs = Date.parse(batch.dueAt) - CLOCK_SKEW_MS;
   const mine: WorkflowRun[] = [];
@@ -110,10 +110,10 @@ export async function findRun(world: World, batch: Batch): Promise<string | unde
       if (properties.batch_id === batch.batchId && properties.attempt === String(batch.attempt)) mine.push(run);
     }
     token = page.NextToken;
-    // Runs come newest first, so a page of old ones has only older ones behind it.
+    // Runs come newest first: after a page of too old runs, all others are older still.
     if (runs.length > 0 && runs.every((run) => (run.StartedOn?.getTime() ?? 0) < oldestMs)) break;
   } while (token !== undefined && token !== "");
-  // Two of one attempt can't happen while clocks are sane; then the one that still works decides.
+  // One attempt has two runs only if a clock is wrong: then the run that still works decides.
   return (mine.find(({ Status }) => Status === "RUNNING") ?? mine[0])?.WorkflowRunId;
 }
 
@@ -128,7 +128,7 @@ export async function startWorkflow(world: World, batch: Batch): Promise<string>
   return RunId;
 }
 
-/** Stops a run; one that is over or gone needs no stop. */
+/** Stops a run, unless it is over or gone. */
 export async function stopWorkflow(world: World, runId: string): Promise<void> {
   try {
     await world.clients.glue.send(new StopWorkflowRunCommand({ Name: world.settings.workflow, RunId: runId }));
@@ -137,7 +137,7 @@ export async function stopWorkflow(world: World, runId: string): Promise<void> {
   }
 }
 
-/** What each job run of an ended workflow run took and used; of a job that was tried several times, all of its runs. */
+/** The usage of each job run in an ended workflow run; a job that Glue tried several times has several. */
 export function usage(
   run: WorkflowRun | undefined,
   settings: Pick<Settings, "transformJob" | "publishJob">,
@@ -150,8 +150,8 @@ function usageOf(job: JobUsage["job"], run: JobRun): JobUsage {
   const { Id: jobRunId, JobRunState: state = "UNKNOWN", ExecutionTime: seconds } = run;
   const ids = { job, ...(jobRunId === undefined ? {} : { jobRunId }), state };
   if (!seconds) return ids;
-  // Only runs that scale by themselves, or have the class FLEX, say what they used; the others have all they were given
-  // from begin to end (AWS Glue API: JobRun).
+  // Only auto-scaled and FLEX runs report their DPU seconds; all others use their full capacity from start to end (AWS
+  // Glue API: JobRun).
   const dpuSeconds = run.DPUSeconds ?? (run.MaxCapacity === undefined ? undefined : seconds * run.MaxCapacity);
   return { ...ids, seconds, ...(dpuSeconds === undefined ? {} : { dpuSeconds }) };
 }
@@ -160,7 +160,7 @@ type JobRun = NonNullable<
   NonNullable<NonNullable<NonNullable<WorkflowRun["Graph"]>["Nodes"]>[number]["JobDetails"]>["JobRuns"]
 >[number];
 
-/** The last attempt of a job in the run's graph. */
+/** The last run of a job in the run's graph. */
 function lastJobRun(run: WorkflowRun, job: string): JobRun | undefined {
   return jobRuns(run, job).sort((one, other) => (other.Attempt ?? 0) - (one.Attempt ?? 0))[0];
 }

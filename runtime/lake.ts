@@ -15,16 +15,18 @@ export interface Found {
   etag: string;
   size: number;
   lastModifiedMs: number;
-  /** Its content can't be read before somebody restores it. */
+  /** Someone must restore it before it can be read. */
   cold?: true;
 }
 
-/** Classes whose objects can't be read before somebody restores them (Amazon S3 User Guide, "Storage classes"). */
+/**
+ * Whether someone must restore objects of this class before they can be read (Amazon S3 User Guide, "Storage classes").
+ */
 export function isCold(storageClass: string | undefined): boolean {
   return storageClass === "GLACIER" || storageClass === "DEEP_ARCHIVE";
 }
 
-/** A key as it is, of one that a listing gives percent-encoded. */
+/** The plain form of a key that a listing gives percent-encoded. */
 export function plainKey(encoded: string): string {
   return decodeURIComponent(encoded.replace(/\+/g, "%20"));
 }
@@ -38,9 +40,9 @@ export async function listAll(world: Store, prefix: string): Promise<Found[]> {
       new ListObjectsV2Command({
         Bucket: world.settings.bucket,
         Prefix: prefix,
-        // XML can't carry every character that a key may hold, so keys come percent-encoded.
+        // XML can't carry every character that a key may contain, so keys come percent-encoded.
         EncodingType: "url",
-        // The class of a restored object stays what it was; only this tells that it can be read.
+        // A restored object keeps its class; only this attribute shows that it can be read.
         OptionalObjectAttributes: ["RestoreStatus"],
         ...(token === undefined ? {} : { ContinuationToken: token }),
       }),
@@ -60,8 +62,8 @@ export async function listAll(world: Store, prefix: string): Promise<Found[]> {
 
 /** Deletes every object below a prefix. Safe to repeat. */
 export async function deleteAll(world: Store, prefix: string): Promise<number> {
-  // Only a whole folder: a prefix cut short by mistake would take more than was meant.
-  if (!prefix.endsWith("/")) throw new Error(`deleteAll wants a folder, not ${prefix}`);
+  // Only whole folders: a prefix that is too short by mistake would delete more than was meant.
+  if (!prefix.endsWith("/")) throw new Error(`deleteAll needs a folder with a slash at its end, not ${prefix}`);
   const found = await listAll(world, prefix);
   for (let start = 0; start < found.length; start += 1000) {
     const { Errors } = await world.clients.s3.send(
@@ -70,14 +72,14 @@ export async function deleteAll(world: Store, prefix: string): Promise<number> {
         Delete: { Quiet: true, Objects: found.slice(start, start + 1000).map(({ key }) => ({ Key: key })) },
       }),
     );
-    // DeleteObjects answers 200 also when it deleted nothing.
+    // DeleteObjects answers 200 even when it deleted nothing.
     const first = Errors?.[0];
     if (first) throw new Error(`could not delete ${first.Key}: ${first.Code} ${first.Message ?? ""}`);
   }
   return found.length;
 }
 
-/** A JSON document; undefined when there is none, or when it is not a JSON object. */
+/** Reads a JSON document; undefined when it does not exist or is not a JSON object. */
 export async function readDocument(world: Store, key: string): Promise<Record<string, unknown> | undefined> {
   let text: string;
   try {
@@ -99,10 +101,10 @@ export async function readManifest(world: Store, batchId: string): Promise<Manif
   const key = place("manifest", { batchId });
   const manifest = (await readDocument(world, key)) as Manifest | undefined;
   if (manifest?.batchId === batchId && Array.isArray(manifest.files)) return manifest;
-  throw new Error(`${key} is missing or is not the manifest of ${batchId}: put it back from the bucket's versions`);
+  throw new Error(`${key} is missing or is not the manifest of ${batchId}: restore it from the bucket's versions`);
 }
 
-/** Writes a manifest that must not exist yet; one that does is left as it is (the id says that it is the same). */
+/** Writes a new manifest. Leaves one that exists as it is: the same id means the same manifest. */
 export async function createManifest(world: Store, manifest: Manifest): Promise<void> {
   try {
     await world.clients.s3.send(new PutObjectCommand({ ...manifestObject(world, manifest), IfNoneMatch: "*" }));
@@ -115,19 +117,19 @@ export async function replaceManifest(world: Store, manifest: Manifest): Promise
   await world.clients.s3.send(new PutObjectCommand(manifestObject(world, manifest)));
 }
 
-/** Takes back a manifest whose batch never came to be; best effort, for nothing reads it. */
+/** Deletes the manifest of a batch that was never claimed. Best effort: nothing reads such a manifest. */
 export async function dropManifest(world: Store, batchId: string): Promise<void> {
   await world.clients.s3
     .send(new DeleteObjectCommand({ Bucket: world.settings.bucket, Key: place("manifest", { batchId }) }))
     .catch(() => undefined);
 }
 
-/** The metadata by which a copy tells what it was made for. */
+/** The metadata field that names the batch for which a copy was made. */
 export const MARK = "music-streams-mark";
 
 export interface Head {
   etag: string;
-  /** Whether the ETag is that of the bytes: with a key of KMS, or after an upload or copy in parts, it is not. */
+  /** Whether the ETag is the MD5 of the bytes; not with a KMS key, nor after a multipart upload or copy. */
   isPlain: boolean;
   size: number;
   lastModifiedMs: number;
@@ -136,7 +138,7 @@ export interface Head {
   mark?: string;
 }
 
-/** What S3 says of an object; undefined when there is none. */
+/** S3's facts about an object; undefined when it does not exist. */
 export async function head(world: Store, key: string): Promise<Head | undefined> {
   try {
     const found = await world.clients.s3.send(new HeadObjectCommand({ Bucket: world.settings.bucket, Key: key }));

@@ -2,24 +2,26 @@ import { DeleteCommand, GetCommand, PutCommand, QueryCommand, TransactWriteComma
 import { type Batch, iso, type ManifestFile } from "./batch";
 import { isError, type Store } from "./world";
 
-/** What the pipeline is about, read in one call. */
+/** Pipeline-wide state, read in one call. */
 export interface Pipeline {
-  /** How many batches were ever taken up; a claim holds only if no other came between its listing and its writing. */
+  /**
+   * How many batches were ever taken up. A claim succeeds only if none was taken up between its listing and its write.
+   */
   claims: number;
   inFlight?: string;
   inFlightSince?: string;
   pausedSince?: string;
-  /** The first batch that waits for its turn: a half of a split batch, or a replay. */
+  /** The first batch in the queue: a half of a split batch, a replay, or a file to be put back. */
   queued?: string;
 }
 
-/** A change of a batch; `undefined` takes the attribute away. */
+/** A change of a batch; `undefined` removes the attribute. */
 export type Changes = { [Key in keyof Batch]?: Batch[Key] | undefined };
 
 type Write = NonNullable<ConstructorParameters<typeof TransactWriteCommand>[0]["TransactItems"]>[number];
 
 export async function readPipeline(world: Store): Promise<Pipeline> {
-  // The sort keys come as CLAIMS, IN_FLIGHT, PAUSED, QUEUE#...: four items hold all there is to know.
+  // The sort keys are in the order CLAIMS, IN_FLIGHT, PAUSED, QUEUE#...: the first four items hold everything.
   const { Items } = await world.clients.documents.send(
     new QueryCommand({
       TableName: world.settings.ledgerTable,
@@ -54,8 +56,8 @@ export async function readBatch(world: Store, batchId: string): Promise<Batch | 
 }
 
 /**
- * Writes a change of a batch, if nobody changed it since it was read. Gives the batch as written; undefined when the
- * condition did not hold: then the ledger is to be read again (the writer may have been this one, its reply lost).
+ * Writes a change of a batch, if the batch is unchanged since it was read. Gives the batch as written, or undefined
+ * when it had changed: then read the ledger again (this writer may have made that change and lost the reply).
  */
 export async function advance(world: Store, batch: Batch, changes: Changes): Promise<Batch | undefined> {
   const written = changed(world, batch, changes);
@@ -63,7 +65,7 @@ export async function advance(world: Store, batch: Batch, changes: Changes): Pro
   return (await applied(() => world.clients.documents.send(new PutCommand(Put!)))) ? written : undefined;
 }
 
-/** Takes a new batch up: ledger item, in-flight item and count together or not at all. */
+/** Takes a new batch up: writes its ledger item, the in-flight item and the count together or not at all. */
 export async function takeNew(world: Store, batch: Batch, claims: number): Promise<boolean> {
   return transact(world, [putNew(world, batchItem(batch)), ...turnWrites(world, batch.batchId, claims)]);
 }
@@ -82,7 +84,7 @@ export async function takeQueued(world: Store, batchId: string, claims: number):
   ]);
 }
 
-/** Ends the work on a batch: its last change, the release of the in-flight item, and the halves of a split, if any. */
+/** Ends the work on a batch: writes its last change, frees the in-flight item, and queues the halves of a split. */
 export async function release(world: Store, batch: Batch, changes: Changes, halves: Batch[] = []): Promise<boolean> {
   return transact(world, [
     ...end(world, batch, changes),
@@ -90,7 +92,7 @@ export async function release(world: Store, batch: Batch, changes: Changes, halv
   ]);
 }
 
-/** Ends the work on a FAILED batch whose file S3 does not let go: from now on no claim takes this version of it. */
+/** Ends the work on a FAILED batch whose file can't be moved: from now on no claim takes this version of the file. */
 export async function releaseHeld(world: Store, batch: Batch, changes: Changes, file: ManifestFile): Promise<boolean> {
   const { ledgerTable: TableName } = world.settings;
   const Item = { pk: "HELD", sk: file.key, etag: file.etag, batchId: batch.batchId };
@@ -105,7 +107,7 @@ export async function letGo(world: Store, batch: Batch, changes: Changes, file: 
   ]);
 }
 
-/** The ETags of the versions that no claim takes, by key. */
+/** The ETags of held files, which no claim takes, by key. */
 export async function readHeld(world: Store): Promise<Map<string, string>> {
   const held = new Map<string, string>();
   let from: Record<string, unknown> | undefined;
@@ -133,7 +135,7 @@ export async function queue(world: Store, batch: Batch, changes: Changes): Promi
   ]);
 }
 
-/** Frees the pipeline of an in-flight item whose batch somebody deleted from the ledger by hand. */
+/** Frees the in-flight item of a batch that someone deleted from the ledger by hand. */
 export async function releaseUnknown(world: Store, batchId: string): Promise<void> {
   await applied(() => world.clients.documents.send(new DeleteCommand(dropInFlight(world, batchId).Delete!)));
 }
@@ -156,7 +158,7 @@ function end(world: Store, batch: Batch, changes: Changes): Write[] {
 }
 
 function changed(world: Store, batch: Batch, changes: Changes): Batch {
-  // An attribute set to undefined disappears; the document client would refuse it.
+  // JSON drops attributes that are undefined; the document client would refuse them.
   return JSON.parse(
     JSON.stringify({ ...batch, ...changes, version: batch.version + 1, updatedAt: iso(world.clock.now()) }),
   );
@@ -186,6 +188,7 @@ function putNew(world: Store, Item: Record<string, unknown>): Write {
   return { Put: { TableName: world.settings.ledgerTable, Item, ConditionExpression: "attribute_not_exists(pk)" } };
 }
 
+/** The turn writes: put a batch in flight and count it. */
 function turnWrites(world: Store, batchId: string, claims: number): Write[] {
   return [
     putNew(world, { pk: "PIPELINE", sk: "IN_FLIGHT", batchId, since: iso(world.clock.now()) }),
@@ -221,7 +224,7 @@ async function applied(write: () => Promise<unknown>): Promise<boolean> {
     await write();
     return true;
   } catch (error) {
-    // A lost condition, or another transaction on the same item at this moment: in both cases the ledger tells who won.
+    // A failed condition, or another transaction on the same item at this moment: the ledger shows who won.
     if (isError(error, "ConditionalCheckFailedException", "TransactionConflictException")) return false;
     if (isError(error, "TransactionCanceledException") && lost(error)) return false;
     throw error;

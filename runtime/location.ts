@@ -6,8 +6,8 @@ export interface Location {
 }
 
 /**
- * The folder that `s3://BUCKET/PREFIX/` names; undefined for any other text, and for a prefix with characters that stand
- * for others in a policy (`*`, `?`, `$`).
+ * Parses `s3://BUCKET/PREFIX/`. Gives undefined for any other text, and for a prefix with characters that are wildcards
+ * or variables in an IAM policy (`*`, `?`, `$`).
  */
 export function parseLocation(url: string): Location | undefined {
   const [, bucket, prefix] = /^s3:\/\/([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])\/((?:[\w.!'()+=@:, -]+\/)*)$/.exec(url) ?? [];

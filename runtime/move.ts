@@ -10,7 +10,7 @@ import { head, MARK } from "./lake";
 import { inParallel } from "./parallel";
 import { isError, type World } from "./world";
 
-/** `moved`: the claimed version lies at the target. `left`: overwritten before that. `missing`: gone, and not at the target. */
+/** `moved`: the claimed version is at the target. `left`: it was overwritten first. `missing`: it is nowhere. */
 export type Moved = "moved" | "left" | "missing";
 
 export interface Source {
@@ -20,8 +20,8 @@ export interface Source {
 }
 
 /**
- * Moves exactly the version that was claimed, by its ETag; whatever else lies at the key by then stays. Any number of
- * repeats, at once too, gives the same end, so a move that was cut short is simply asked for again.
+ * Moves exactly the version that was claimed, identified by its ETag. Another version at the key stays there. Repeats,
+ * even concurrent ones, end the same way, so a move that was cut short is simply repeated.
  */
 export async function move(world: World, source: Source, target: string): Promise<Moved> {
   try {
@@ -29,7 +29,7 @@ export async function move(world: World, source: Source, target: string): Promis
   } catch (error) {
     const overwritten = isError(error, "PreconditionFailed", 412);
     if (!overwritten && !isError(error, "NoSuchKey", "NotFound")) throw error;
-    // Our own copy of an earlier try may be there: then only what came to the key since is left behind.
+    // An earlier try may have copied the file: then only a newer version stays at the key.
     if (await head(world, target)) return "moved";
     return overwritten ? "left" : "missing";
   }
@@ -38,16 +38,15 @@ export async function move(world: World, source: Source, target: string): Promis
 }
 
 /**
- * Copies the version that is meant; throws S3's error when it is gone. With a mark, it also throws when something lies at
- * the target, and the copy bears the mark (see `head`): by its ETag it could not be known again, which is another one
- * where objects are encrypted by a key of KMS or copied in parts.
+ * Copies the given version; throws S3's error when it is gone. With a mark, the copy carries the mark (see `head`), and
+ * an object at the target is an error. The ETag can't identify the copy: SSE-KMS and multipart copies get a new one.
  */
 export async function copy(world: World, source: Source, target: string, mark?: string): Promise<void> {
   if (source.size > world.settings.singleCopyBytes) await copyInParts(world, source, target, mark);
   else await copyWhole(world, source, target, mark);
 }
 
-/** Deletes an object if it still is the version that was meant. */
+/** Deletes an object if it is still the given version. */
 export async function deleteVersion(world: World, source: Source): Promise<void> {
   try {
     await retryConflict(world, () =>
@@ -56,7 +55,7 @@ export async function deleteVersion(world: World, source: Source): Promise<void>
       ),
     );
   } catch (error) {
-    // Overwritten between copy and delete, or deleted already: what was claimed is safe at the target.
+    // Overwritten between copy and delete, or deleted already: the claimed version is safe at the target.
     if (!isError(error, "PreconditionFailed", 412, "NoSuchKey", "NotFound")) throw error;
   }
 }
@@ -109,7 +108,7 @@ async function copyInParts(world: World, source: Source, target: string, mark?: 
       new CompleteMultipartUploadCommand({ ...place, UploadId, MultipartUpload: { Parts: parts }, ...ifAbsent(mark) }),
     );
   } catch (error) {
-    // Best effort: the bucket's lifecycle removes what stays behind.
+    // Best effort: the bucket's lifecycle removes parts that stay behind.
     await world.clients.s3.send(new AbortMultipartUploadCommand({ ...place, UploadId })).catch(() => undefined);
     throw error;
   }
@@ -124,7 +123,7 @@ function copySource(world: World, key: string): string {
   return `${world.settings.bucket}/${key.split("/").map(encodeURIComponent).join("/")}`;
 }
 
-/** S3 answers 409 when two conditional requests on one key meet; it wants the request again. */
+/** Repeats a request that S3 answers with 409, because two conditional requests met on one key. */
 async function retryConflict<T>(world: World, send: () => Promise<T>): Promise<T> {
   for (let tries = 1; ; tries++) {
     try {

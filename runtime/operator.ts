@@ -5,10 +5,10 @@ import { incoming } from "./places";
 import { planReplay } from "./replay";
 import type { Store } from "./world";
 
-/** What was asked for can't be done now: the message says why. Nothing was changed. */
+/** A person's request that can't be met now. The message says why; nothing was changed. */
 export class RefusedError extends Error {}
 
-/** From now on nothing is claimed or taken up; the batch in flight is still settled. */
+/** From now on no batch is claimed or taken up; the batch in flight is still settled. */
 export async function pause(world: Store): Promise<void> {
   await setPause(world, true);
 }
@@ -18,8 +18,8 @@ export async function resume(world: Store): Promise<void> {
 }
 
 /**
- * Queues an archived batch to run again from archive/. Throws an error that says why, when it is not archived, or when
- * files that it once read are not in the archive: running without them would take their listens away.
+ * Queues an archived batch to run again from archive/. Throws RefusedError when the batch is not archived, or when a
+ * file that it read is no longer in the archive: a replay without the file would remove its listens.
  */
 export async function requestReplay(world: Store, batchId: string): Promise<void> {
   const batch = await known(world, batchId);
@@ -44,8 +44,8 @@ export async function requestReplay(world: Store, batchId: string): Promise<void
 }
 
 /**
- * Queues a FAILED batch's file to be put back into incoming/, where it is claimed anew. Gives false when that was done
- * already. Throws an error that says why, when there is no such batch, or another file lies there by now.
+ * Queues a FAILED batch's file to be put back into incoming/, where the next claim takes it. Gives false when the file
+ * was put back already. Throws RefusedError when there is no such batch, or another file has its key now.
  */
 export async function requestRetry(world: Store, batchId: string): Promise<boolean> {
   const batch = await known(world, batchId);
@@ -58,7 +58,7 @@ export async function requestRetry(world: Store, batchId: string): Promise<boole
   const manifest = await readManifest(world, batchId);
   const [file] = manifest.files;
   if (batch.moves?.held && file) {
-    // It never left incoming/: there is nothing to be carried out.
+    // The file never left incoming/, so no tick has to put it back.
     if (await letGo(world, batch, { retriedAt: iso(world.clock.now()) }, file)) return true;
     throw changedMeanwhile(batchId);
   }

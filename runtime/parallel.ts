@@ -1,4 +1,4 @@
-/** Runs `act` over the items, at most `width` at once. All that were begun end before it throws the first error. */
+/** Runs `act` on all items, at most `width` at once. Throws the first error after every item has been tried. */
 export async function inParallel<Item, Result>(
   items: Item[],
   width: number,

@@ -4,9 +4,9 @@ import layout from "../layout.json";
 type Entry = keyof typeof layout;
 type Place = Exclude<Entry, "incoming" | "reference" | "users" | "songs" | "listens" | "scripts">;
 
-/** The object key, or the key's prefix, of a place of the layout. A place's parts are filled in as they are. */
+/** The object key or prefix of an entry of the layout, with `parts` filled in unchanged. */
 export function place(name: Place, parts: { batchId?: string; date?: string; name?: string }): string {
-  // A function as replacement: a name may hold `$&`, which a string would expand.
+  // A function as replacement: a name may contain `$&`, which a string would expand.
   const key = layout[name].replace(/\{(\w+)\}/g, (_, part: string) => {
     const value = parts[part as keyof typeof parts];
     if (value === undefined) throw new Error(`the layout's ${name} needs ${part}`);
@@ -15,7 +15,7 @@ export function place(name: Place, parts: { batchId?: string; date?: string; nam
   return key;
 }
 
-/** The prefix of waiting files. */
+/** The folder of waiting files. */
 export function incoming(): string {
   return layout.incoming;
 }
@@ -43,8 +43,8 @@ export function fileOf(name: Entry): string {
 }
 
 /**
- * S3 keys end at 1,024 bytes (Amazon S3: Object key naming), and a dated folder is longer than incoming/. A name that
- * would not fit keeps its beginning and gets a hash of the whole in place of the rest.
+ * S3 keys have at most 1,024 bytes (Amazon S3: Object key naming), and a dated folder is longer than incoming/. A name
+ * that would not fit keeps its beginning; a hash of the whole name replaces the rest.
  */
 function shorten(name: string, template: string, parts: { batchId?: string; date?: string }): string {
   const folder = template

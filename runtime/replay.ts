@@ -8,13 +8,12 @@ import type { Store, World } from "./world";
 
 const HEADS_AT_ONCE = 16;
 
-/** What a replay of an archived batch would read, or why it can't be. */
+/** The manifest of a replay, or the reason why the batch can't be replayed. */
 export type ReplayPlan = { manifest: Manifest } | { problem: string };
 
 /**
- * Looks for an archived batch's files in the archive. Files that were never read (quarantined, overwritten before that)
- * stay out; one that was read and is not there any more, or has other bytes now, is a problem: running without it would
- * take its listens away.
+ * Finds an archived batch's files in the archive. Skips files that no run read (quarantined and changed files). A file
+ * that was read and is gone, or has other bytes now, is a problem: a replay without it would remove its listens.
  */
 export async function planReplay(world: Store, batch: Batch): Promise<ReplayPlan> {
   const { batchId } = batch;
@@ -28,18 +27,19 @@ export async function planReplay(world: Store, batch: Batch): Promise<ReplayPlan
   const notReplayed = [...(manifest.notReplayed ?? [])];
   for (const [index, file] of manifest.files.entries()) {
     const archived = found[index];
-    if (archived?.cold) return { problem: `${archived.file.key} lies in ${archived.cold}: restore it first` };
+    if (archived?.cold)
+      return { problem: `${archived.file.key} is in storage class ${archived.cold}: restore it first` };
     if (archived?.isOther)
-      return { problem: `${archived.file.key} has other bytes than were read: put it back from the bucket's versions` };
+      return { problem: `${archived.file.key} has other bytes than were read: restore it from the bucket's versions` };
     if (archived) files.push(archived.file);
     else if (notRead.has(file.name)) notReplayed.push(file);
-    else return { problem: `${file.name} was read, but is not in the archive (overwritten or deleted meanwhile)` };
+    else return { problem: `${file.name} was read, but is not in the archive (overwritten or deleted since)` };
   }
   if (files.length === 0) return { problem: "none of its files was ever read" };
   return { manifest: { ...manifest, files, ...(notReplayed.length > 0 ? { notReplayed } : {}) } };
 }
 
-/** Points a replay's manifest at the archive. A replay that turns out to be impossible ends, with everything as it was. */
+/** Points a replay's manifest at the archive. An impossible replay ends, and the batch stays as it was. */
 export async function prepareReplay(world: World, batch: Batch): Promise<Ended> {
   const plan = await planReplay(world, batch);
   if ("problem" in plan) {
@@ -58,7 +58,7 @@ export async function prepareReplay(world: World, batch: Batch): Promise<Ended> 
   return "again";
 }
 
-/** Where a file of an archived batch lies now, with the ETag it has there (a copy in parts has another). */
+/** A file of an archived batch with its key and ETag in the archive (a multipart copy has another ETag). */
 async function inArchive(
   world: Store,
   batch: Batch,
@@ -69,7 +69,7 @@ async function inArchive(
   const found = await head(world, key);
   if (!found) return undefined;
   const cold = isCold(found.storageClass) && !found.restored ? { cold: found.storageClass! } : {};
-  // What its producer encrypted with a key of KMS had another ETag in incoming/ than the archive gives its copy.
+  // An SSE-KMS object's archived copy has a different ETag.
   const isLater = found.lastModifiedMs > Date.parse(batch.settledAt ?? batch.dueAt);
   const hasOtherEtag = found.isPlain && !file.etag.includes("-") && found.etag !== file.etag;
   const isOther = found.size !== file.size || (isLater && hasOtherEtag);

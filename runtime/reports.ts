@@ -1,7 +1,7 @@
 import type { Manifest, PublishReport, ReportTotals, RowCounts, TransformReport } from "./batch";
 import { fileOf } from "./places";
 
-/** Why a run's reports can't be trusted, and whose they are; undefined when they belong to the run and add up. */
+/** Why a run's reports can't be trusted, and which job wrote them; undefined when they belong to the run and add up. */
 export function breach(
   manifest: Manifest,
   runId: string,
@@ -36,7 +36,7 @@ export function totals(report: TransformReport): ReportTotals {
   };
 }
 
-/** publish.json as the ledger keeps it: the days as a count, for there may be thousands. */
+/** The part of publish.json that the ledger keeps: a count in place of the days, which may be thousands. */
 export function publishTotals(report: Record<string, unknown>): PublishReport {
   const { days, ...rest } = report as Record<string, unknown> & { days?: unknown };
   return { ...rest, ...(Array.isArray(days) ? { days: days.length } : {}) } as unknown as PublishReport;
@@ -62,11 +62,13 @@ function unbalanced(name: string, report: TransformReport): string | undefined {
     ...report.files.map((file) => [file.name, file] as const),
   ]) {
     const { rowsRead, rowsKept, rowsDuplicate } = counts;
-    const rejected = quarantined(counts);
-    if (![rowsRead, rowsKept, rowsDuplicate, rejected].every((count) => Number.isSafeInteger(count) && count >= 0))
+    const rowsQuarantined = quarantined(counts);
+    if (
+      ![rowsRead, rowsKept, rowsDuplicate, rowsQuarantined].every((count) => Number.isSafeInteger(count) && count >= 0)
+    )
       return `${name} lacks row counts of ${whose}`;
-    if (rowsRead !== rowsKept + rowsDuplicate + rejected)
-      return `${name} does not add up for ${whose}: ${rowsRead} read, ${rowsKept} kept, ${rowsDuplicate} duplicate, ${rejected} quarantined`;
+    if (rowsRead !== rowsKept + rowsDuplicate + rowsQuarantined)
+      return `${name} does not add up for ${whose}: ${rowsRead} read, ${rowsKept} kept, ${rowsDuplicate} duplicate, ${rowsQuarantined} quarantined`;
   }
   for (const count of ["rowsRead", "rowsKept", "rowsDuplicate"] as const) {
     const sum = report.files.reduce((total, file) => total + file[count], 0);
@@ -79,7 +81,7 @@ function unaccounted(document: string, manifest: Manifest, report: TransformRepo
   const claimed = new Set(manifest.files.map(({ name }) => name));
   const names = [report.files, report.filesQuarantined, report.filesChanged].flat().map(({ name }) => name);
   const named = new Set(names);
-  // Over all lists: a file that was read and quarantined too would go to quarantine, with its listens counted.
+  // Across all lists: a file that was both read and quarantined would go to quarantine with its listens counted.
   if (named.size !== names.length)
     return `${document} names ${names.find((name, index) => names.indexOf(name) !== index)} twice`;
   for (const name of claimed) if (!named.has(name)) return `${document} says nothing of the claimed file ${name}`;

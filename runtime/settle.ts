@@ -8,9 +8,9 @@ import { prepareReplay } from "./replay";
 import { startRun } from "./start";
 import { describe, type World } from "./world";
 
-/** Time that a step in progress may still take when the Lambda is about to be stopped. */
+/** Time kept for the step in progress before Lambda stops the function. */
 const RESERVE_MS = 10_000;
-/** How long archive looks at a run that still says RUNNING although an event said that a job ended. */
+/** How long archive waits for a run that is still RUNNING after the event of a job's end. */
 const LOOK_AGAIN_MS = 60_000;
 
 export interface Step {
@@ -20,7 +20,7 @@ export interface Step {
 }
 
 export interface SettleReport {
-  /** `idle`: nothing in flight. Otherwise what was done last, or `waiting`. */
+  /** `idle`: nothing in flight. Otherwise the last action, or `waiting`. */
   action: string;
   batchId?: string;
   state?: BatchState;
@@ -30,7 +30,7 @@ export interface SettleReport {
 
 export interface Progress {
   pipeline: Pipeline;
-  /** The batch that is still in flight; none when the pipeline is free. */
+  /** The batch that is still in flight, if any. */
   batch?: Batch;
   steps: Step[];
   timeIsUp: boolean;
@@ -42,8 +42,8 @@ export interface Allowance {
 }
 
 /**
- * Settles the batch in flight as far as it will go, without starting a run. Called on Glue's events, which come a moment
- * before the run's status does: so it looks again for up to a minute. `remainingMs` is the Lambda's time left.
+ * Settles the batch in flight as far as possible, without starting a run. Glue's events call it, and they come a moment
+ * before the run's status changes: so it looks again for up to a minute. `remainingMs` is the Lambda's time left.
  */
 export async function settle(world: World, remainingMs: number): Promise<SettleReport> {
   const timeIsUp = deadline(world, remainingMs);
@@ -61,16 +61,16 @@ export async function settle(world: World, remainingMs: number): Promise<SettleR
   }
 }
 
-/** When the work must stop, for a Lambda that has `remainingMs` left; a short-lived one still gets half of its time. */
+/** Tells when a Lambda with `remainingMs` left must stop working; one with little time still uses half of it. */
 export function deadline(world: World, remainingMs: number): () => boolean {
   const endMs = world.clock.now() + Math.max(remainingMs - RESERVE_MS, remainingMs / 2);
   return () => world.clock.now() >= endMs;
 }
 
-/** Works on the batch in flight until it must wait, the time is up, or nothing is in flight. */
+/** Works on the batch in flight until it must wait, the time runs out, or nothing is in flight. */
 export async function work(world: World, allowed: Allowance): Promise<Progress> {
   const steps: Step[] = [];
-  // A batch needs five or six rounds; more come only when another Lambda is at it too, and then it gets on.
+  // A batch needs five or six rounds. More come only when another Lambda works on it too, and makes progress.
   for (let rounds = 0; ; rounds++) {
     const pipeline = await readPipeline(world);
     if (pipeline.inFlight === undefined) return { pipeline, steps, timeIsUp: false };
@@ -95,7 +95,7 @@ export async function work(world: World, allowed: Allowance): Promise<Progress> 
 
 type Result = "again" | "wait" | "unfinished";
 
-/** What is next for the batch, and what came of it; nothing where it must wait. */
+/** Carries out the batch's next action. Gives the action and its result; neither when the batch must wait. */
 async function step(world: World, batch: Batch, allowed: Allowance): Promise<{ done?: Action["do"]; result?: Result }> {
   try {
     const { facts, jobs = [] } = batch.state === "RUNNING" ? await runFacts(world, batch) : {};
@@ -103,7 +103,7 @@ async function step(world: World, batch: Batch, allowed: Allowance): Promise<{ d
     if (action.do === "wait" || (action.do === "start" && !allowed.mayStart)) return {};
     return { done: action.do, result: await carryOut(world, batch, action, jobs, allowed) };
   } catch (error) {
-    // Lambda's own line of the error, which follows, can't name the batch.
+    // Lambda logs the error too, but can't name the batch.
     const { batchId, attempt, state } = batch;
     world.log({ level: "ERROR", event: "stepFailed", batch_id: batchId, attempt, state, error: describe(error) });
     throw error;
@@ -138,7 +138,7 @@ async function carryOut(
       return "again";
     }
     case "retry":
-      return retry(world, batch, action, jobs);
+      return planNextAttempt(world, batch, action, jobs);
     case "giveUp": {
       const written = await advance(world, batch, {
         state: action.state,
@@ -171,7 +171,12 @@ async function carryOut(
   }
 }
 
-async function retry(world: World, batch: Batch, action: Action & { do: "retry" }, jobs: JobUsage[]): Promise<"again"> {
+async function planNextAttempt(
+  world: World,
+  batch: Batch,
+  action: Action & { do: "retry" },
+  jobs: JobUsage[],
+): Promise<"again"> {
   const written = await advance(world, batch, {
     state: "RETRY",
     attempt: batch.attempt + 1,
@@ -190,7 +195,7 @@ async function retry(world: World, batch: Batch, action: Action & { do: "retry" 
   return "again";
 }
 
-/** Tells what a run took and used, a line a job. Called by whoever wrote the run's end into the ledger, so once a run. */
+/** Logs the usage of a run, one line a job. Whoever wrote the run's end into the ledger calls it, so once a run. */
 function logJobs(world: World, batch: Batch, jobs: JobUsage[]): void {
   for (const { job, jobRunId, state, seconds, dpuSeconds } of jobs)
     world.log({

@@ -3,22 +3,23 @@ import { findRun, startWorkflow, stopWorkflow } from "./glue-runs";
 import { advance, readBatch } from "./ledger";
 import { describe, isError, type World } from "./world";
 
-/** Nobody sends StartWorkflowRun later than this after announcing it in the ledger. */
+/** No tick sends StartWorkflowRun later than this after announcing it in the ledger. */
 const SEND_WITHIN_MS = 20_000;
-/** For so long after that, a request that was sent may still arrive: until then the batch is not started anew. */
+/** A request that was sent may still arrive for this long: until then no other tick starts the batch. */
 const ARRIVES_WITHIN_MS = 10_000;
 
 /**
- * Gives the batch's attempt its workflow run: at most one, though StartWorkflowRun knows no idempotency token. The
- * intention is written to the ledger first, so of two ticks one starts; and whoever finds an intention without a run
- * looks for the run by its properties (the reply may be lost, or the sender dead) before it takes over.
+ * Starts at most one workflow run for the batch's attempt, although StartWorkflowRun has no idempotency token. A tick
+ * writes its intention to the ledger first, so only one of two ticks starts a run. A tick that finds an intention
+ * without a run searches for the run by its properties before it takes over: the reply may be lost, or the sender may
+ * be dead.
  */
 export async function startRun(world: World, batch: Batch): Promise<"again" | "wait"> {
   if (batch.startBy !== undefined) {
     if (await adopt(world, batch)) return "again";
     const now = world.clock.now();
     const settledMs = Date.parse(batch.startBy) + ARRIVES_WITHIN_MS;
-    // A date far ahead comes from a clock that was ahead.
+    // A time far in the future comes from a clock that was ahead.
     if (now < settledMs && settledMs - now <= SEND_WITHIN_MS + ARRIVES_WITHIN_MS) return "wait";
   }
   const deadlineMs = world.clock.now() + SEND_WITHIN_MS;
@@ -37,7 +38,7 @@ export async function startRun(world: World, batch: Batch): Promise<"again" | "w
   return "again";
 }
 
-/** Writes the run that was found for the attempt into the ledger. */
+/** Searches for a run of the attempt and records it in the ledger. */
 async function adopt(world: World, batch: Batch): Promise<boolean> {
   const runId = await findRun(world, batch);
   if (runId === undefined) return false;
@@ -54,18 +55,18 @@ async function record(world: World, batch: Batch, runId: string): Promise<void> 
     if (mine?.workflowRunId === runId) return;
     if (mine?.attempt !== batch.attempt || mine.state !== batch.state) mine = undefined;
   }
-  // The ledger went on without this run, so it must not touch the batch: it has not got far yet.
+  // The batch went on without this run, which must not touch it: stop the run, which has hardly begun.
   world.log({ level: "ERROR", event: "runStopped", batch_id: batch.batchId, workflow_run_id: runId });
   await stopWorkflow(world, runId);
 }
 
 async function notStarted(world: World, batch: Batch, error: unknown): Promise<"again" | "wait"> {
   const busy = isError(error, "ConcurrentRunsExceededException");
-  // Also a request that was repeated after a lost reply ends here: the run that is in the way may be our own.
+  // A request that the SDK repeated after a lost reply ends here too: the run that blocks it may be our own.
   if (busy && (await adopt(world, batch))) return "again";
   const why = `the workflow could not be started: ${describe(error)}`;
   world.log({ level: busy ? "INFO" : "ERROR", event: "runNotStarted", batch_id: batch.batchId, error: why });
-  // Counted, so that somebody is told.
+  // Counted as a failure, so that an alarm reports it.
   if (!busy) await advance(world, batch, { error: why, errorJob: "workflow", failures: (batch.failures ?? 0) + 1 });
   return "wait";
 }

@@ -31,8 +31,8 @@ export async function tick(world: World, remainingMs?: number): Promise<TickRepo
 }
 
 /**
- * One tick: settles the batch in flight. When nothing is in flight, takes up the next queued batch or claims what waits,
- * and starts its run. Safe at any time and any number at once: the next tick does what this one can't finish.
+ * One tick: settles the batch in flight. When nothing is in flight, takes up the next queued batch or claims what
+ * waits, and starts its run. Safe at any time and any number at once: the next tick does what this one can't finish.
  * `remainingMs` is the Lambda's time left.
  */
 export async function tickAndList(world: World, remainingMs = 60_000): Promise<Tick> {

@@ -16,7 +16,7 @@ export interface Clock {
   sleep(ms: number): Promise<void>;
 }
 
-/** The environment that a Lambda of the pipeline is given. `LIMITS` is the JSON of `Limits`. */
+/** The environment variables of the pipeline's Lambdas. `LIMITS` is the JSON of `Limits`. */
 export interface LambdaSettings {
   BUCKET: string;
   LEDGER_TABLE: string;
@@ -24,7 +24,7 @@ export interface LambdaSettings {
   TRANSFORM_JOB: string;
   PUBLISH_JOB: string;
   LIMITS: string;
-  /** Under which CloudWatch keeps the metrics; without it, lines carry none. */
+  /** CloudWatch's namespace of the embedded metrics; without it, lines carry no metrics. */
   METRICS_NAMESPACE?: string;
 }
 
@@ -35,13 +35,13 @@ export interface Settings {
   transformJob: string;
   publishJob: string;
   limits: Limits;
-  /** Above this size S3 copies in parts only (CopyObject: 5 GB). */
+  /** Larger objects must be copied in parts (CopyObject: 5 GB at most). */
   singleCopyBytes: number;
-  /** Size of such a part; it grows where 10,000 parts would not do. */
+  /** Size of such a part; larger where 10,000 parts would not be enough. */
   copyPartBytes: number;
 }
 
-/** Bucket and ledger: all that a person's command needs. */
+/** Bucket and ledger: all that a command needs. */
 export interface Store {
   clients: Omit<Clients, "glue">;
   clock: Clock;
@@ -49,7 +49,7 @@ export interface Store {
   settings: Pick<Settings, "bucket" | "ledgerTable">;
 }
 
-/** Everything outside the protocol's own code. Tests give simulated clients and a virtual clock. */
+/** Everything outside the protocol's own code. Tests pass simulated clients and a virtual clock. */
 export interface World extends Store {
   clients: Clients;
   random(bytes: number): Uint8Array;
@@ -58,7 +58,7 @@ export interface World extends Store {
 
 type Environment = { [name: string]: string | undefined };
 
-/** The world of a Lambda. Throws an error that names the variable when the environment lacks one or holds a bad one. */
+/** The world of a Lambda. Throws an error that names an environment variable that is missing or wrong. */
 export function connect(clients: Clients, env: LambdaSettings | Environment): World {
   const variables = env as Environment;
   const namespace = variables.METRICS_NAMESPACE;
@@ -72,7 +72,7 @@ export function connect(clients: Clients, env: LambdaSettings | Environment): Wo
     log: (line: Record<string, unknown>) => {
       const nowMs = Date.now();
       const full = { timestamp: new Date(nowMs).toISOString(), level: "INFO", ...line };
-      // Not by console.log: with JSON logs, Lambda makes a text of what goes there, and finds no metrics in it.
+      // Not by console.log: with JSON logs, Lambda wraps its text, and CloudWatch finds no metrics in it.
       process.stdout.write(`${JSON.stringify(namespace ? withMetrics(full, namespace, nowMs) : full)}\n`);
     },
     settings: {
@@ -117,13 +117,13 @@ function parseLimits(text: string): Limits {
   };
 }
 
-/** Whether an AWS error bears one of the names, or came with one of the HTTP status codes. */
+/** Whether an AWS error has one of the names or HTTP status codes. */
 export function isError(error: unknown, ...namesOrStatus: (string | number)[]): boolean {
   const { name, $metadata } = (error ?? {}) as { name?: string; $metadata?: { httpStatusCode?: number } };
   return namesOrStatus.some((one) => one === name || one === $metadata?.httpStatusCode);
 }
 
-/** An error's name and message in one line, short enough for the ledger. */
+/** An error's name and message as one text, short enough for the ledger. */
 export function describe(error: unknown): string {
   const { name, message } = (error ?? {}) as { name?: string; message?: string };
   const text = message ? `${name && name !== "Error" ? `${name}: ` : ""}${message}` : String(error);

@@ -1,12 +1,12 @@
 /**
- * An error that a person can do something about: its message says what was expected, what came and what to do. It is shown as it is,
- * without a stack trace.
+ * An error that the user can fix. Its message says what was expected, what came and what to do. It is shown without a
+ * stack trace.
  */
 export class UserError extends Error {
   override readonly name = "UserError";
 }
 
-/** The codes and causes below an error, outermost first: fetch and the SDKs wrap what really happened. */
+/** An error and its causes, outermost first: fetch and the SDKs wrap the real error. */
 function chain(error: unknown): Error[] {
   const found: Error[] = [];
   const open = [error];
@@ -19,7 +19,7 @@ function chain(error: unknown): Error[] {
   return found;
 }
 
-/** Whether an error means that nothing answers at the other end (any more). */
+/** Whether an error means that no service answers at the other end. */
 export function isUnreachable(error: unknown): boolean {
   const codes = ["ECONNREFUSED", "ECONNRESET", "EPIPE", "ENOTFOUND", "EHOSTUNREACH", "ETIMEDOUT", "TimeoutError"];
   return chain(error).some(
@@ -27,12 +27,12 @@ export function isUnreachable(error: unknown): boolean {
   );
 }
 
-/** Whether AWS (or the emulator) answered with an error, as opposed to a mistake in our own code. */
+/** Whether an error is an answer of AWS (or the emulator), not a mistake in our own code. */
 function isServiceError(error: Error): boolean {
   return "$metadata" in error || ["CredentialsProviderError", "TokenProviderError"].includes(error.name);
 }
 
-/** One error as the text for a terminal: expected ones as a message, unexpected ones with their stack, for a bug report. */
+/** An error as text for a terminal: an expected one as a message, an unexpected one with its stack for a bug report. */
 export function describeError(error: unknown): string {
   if (error instanceof UserError) return error.message;
   if (!(error instanceof Error)) return String(error);
@@ -47,8 +47,8 @@ export function describeError(error: unknown): string {
 }
 
 /**
- * Runs what a command does, as this process: its number becomes the exit code, an error one clear message on stderr and code 1.
- * A reader that has seen enough (`| head`) ends it quietly.
+ * Runs a command as this process. The number that it returns is the exit code. An error is a message on stderr and exit
+ * code 1. When the reader closes stdout (`| head`), the process ends without a message.
  */
 export async function runCommand(action: () => Promise<unknown>): Promise<void> {
   for (const stream of [process.stdout, process.stderr]) {

@@ -1,10 +1,10 @@
 import Table from "cli-table3";
 
-// C0 and C1 controls move the cursor or start escape sequences; the others reorder or hide text (bidirectional marks, line separators,
-// zero-width characters, tags). Lone surrogates can't be written as UTF-8.
+// C0 and C1 controls move the cursor or start escape sequences. The others reorder or hide text (bidirectional marks,
+// line separators, zero-width characters, tags). Lone surrogates can't be written as UTF-8.
 const unprintable = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu;
 
-/** Text from data (a track's name, a file's key), safe for a terminal: what could steer it is shown as an escape. */
+/** Text from data (a track's name, a file's key), safe for a terminal: control characters become visible escapes. */
 export function printable(text: string): string {
   return text.replace(unprintable, (character) => {
     const code = character.codePointAt(0) as number;
@@ -14,18 +14,18 @@ export function printable(text: string): string {
   });
 }
 
-/** Printable text of at most `limit` characters, the rest as an ellipsis. */
+/** Printable text of at most `limit` characters. An ellipsis replaces the rest. */
 export function brief(text: string, limit: number): string {
   const characters = [...printable(text)];
   return characters.length <= limit ? characters.join("") : `${characters.slice(0, limit - 1).join("")}…`;
 }
 
-/** 22692 -> "22,692"; what is not known yet is a dash. */
+/** 22692 -> "22,692"; an unknown number -> "-". */
 export function count(value: number | bigint | null | undefined): string {
   return value === null || value === undefined ? "-" : value.toLocaleString("en-US");
 }
 
-/** Bytes in the unit that leaves one to four digits: 512 B, 541 kB, 1.2 GB. */
+/** Bytes in a readable unit: 512 B, 541 kB, 1.2 GB. */
 export function size(bytes: number): string {
   const units = ["B", "kB", "MB", "GB", "TB"];
   let value = bytes;
@@ -37,7 +37,7 @@ export function size(bytes: number): string {
   return `${unit === 0 || value >= 100 ? value.toFixed(0) : value.toFixed(1)} ${units[unit]}`;
 }
 
-/** A span of milliseconds as a person says it, in its two largest units: 45 s, 3 min 20 s, 7 h 05 min, 1,204 h 00 min. */
+/** Milliseconds in the two largest units: 45 s, 3 min 20 s, 7 h 05 min, 1,204 h 00 min. */
 export function duration(milliseconds: number | bigint): string {
   const seconds = (typeof milliseconds === "bigint" ? milliseconds : BigInt(Math.round(milliseconds))) / 1000n;
   if (seconds < 60n) return `${seconds} s`;
@@ -47,7 +47,7 @@ export function duration(milliseconds: number | bigint): string {
   return `${count(minutes / 60n)} h ${two(minutes % 60n)} min`;
 }
 
-/** A table as text, with the columns named in `right` set flush right. Cells must be printable. */
+/** A table as text, with the columns named in `right` aligned right. Cells must be printable. */
 export function table(head: string[], rows: string[][], right: string[] = []): string {
   const drawn = new Table({
     head,

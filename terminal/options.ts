@@ -1,6 +1,6 @@
 import { InvalidArgumentError } from "commander";
 
-/** A reader of an option's value, for commander: digits alone, from `least` to `most`. It throws InvalidArgumentError for anything else. */
+/** A parser for commander: reads a whole number from `least` to `most`, or throws InvalidArgumentError. */
 export function wholeNumber(least = 0, most = 9_999_999_999): (text: string) => number {
   return (text) => {
     const value = /^\d{1,10}$/.test(text) ? Number(text) : Number.NaN;

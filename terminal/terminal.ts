@@ -2,25 +2,25 @@ import path from "node:path";
 import { Command, CommanderError } from "commander";
 import { describeError, runCommand } from "./errors";
 
-/** What a command may know of the world it is started in; tests give one that remembers. */
+/** A command's view of its terminal and environment. Tests pass one that records the output. */
 export interface Terminal {
-  /** Results: stdout, as given. Resolves when there is room for more. */
+  /** Writes results to stdout, unchanged. Resolves when there is room for more. */
   out(text: string): Promise<void> | void;
-  /** What goes on: stderr, a line. */
+  /** Writes a progress line to stderr. */
   note(line: string): void;
-  /** Whether a person watches stderr, so that a moving bar makes sense. */
+  /** Whether stderr is a terminal that can show a progress bar. */
   interactive: boolean;
   env: NodeJS.ProcessEnv;
   /** The project's root. */
   root: string;
-  /** The folder that relative paths of arguments start from. */
+  /** The folder in which relative paths of arguments start. */
   cwd: string;
 }
 
 const root = path.resolve(__dirname, "..");
 
-/** npm runs scripts in the project's root, and leaves the folder in which the person stood in INIT_CWD. */
-function standingIn(): string {
+/** The folder in which the user started the command. npm runs scripts in the root, and sets INIT_CWD to that folder. */
+function userFolder(): string {
   const here = process.cwd();
   return here === root && process.env.npm_lifecycle_event && process.env.INIT_CWD ? process.env.INIT_CWD : here;
 }
@@ -35,21 +35,21 @@ function processTerminal(): Terminal {
     interactive: process.stderr.isTTY === true && !process.env.CI,
     env: process.env,
     root,
-    cwd: standingIn(),
+    cwd: userFolder(),
   };
 }
 
-/** What a command is: its arguments in, its exit code out. */
+/** A command: takes its arguments, returns its exit code. */
 export type Main = (args: string[], terminal: Terminal) => Promise<number>;
 
 /**
- * The start of a command's grammar: its help and its errors go to the terminal, and it throws (CommanderError) instead of
- * exiting. `program` is what a person types to start it, such as `music-streams drop`.
+ * A new command line: help and errors go to the terminal, and it throws CommanderError instead of exiting. `program` is
+ * what a person types to start it, such as `music-streams drop`.
  */
 export function commandLine(program: string, terminal: Terminal): Command {
   return new Command(program)
     .exitOverride()
-    .showHelpAfterError("(--help tells more)")
+    .showHelpAfterError("(add --help for usage)")
     .configureOutput({
       writeOut: (text) => void terminal.out(text),
       writeErr: (text) => terminal.note(text.trimEnd()),
@@ -57,8 +57,8 @@ export function commandLine(program: string, terminal: Terminal): Command {
 }
 
 /**
- * Runs a command and returns its exit code: that of the command, 1 after an error (its message is on stderr) or wrong arguments,
- * 0 for --help. Never throws.
+ * Runs a command and returns its exit code: 1 after an error (with a message on stderr) or wrong arguments, 0 for
+ * --help, otherwise the command's own. Never throws.
  */
 export async function exitCodeOf(main: Main, args: string[], terminal: Terminal): Promise<number> {
   try {
@@ -70,7 +70,7 @@ export async function exitCodeOf(main: Main, args: string[], terminal: Terminal)
   }
 }
 
-/** Runs a command as this process when its file is the one that was started. */
+/** Runs a command as this process, with the process's arguments and terminal. */
 export function runAsProgram(main: Main): Promise<void> {
   return runCommand(() => exitCodeOf(main, process.argv.slice(2), processTerminal()));
 }

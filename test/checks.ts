@@ -131,6 +131,14 @@ export const checks: Check[] = [
     count: pytestCounts,
   },
   {
+    name: "layout",
+    in: "all",
+    about: "the suites in a copy of the project whose layout.json names every folder differently",
+    needs: "python",
+    command: () => ["node", "--require", "ts-node/register/transpile-only", "test/layout/run.ts"],
+    count: pytestCounts,
+  },
+  {
     name: "engine",
     in: "all",
     about: "mocha: the whole program under a real Pulumi engine",

@@ -1,13 +1,15 @@
 """The part of `npm run audit` that reads Parquet and CSV. It shares no code with the jobs that it audits.
 
-Started as `audit.py FOLDER`, it answers each line of JSON on stdin by lines of JSON on stdout: any number of
-`{"breach": {...}}` and `{"information": TEXT, "count": N}`, then one `{"done": {...}}`. Requests, by `do`:
+`audit.py FOLDER` reads requests from stdin, one JSON object per line. It answers each with JSON lines on stdout: any
+number of `{"breach": {...}}` and `{"information": TEXT, "count": N}`, then one `{"done": {...}}`. Requests, by `do`:
 
-    claims    path: lines {batch, name, etag, lastModified} of what was moved; told is which version two batches moved
-    archived  path, claimed_at, batch: an archived CSV, whose listens are remembered by day; done: listens, days
-    unreadable  path, reason (or null), key, batch: a quarantined CSV, which must be unreadable for that reason
-    day       day, files: [{path, key, batch}], items: path of lines {pk, sk, item}, deep: true or false,
-              unsure: batches whose listens need not be in the archive; done: rows by batch, items, listens
+    claims      path: lines {batch, name, etag, lastModified} of moved files. Finds versions that two batches moved.
+    archived    path, claimed_at, batch: an archived CSV. Keeps its listens by day. done: days, rows.
+    unreadable  path, reason (or null), key, batch: a quarantined CSV. Checks that it is quarantined for that reason.
+    day         day, files: [{path, key, batch}], items: path of lines {pk, sk, item}, deep: true or false, unsure:
+                batches whose listens need not be in the archive. Audits the day. done: rows by batch, items, listens.
+
+It is longer than 300 lines because a breach is told where it is found.
 """
 
 import json
@@ -44,25 +46,26 @@ EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 MICROSECOND = timedelta(microseconds=1)
 LINES_AT_ONCE = 200_000
 TOP_TRACKS, TOP_GENRES = 3, 5
+INCOMING = json.loads((Path(__file__).parents[2] / "layout.json").read_text("utf-8"))["incoming"]
 RUN_AGAIN = "replay a batch of this day: npm run replay -- BATCH"
 
 
 def say(**reply: Any) -> None:
-    """One line of the answer."""
+    """Writes one line of the answer."""
     sys.stdout.write(json.dumps(reply) + "\n")
 
 
 def breach(check: str, what: str, where: str, expected: str, found: str, remedy: str, **about: list[str]) -> None:
-    """Tells a breach; `about`: the batches and days that it is of."""
+    """Writes a breach. `about` has its batches and days."""
     said = {"check": check, "what": what, "where": where, "expected": expected, "found": found, "remedy": remedy}
     say(breach={**said, **about})
 
 
 class Auditor:
-    """Carries the requests out. `folder` is its own, for what does not fit into memory."""
+    """Carries out the requests. `folder` is its own, for data that does not fit into memory."""
 
     def __init__(self, folder: Path) -> None:
-        """Makes the folder for the archived listens."""
+        """Creates the folder for the archived listens."""
         self.listens = folder / "archived-listens"
         self.listens.mkdir(parents=True, exist_ok=True)
         self.waiting: dict[str, list[str]] = {}
@@ -87,16 +90,16 @@ class Auditor:
             breach(
                 "files",
                 "a file was moved by two batches",
-                f"incoming/{name} of {modified}",
+                f"{INCOMING}{name} of {modified}",
                 "one batch",
                 ", ".join(batches),
-                "nothing is counted twice by it; report it as a bug, with both manifests",
+                "no listen is counted twice by it; report it as a bug, with both manifests",
                 batches=batches,
             )
         return {}
 
     def archived(self, path: str, claimed_at: str, batch: str) -> dict[str, Any]:
-        """Reads an archived CSV by its definition, and remembers its listens by day."""
+        """Reads an archived CSV with the oracle, and keeps its listens by day."""
         outcome, listens = oracle.read_stream(Path(path).read_bytes(), _instant(claimed_at))
         if outcome.quarantined:
             return {"quarantined": outcome.quarantined}
@@ -110,14 +113,14 @@ class Auditor:
         return {"days": sorted({moment.date().isoformat() for _, _, moment in listens}), "rows": outcome.rows_read}
 
     def remember(self) -> None:
-        """Puts what waits in memory on disk."""
+        """Moves the kept listens from memory to disk."""
         for day, lines in self.waiting.items():
             with (self.listens / day).open("a", encoding="ascii") as file:
                 file.writelines(lines)
         self.waiting, self.lines_waiting = {}, 0
 
     def unreadable(self, path: str, reason: Optional[str], key: str, batch: str) -> dict[str, Any]:
-        """Checks that a quarantined file is no table, and why."""
+        """Checks that the oracle quarantines the file too, for the same reason."""
         outcome, _ = oracle.read_stream(Path(path).read_bytes(), datetime.now(timezone.utc))
         if outcome.quarantined is None or reason not in (None, outcome.quarantined):
             breach(
@@ -146,13 +149,13 @@ class Auditor:
         return done
 
     def is_curated(self, day: str, file: dict[str, str]) -> bool:
-        """Whether a file is Parquet, whole, and has the columns of the contract."""
+        """Whether a file is complete Parquet with the columns of the contract."""
         source = "read_parquet(?, hive_partitioning = false)"
         try:
             types = {row[0]: row[1] for row in self.rows(f"DESCRIBE SELECT * FROM {source}", [file["path"]])}
             wrong = [f"{name} {types.get(name, 'absent')}" for name in CURATED if types.get(name) != CURATED[name]]
             if not wrong:
-                # Only a reading of every column shows a file that was cut or damaged.
+                # Only reading every column shows that a file is truncated or damaged.
                 next(self.rows(f"SELECT bit_xor(hash(COLUMNS(*))) FROM {source}", [file["path"]]))
                 return True
             expected, found = ", ".join(f"{name} {kind}" for name, kind in CURATED.items()), ", ".join(wrong)
@@ -164,7 +167,7 @@ class Auditor:
         return False
 
     def view(self, files: list[dict[str, str]]) -> None:
-        """Makes `rows` what the files hold, with batch, key and `us`: microseconds since the epoch."""
+        """Makes the view `rows` of the files, with batch, key and `us`: microseconds since the epoch."""
         self.database.execute("CREATE OR REPLACE TABLE files (path VARCHAR, key VARCHAR, batch VARCHAR)")
         columns = ", ".join(f"NULL::{kind} AS {name}" for name, kind in CURATED.items())
         source = f"(SELECT {columns}, NULL::VARCHAR AS path WHERE false)"
@@ -182,7 +185,7 @@ class Auditor:
         )
 
     def check_rows(self, day: str) -> None:
-        """Each row is a listen of the day, and each listen there once."""
+        """Checks that each row is a listen of the day, and that no listen is there twice."""
         start = (datetime.fromisoformat(day).replace(tzinfo=timezone.utc) - EPOCH) // MICROSECOND
         stray = """
             SELECT user_id, track_id, us, key, batch FROM rows
@@ -216,7 +219,7 @@ class Auditor:
             )
 
     def check_listens(self, day: str, unsure: list[str]) -> int:
-        """The day's curated listens are those of the archive. Gives how many listens the archive has."""
+        """Checks that the day's curated listens equal the archived ones. Returns the number of archived listens."""
         self.remember()
         path = self.listens / day
         path.touch()
@@ -259,7 +262,7 @@ class Auditor:
             )
         if unchecked:
             say(
-                information="listens can't be held against the archive, because their file is not in it",
+                information="listens can't be compared with the archive, because their file is not in it",
                 count=unchecked,
             )
         ((count,),) = self.rows("SELECT count(*) FROM archived")
@@ -267,7 +270,7 @@ class Auditor:
         return int(count)
 
     def check_metrics(self, day: str, items: Optional[str]) -> int:
-        """The day's items are those that follow from its rows. Gives how many there should be."""
+        """Checks that the day's items follow from its rows. Returns the right number of items."""
         there: Iterator[Row] = iter(())
         if items:
             columns = "{pk: 'VARCHAR', sk: 'VARCHAR', item: 'VARCHAR'}"
@@ -281,7 +284,7 @@ class Auditor:
         return count
 
     def wanted(self, day: str) -> Iterator[Item]:
-        """Every item of the day, by the definitions in docs/architecture.md, by pk and sk."""
+        """Yields every item of the day, by the definitions in docs/architecture.md, in order of pk and sk."""
         ((listens, listeners, ms, tracks),) = self.rows(f"SELECT {COUNTS}, count(DISTINCT track_id) FROM rows")
         if not listens:
             return
@@ -309,7 +312,7 @@ class Auditor:
             yield {"pk": f"TRACK#{track_id}", "sk": f"DAY#{day}", **of_track, **_average(of_track), **_names(*names)}
 
     def rows(self, query: str, parameters: Iterable[Any] = ()) -> Iterator[Row]:
-        """A query's rows, as they are needed; several queries can be open at once."""
+        """Yields a query's rows as needed. Several queries can be open at once."""
         cursor = self.database.cursor()
         cursor.execute("SET TimeZone = 'UTC'")
         try:
@@ -325,7 +328,7 @@ COUNTS = "count(*), count(DISTINCT user_id), sum(coalesce(duration_ms, 0)::HUGEI
 NAMES = ", ".join(
     f"max(struct_pack(batch := batch, name := {c})) FILTER ({c} <> '')" for c in ("track_name", "artists")
 )
-# A name that fits no key is no genre.
+# A name that does not fit a key is no genre.
 HEARD = (
     "(SELECT * FROM (SELECT * EXCLUDE (genres), unnest(genres) AS genre FROM rows) "
     f"WHERE octet_length(encode(genre)) BETWEEN 1 AND {oracle.GENRE_BYTES}) AS heard"
@@ -337,7 +340,7 @@ def _counts(listens: Any, listeners: Any, ms: Any) -> dict[str, int]:
 
 
 def _counted(rows: Iterable[Row]) -> Iterator[tuple[str, dict[str, int], Row]]:
-    """Name, counts, and what follows in a row."""
+    """Yields name, counts, and the rest of each row."""
     for name, listens, listeners, ms, *rest in rows:
         yield name, _counts(listens, listeners, ms), tuple(rest)
 
@@ -357,7 +360,7 @@ def _names(*latest: Optional[dict[str, str]]) -> dict[str, str]:
 
 
 def _side_by_side(wanted: Iterator[Item], there: Iterator[Row]) -> Iterator[tuple[Key, Optional[Item], Optional[Item]]]:
-    """Both sides by key; each must come in the order of the keys."""
+    """Yields both sides by key. Each side must be in the order of the keys."""
     one, other = next(wanted, None), next(there, None)
     while one is not None or other is not None:
         keys = [(one["pk"], one["sk"])] if one is not None else []
@@ -376,7 +379,7 @@ def _side_by_side(wanted: Iterator[Item], there: Iterator[Row]) -> Iterator[tupl
 def _tell_difference(day: str, key: Key, wanted: Optional[Item], found: Optional[Item]) -> None:
     where = " ".join(key)
     if wanted is None:
-        remedy = "delete the item: no curated row stands behind it"
+        remedy = "delete the item: no curated row belongs to it"
         breach("metrics", "an item too many", where, "no item", _json(found), remedy, days=[day])
     elif found is None:
         breach("metrics", "an item is missing", where, _json(wanted), "no item", RUN_AGAIN, days=[day])

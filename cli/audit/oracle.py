@@ -1,9 +1,12 @@
-"""The metrics from scratch: plain Python over the raw CSV files, by the definitions and not by the pipeline's code.
+"""The oracle: computes the metrics from the raw CSV files in plain Python, and shares no code with the pipeline.
 
-A folder holds `reference/users*.csv`, `reference/songs*.csv` (or `reference/users/*.csv`, `reference/songs/*.csv`) and
-any files below `streams/`. As a program it prints every item of the metrics table as `npm run metrics -- export` does:
+Its input is a folder with `reference/users*.csv`, `reference/songs*.csv` (or `reference/users/*.csv`,
+`reference/songs/*.csv`) and any files below `streams/`. As a program it prints every item of the metrics table, as
+`npm run metrics -- export` does:
 
     python cli/audit/oracle.py DIR [--claimed-at 2026-11-23T10:00:00Z]
+
+It is one file of over 300 lines, so that people can read it as a whole and run it alone.
 """
 
 import argparse
@@ -30,13 +33,13 @@ EXTENDED = re.compile(
 )
 BASIC = re.compile(r"(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(?:(\d\d)(?:[.,](\d{1,9}))?)?" + ZONE, re.ASCII)
 
-# One field of a CSV and what ends it. A quoted field may hold anything, with quotes doubled; the last of an odd number
+# One field of a CSV and its end. A quoted field may hold anything, with quotes doubled. The last quote of an odd number
 # of quotes ends it.
 QUOTED = re.compile(r'"([^"]*(?:""[^"]*)*)"(?!")([^,\r\n]*)(,|\r\n|\n|\r|\Z)')
 UNQUOTED = re.compile(r"([^,\r\n]*)(,|\r\n|\n|\r|\Z)")
 
-# Beyond these limits a file is unreadable: characters of a field (as UTF-16 counts them), fields of a row, and how many
-# times a gzip may grow that holds more than so many bytes.
+# A file beyond these limits is unreadable: characters of a field (as UTF-16 counts them), fields of a row, and the
+# growth of a gzip that holds more than UNSUSPECTED_BYTES.
 LONGEST_FIELD = 1_048_576
 MOST_FIELDS = 100_000
 UNSUSPECTED_BYTES, MOST_GROWTH = 64 * 1024**2, 100
@@ -46,7 +49,7 @@ BINARY = (
     *(b"7z\xbc\xaf", b"%PDF", b"\x1f\x8b", b"SQLite format 3", b"\x89PNG", b"\xff\xd8\xff"),
 )
 
-# A longer genre has no place in a DynamoDB key of 2,048 bytes; names are cut so that an item stays below 400 KB.
+# A longer genre does not fit a DynamoDB key of 2,048 bytes. Names are cut to keep an item below 400 KB.
 GZIP = b"\x1f\x8b"
 GENRE_BYTES = 2042
 NAME_CHARACTERS = 8192
@@ -54,22 +57,22 @@ NAME_CHARACTERS = 8192
 Listen = tuple[str, str, datetime]
 
 
-class UnreadableError(Exception):
-    """A file that is no table; its argument is the reason."""
+class QuarantinedFileError(Exception):
+    """The file must be quarantined. Argument: the reason."""
 
 
 @dataclass
 class FileOutcome:
-    """What became of one stream file: its rows, or the reason for which it is quarantined."""
+    """The outcome of one stream file: counts of its rows, or its reason for quarantine."""
 
     rows_read: int = 0
-    rows_rejected: Counter[str] = field(default_factory=Counter)
+    rows_quarantined: Counter[str] = field(default_factory=Counter)
     quarantined: Optional[str] = None
 
 
 @dataclass
 class Song:
-    """What the reference data knows of a track."""
+    """A track in the reference data."""
 
     track_name: Optional[str]
     artists: Optional[str]
@@ -79,7 +82,7 @@ class Song:
 
 @dataclass
 class Truth:
-    """What must hold after every file is settled. `files` by path below streams/."""
+    """The right result of all files. `files` is by path below streams/."""
 
     files: dict[str, FileOutcome]
     listens: set[Listen]
@@ -87,7 +90,7 @@ class Truth:
 
 
 def truth(folder: Path, claimed_at: Optional[datetime] = None) -> Truth:
-    """All of it, for a folder; `claimed_at` is when the files are claimed (now, when not given)."""
+    """Computes the right result for a folder. `claimed_at` is the time of the claim, by default now."""
     claimed_at = claimed_at or datetime.now(timezone.utc)
     streams = folder / "streams"
     files: dict[str, FileOutcome] = {}
@@ -102,7 +105,7 @@ def truth(folder: Path, claimed_at: Optional[datetime] = None) -> Truth:
 
 
 def read_stream(content: bytes, claimed_at: datetime) -> tuple[FileOutcome, set[Listen]]:
-    """The rows of one stream file."""
+    """Reads one stream file."""
     outcome, listens = FileOutcome(), set()
     try:
         rows = read_table(content)
@@ -114,14 +117,14 @@ def read_stream(content: bytes, claimed_at: datetime) -> tuple[FileOutcome, set[
             if listen:
                 listens.add(listen)
             else:
-                outcome.rows_rejected[reason] += 1
-    except UnreadableError as error:
+                outcome.rows_quarantined[reason] += 1
+    except QuarantinedFileError as error:
         return FileOutcome(quarantined=str(error)), set()
     return outcome, listens
 
 
 def read_row(row: list[str], width: int, places: list[int], claimed_at: datetime) -> tuple[str, Optional[Listen]]:
-    """The listen of a row, or the first reason for which there is none."""
+    """Returns the listen of a row, or the first reason that applies."""
     if len(row) != width:
         return "malformed_row", None
     user_id, track_id, text = (row[place] for place in places)
@@ -143,7 +146,7 @@ def read_row(row: list[str], width: int, places: list[int], claimed_at: datetime
 
 
 def read_time(text: str) -> Optional[datetime]:
-    """A time in UTC, to the microsecond; None for text that is no time. OverflowError when UTC has no such year."""
+    """Parses a time to UTC and microseconds. None when the text is no time. OverflowError when UTC has no such year."""
     match = EXTENDED.fullmatch(text) or BASIC.fullmatch(text)
     if not match:
         return None
@@ -165,52 +168,52 @@ def read_time(text: str) -> Optional[datetime]:
 
 
 def read_table(content: bytes) -> Iterator[list[str]]:
-    """The rows of a CSV, header first, empty lines left out. A gzip is known by its first bytes, whatever its name.
+    """Yields the rows of a CSV, header first, without empty lines. Knows a gzip by its first bytes, not by its name.
 
-    Raises UnreadableError with its reason.
+    Raises QuarantinedFileError with the reason.
     """
     if content.startswith(GZIP):
         content = inflated(content)
     content = content[3:] if content.startswith(codecs.BOM_UTF8) else content
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)):
-        raise UnreadableError("not_text")
+        raise QuarantinedFileError("not_text")
     if not content.strip():
-        raise UnreadableError("empty_file")
+        raise QuarantinedFileError("empty_file")
     if b"\0" in content:
-        raise UnreadableError("not_text")
+        raise QuarantinedFileError("not_text")
     rows = split(content.decode("utf-8", errors="replace"))
     header = next(rows)
     if content.startswith(BINARY) and missing(header):
-        raise UnreadableError("not_text")
+        raise QuarantinedFileError("not_text")
     yield header
     yield from rows
 
 
 def inflated(content: bytes) -> bytes:
-    """What a gzip holds. Raises UnreadableError."""
+    """Unpacks a gzip. Raises QuarantinedFileError."""
     most = max(UNSUSPECTED_BYTES, MOST_GROWTH * len(content))
     text = bytearray()
-    # Not by the gzip module: that one passes over zeros behind the last member, which Hadoop takes for a broken member.
+    # Not with the gzip module, which skips zeros after the last member. Hadoop reads them as a broken member.
     while content:
         member = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
         try:
             text += member.decompress(content, most + 1 - len(text))
         except zlib.error as error:
-            raise UnreadableError("unreadable") from error
+            raise QuarantinedFileError("unreadable") from error
         if len(text) > most or not member.eof:
-            raise UnreadableError("unreadable")
+            raise QuarantinedFileError("unreadable")
         content = member.unused_data
     return bytes(text)
 
 
 def split(text: str) -> Iterator[list[str]]:
-    """RFC 4180. A field whose quotes are not those of a quoted field is taken as it stands."""
+    """Splits text by RFC 4180. A field with misplaced quotes keeps them."""
     at, row = 0, []
     while at < len(text):
         if text[at] == '"':
             match = QUOTED.match(text, at)
             if match is None:
-                raise UnreadableError("unreadable")
+                raise QuarantinedFileError("unreadable")
             inside, behind, end = match.groups()
             row.append(match[0][: len(match[0]) - len(end)] if behind else inside.replace('""', '"'))
         else:
@@ -225,35 +228,35 @@ def split(text: str) -> Iterator[list[str]]:
             else:
                 continue
         if len(row) > MOST_FIELDS or any(map(is_too_long, row)):
-            raise UnreadableError("unreadable")
+            raise QuarantinedFileError("unreadable")
         if row != [""] or match[0].startswith('"'):
             yield row
         row = []
 
 
 def is_too_long(value: str) -> bool:
-    """Whether a field is beyond the limit. Characters outside the Basic Multilingual Plane count twice."""
+    """Whether a field is too long. Characters outside the Basic Multilingual Plane count twice."""
     return 2 * len(value) > LONGEST_FIELD and len(value.encode("utf-16-le")) > 2 * LONGEST_FIELD
 
 
 def missing(header: list[str]) -> list[str]:
-    """Which of the three columns a header lacks."""
+    """Returns the required columns that a header lacks."""
     names = [name.strip().lower() for name in header]
     return [column for column in COLUMNS if column not in names]
 
 
 def find_columns(header: list[str]) -> list[int]:
-    """Where the three columns are. Raises UnreadableError with its reason."""
+    """Returns the places of the three columns. Raises QuarantinedFileError with the reason."""
     names = [name.strip().lower() for name in header]
     if any(names.count(column) > 1 for column in COLUMNS):
-        raise UnreadableError("duplicate_columns")
+        raise QuarantinedFileError("duplicate_columns")
     if missing(header):
-        raise UnreadableError("missing_columns")
+        raise QuarantinedFileError("missing_columns")
     return [names.index(column) for column in COLUMNS]
 
 
 def read_songs(reference: Path) -> dict[str, Song]:
-    """Every known track. Its genres are all of its rows', the rest is of its first row by (genre, file, row)."""
+    """Reads every known track: the genres of all its rows, the rest of its first row by (genre, file, row)."""
     rows: dict[str, list[tuple[str, int, dict[str, str]]]] = defaultdict(list)
     number = 0
     for path in sorted([*reference.glob("songs*.csv"), *reference.glob("songs/*.csv")]):
@@ -268,7 +271,7 @@ def read_songs(reference: Path) -> dict[str, Song]:
 
 
 def song_of(rows: list[tuple[str, int, dict[str, str]]]) -> Song:
-    """A track of its rows (genre, place, row), in their order."""
+    """Makes a track of its rows (genre, place, row), which are in order."""
     first = rows[0][2]
     text = first.get("duration_ms", "").strip(" \t\n\v\f\r")
     duration = int(text) if re.fullmatch(r"[+-]?[0-9]+", text) else 0
@@ -281,7 +284,7 @@ def song_of(rows: list[tuple[str, int, dict[str, str]]]) -> Song:
 
 
 def metrics(listens: set[Listen], songs: dict[str, Song]) -> list[dict[str, Any]]:
-    """All items of the metrics table, by pk and sk."""
+    """Returns all items of the metrics table, by pk and sk."""
     by_day: dict[str, list[Listen]] = defaultdict(list)
     for listen in listens:
         by_day[listen[2].date().isoformat()].append(listen)
@@ -290,7 +293,7 @@ def metrics(listens: set[Listen], songs: dict[str, Song]) -> list[dict[str, Any]
 
 
 def metrics_of_day(day: str, listens: list[Listen], songs: dict[str, Song]) -> Iterator[dict[str, Any]]:
-    """The items of one day."""
+    """Yields the items of one day."""
     unknown = Song(None, None, 0, [])
     by_track: dict[str, list[Listen]] = defaultdict(list)
     by_genre: dict[str, list[Listen]] = defaultdict(list)
@@ -334,13 +337,13 @@ def metrics_of_day(day: str, listens: list[Listen], songs: dict[str, Song]) -> I
 
 
 def average(group: dict[str, Any]) -> dict[str, int]:
-    """Listening time by listener, a half rounded up."""
+    """Returns the listening time per listener. A half is rounded up."""
     whole, rest = divmod(group["listening_ms"], group["unique_listeners"])
     return {"avg_listening_ms_per_listener": whole + (1 if 2 * rest >= group["unique_listeners"] else 0)}
 
 
 def line(item: dict[str, Any]) -> str:
-    """An item as one line of JSON: pk, sk, then the other attributes by name; inner objects by name too."""
+    """Prints an item as one line of JSON: pk, sk, then the other attributes by name. Inner objects are by name too."""
 
     def by_name(value: Any) -> Any:
         if isinstance(value, dict):

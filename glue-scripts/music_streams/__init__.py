@@ -1,1 +1,1 @@
-"""What the Glue jobs of music-streams share: the bucket's layout, a batch's documents, and the transform's steps."""
+"""The library of the Glue jobs: the bucket's layout, a batch's documents, and the steps of both jobs."""

@@ -6,7 +6,7 @@ Runs under Python 3.9 too, in the Python shell.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import Any
 
@@ -16,12 +16,12 @@ from music_streams import layout
 
 
 class BatchError(Exception):
-    """A batch can't be worked on: the message says which document or property, and what was expected."""
+    """A batch can't be processed. The message names the document or property, and what was expected."""
 
 
 @dataclass(frozen=True)
 class ManifestFile:
-    """One claimed object. `key` is where it lies now, `name` its path below incoming/, `etag` with its quotes."""
+    """One claimed object. `key` is its present key, `name` its path among the incoming files, `etag` has its quotes."""
 
     key: str
     name: str
@@ -32,7 +32,7 @@ class ManifestFile:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a batch claimed, in the order of the claim."""
+    """The files that a batch claimed, in the order of the claim."""
 
     batch_id: str
     claimed_at: datetime
@@ -40,7 +40,7 @@ class Manifest:
 
 
 def read_manifest(s3: Any, bucket: str, batch_id: str) -> Manifest:
-    """The manifest of a batch. Raises BatchError when it is absent, of another batch, or of another shape."""
+    """Reads a batch's manifest. Raises BatchError when it is missing, malformed, or another batch's."""
     manifest_key = layout.key("manifest", batchId=batch_id)
     document = get_json(s3, bucket, manifest_key)
     if document is None:
@@ -67,14 +67,26 @@ def read_manifest(s3: Any, bucket: str, batch_id: str) -> Manifest:
     return manifest
 
 
+def still_claimed(s3: Any, bucket: str, manifest: Manifest) -> tuple[Manifest, list[ManifestFile]]:
+    """Splits the manifest: files to read, and files that a finished attempt of this batch found changed.
+
+    The current versions of changed files are claimed later. If an original version came back, reading it could fail a
+    batch that is never given up, because its other rows may be in the metrics already.
+    """
+    report = get_json(s3, bucket, layout.key("transformReport", batchId=manifest.batch_id)) or {}
+    names = {str(file["name"]) for file in report.get("filesChanged", [])}
+    changed = [file for file in manifest.files if file.name in names]
+    return replace(manifest, files=tuple(file for file in manifest.files if file.name not in names)), changed
+
+
 def put_json(s3: Any, bucket: str, key: str, document: Any) -> None:
-    """Writes a document as UTF-8 JSON, in one call: a reader sees all of it or nothing."""
+    """Writes a document as UTF-8 JSON in one call, so that a reader sees all of it or nothing."""
     body = json.dumps(document, ensure_ascii=False, indent=1).encode("utf-8")
     s3.put_object(Bucket=bucket, Key=key, Body=body, ContentType="application/json")
 
 
 def get_json(s3: Any, bucket: str, key: str) -> dict[str, Any] | None:
-    """A JSON object's content; None when there is no such object. Raises BatchError when it is not a JSON object."""
+    """Reads a JSON object. None when the key does not exist. Raises BatchError when the content is no JSON object."""
     try:
         body = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
     except ClientError as error:
@@ -91,7 +103,7 @@ def get_json(s3: Any, bucket: str, key: str) -> dict[str, Any] | None:
 
 
 def _instant(text: Any) -> datetime:
-    """An ISO 8601 instant; Python 3.9 reads neither `Z` nor more than three or six digits of a second."""
+    """Parses an ISO 8601 time. Python 3.9 accepts no `Z`, and only 3 or 6 digits after the second."""
     if not isinstance(text, str):
         raise ValueError(f"not a timestamp: {text!r}")
     instant = datetime.fromisoformat(text.replace("Z", "+00:00").replace("z", "+00:00"))

@@ -1,4 +1,4 @@
-"""Curated rows in the bucket: what other batches wrote, what this one wrote, and a writing that survives crashes."""
+"""Curated and quarantined rows in the bucket: reads those of other batches, replaces this batch's, survives crashes."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from music_streams.batch import get_json, put_json
 
 KEY_SCHEMA = "user_id STRING, track_id STRING, listen_time TIMESTAMP"
 LARGEST_FILE_BYTES = 128 * 1024**2
-# What a row takes besides its two ids, before compression: times, numbers, and names that a dictionary holds once.
+# Bytes of a row besides its two ids, before compression: times, numbers, and names from a dictionary.
 ROW_BYTES = 40
 COMMIT = {
-    # Version 1 renames every file twice, and on S3 a rename is a copy.
+    # Version 1 renames every file twice. On S3 a rename is a copy.
     "mapreduce.fileoutputcommitter.algorithm.version": "2",
     "mapreduce.fileoutputcommitter.marksuccessfuljobs": "false",
     "mapreduce.fileoutputcommitter.cleanup-failures.ignored": "true",
 }
-REJECTED_FILE_ROWS = 500_000
+QUARANTINED_FILE_ROWS = 500_000
 
 
 class Curated:
-    """The curated listens of one batch, and those of the others on the same days."""
+    """The curated and quarantined rows of one batch, and other batches' listens of the same days."""
 
     def __init__(self, spark: SparkSession, s3: Any, bucket: str, batch_id: str) -> None:
-        """`s3` for lists and deletes, Spark for what is in the files."""
+        """`s3` lists and deletes files, Spark reads and writes them."""
         self.spark, self.s3, self.bucket, self.batch_id = spark, s3, bucket, batch_id
 
     def known(self, days: Sequence[str]) -> DataFrame | None:
-        """Keys of listens that other batches wrote on these days; None when there are none. Lists these days only."""
+        """Keys of listens that other batches wrote on these days. None when there are none. Lists only these days."""
         own = f"/batch_id={self.batch_id}/"
         files = store.in_parallel(lambda day: self._parquet(layout.key("listensDay", date=day)), days)
         paths = [self._url(key) for of_day in files for key in of_day if own not in key]
@@ -45,21 +45,21 @@ class Curated:
         return [str(day) for day in document.get("days", [])]
 
     def remember_replaced(self, days: Sequence[str]) -> None:
-        """Records the groups of this batch's earlier rows, which publish must visit although the rows are gone."""
+        """Records the groups of this batch's earlier rows, so that publish updates them although the rows are gone."""
         keys = store.in_parallel(lambda day: self._parquet(self._own(day)), days)
         paths = [self._url(key) for of_day in keys for key in of_day]
         if not paths:
             return
-        # The columns of the path come from it; the base says where the path begins to hold columns.
+        # Spark takes columns from the path only below the base path.
         rows = self.spark.read.option("basePath", self._url(layout.key("listens"))).parquet(*paths)
         groups = rows.select(F.to_date("listen_date").alias("listen_date"), "track_id", "genres").distinct()
         target = self._url(layout.key("replaced", batchId=self.batch_id))
         groups.coalesce(1).write.mode("append").options(**COMMIT).option("compression", "zstd").parquet(target)
 
     def replace(self, rows: DataFrame, days: Sequence[str], rows_by_day: dict[str, int], row_bytes: float) -> list[str]:
-        """Makes `rows` all that this batch has in curated; returns the days that it ever touched.
+        """Replaces this batch's curated rows by `rows`. Returns all days that the batch ever touched.
 
-        The order lets a crash happen anywhere: days are named before they are written, groups before they are removed.
+        A crash may happen anywhere: days are recorded before they are written, groups before they are removed.
         """
         earlier = self.earlier_days()
         touched = sorted({*earlier, *days})
@@ -74,42 +74,42 @@ class Curated:
         return touched
 
     def count_written(self, days: Sequence[str]) -> Counter[str]:
-        """Rows of this batch by day, counted back from the footers of its files on these days."""
+        """Counts this batch's curated rows by day, from the footers of its files on these days."""
         keys = store.in_parallel(lambda day: self._parquet(self._own(day)), days)
         paths = [self._url(key) for of_day in keys for key in of_day]
         if not paths:
             return Counter()
         rows = self.spark.read.schema("user_id STRING").parquet(*paths)
-        # No column is asked for, so none is read.
+        # The query uses no column, so Spark reads no column.
         by_file = rows.groupBy(F.col("_metadata.file_path").alias("path")).agg(F.count("*").alias("rows")).collect()
         counted: Counter[str] = Counter()
         for row in by_file:
             counted[row["path"].split("/listen_date=")[1][:10]] += row["rows"]
         return counted
 
-    def count_rejected(self) -> Counter[tuple[str, str]]:
-        """Rows of this batch in quarantine/rows by key and reason, counted back from its files."""
+    def count_quarantined(self) -> Counter[tuple[str, str]]:
+        """Counts this batch's quarantined rows by key and reason, from its files."""
         prefix = layout.key("quarantinedRows", batchId=self.batch_id)
         paths = [self._url(file.key) for file in store.objects(self.s3, self.bucket, prefix)]
         if not paths:
             return Counter()
-        # The texts of rows are passed over, however long they are; by default none over 20 MB may be there.
+        # Spark skips the texts of rows, but by default fails at one of over 20 MB.
         reader = self.spark.read.schema("key STRING, reason STRING").option("maxStringLen", 2**31 - 1)
         rows = reader.json(paths)
         counted = rows.groupBy("key", "reason").agg(F.count("*").alias("rows")).collect()
         return Counter({(row["key"], row["reason"]): row["rows"] for row in counted})
 
-    def replace_rejected(self, rows: DataFrame, count: int) -> None:
-        """Makes `rows` (key, reason, raw) all that this batch has in quarantine/rows."""
+    def replace_quarantined(self, rows: DataFrame, count: int) -> None:
+        """Replaces this batch's quarantined rows by `rows` (key, reason, raw)."""
         prefix = layout.key("quarantinedRows", batchId=self.batch_id)
         store.delete_below(self.s3, self.bucket, prefix)
         if count:
-            files = rows.coalesce(-(-count // REJECTED_FILE_ROWS))
+            files = rows.coalesce(-(-count // QUARANTINED_FILE_ROWS))
             files.write.mode("append").options(**COMMIT).option("ignoreNullFields", False).json(self._url(prefix))
             self._remove_marker(prefix)
 
     def clean(self) -> None:
-        """Removes what a writer that was cut short, here or in an earlier run, left below curated."""
+        """Removes what an interrupted writer, of this run or an earlier one, left among the curated files."""
         listens = layout.key("listens")
         store.delete_below(self.s3, self.bucket, f"{listens}_temporary/")
         self._remove_marker(listens)
@@ -133,7 +133,7 @@ class Curated:
         store.in_parallel(self._remove_marker, markers)
 
     def _remove_marker(self, prefix: str) -> None:
-        # S3A marks folders by empty objects.
+        # S3A marks folders with empty objects.
         self.s3.delete_object(Bucket=self.bucket, Key=prefix)
 
     def _own(self, day: str) -> str:

@@ -1,7 +1,7 @@
-"""Whose turn it is: a job works only for the run that the ledger waits for. Runs under Python 3.9 too.
+"""The fence: a job works only for the run that the ledger waits for. Runs under Python 3.9 too.
 
-StartWorkflowRun knows no idempotency token, so a request can arrive long after its sender gave it up, when the batch
-has got another run or is settled already. Such a run would find the batch's files gone and take its listens away.
+StartWorkflowRun has no idempotency token. A request can arrive long after its sender gave up, when the batch has
+another run or is settled. Such a run would find the batch's files gone and delete its listens.
 """
 
 from __future__ import annotations
@@ -11,29 +11,29 @@ from typing import Any
 from music_streams import log
 from music_streams.batch import BatchError
 
-# A run whose start is announced, but not yet written down, may already be at work: its sender is about to record it.
+# In these states the ledger can name a start (`startBy`) without the run: the run may work before sense records it.
 ANNOUNCED = ("CLAIMED", "RETRY", "REPLAY")
 
 
 def batch_in_turn(glue: Any, dynamodb: Any, table: str, workflow_name: str, run_id: str) -> str:
-    """The id of the batch that a workflow run was started for, if the ledger still waits for this very run.
+    """Returns the batch id of a workflow run, if the ledger still waits for this run.
 
-    `table` is the ledger, `dynamodb` and `glue` are boto3 clients. Raises BatchError when the run was not started by
-    sense, or came too late: then nothing has been read or written.
+    `table` is the ledger, `dynamodb` and `glue` are boto3 clients. Raises BatchError when a person
+    started the run, or when it came too late. Nothing was read or written then.
     """
     properties = glue.get_workflow_run_properties(Name=workflow_name, RunId=run_id)["RunProperties"]
     batch_id, attempt = properties.get("batch_id"), properties.get("attempt")
     if not batch_id or not attempt:
         raise BatchError(
             f"workflow run {run_id} of {workflow_name} has no run properties batch_id and attempt: "
-            "runs are started by sense, not by hand"
+            "only sense can start runs"
         )
-    # Here, so that a refusal's line has it too.
-    log.know(batch_id=batch_id, attempt=attempt)
+    # Before the check, so that the log line of a refusal has the ids too.
+    log.bind(batch_id=batch_id, attempt=attempt)
     key = {"pk": {"S": "BATCH"}, "sk": {"S": batch_id}}
     item = dynamodb.get_item(TableName=table, Key=key, ConsistentRead=True).get("Item")
     if item is None:
-        raise BatchError(f"the ledger {table} knows no batch {batch_id}")
+        raise BatchError(f"the ledger {table} has no batch {batch_id}")
     state, present = item["state"]["S"], item["attempt"]["N"]
     known_run = item.get("workflowRunId", {}).get("S")
     recorded = state == "RUNNING" and known_run == run_id

@@ -1,4 +1,4 @@
-"""What a CSV object holds, before Spark sees it: text or gzip, where the columns are, or why it is no table."""
+"""Examines a CSV object before Spark reads it: text or gzip, its columns, or the reason to quarantine it."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from music_streams.batch import ManifestFile
 from music_streams.store import ChangedError, raise_changed
 
 HEAD_BYTES = 64 * 1024
-# No header is longer than this: a quote that is never closed would have the driver read a whole file.
+# Longest header. Without a limit, a quote that is not closed would make the driver read the whole file.
 LONGEST_HEADER = 4 * 1024**2
-# Up to this size a gzip is read to its end here, so that all bad ones are found at once; beyond, Spark finds them.
+# A gzip up to this size is read to its end here, so that all bad ones are found at once. Spark finds larger ones.
 CHECKED_GZIP_BYTES = 64 * 1024**2
-# A gzip that holds more than this must not have grown more than so many times. Rows of a CSV grow 3 to 20 times,
-# and no gzip more than 1,032 times: a small one could fill the disks of the job.
+# A gzip that holds more than UNSUSPECTED_BYTES may hold at most MOST_GZIP_GROWTH times its size. CSV rows grow 3 to 20
+# times. The format allows 1,032 times, by which a small file could fill the disks of the job.
 UNSUSPECTED_BYTES = 64 * 1024**2
 MOST_GZIP_GROWTH = 100
 CHUNK_BYTES = 1024**2
@@ -30,8 +30,8 @@ STREAM_ATTEMPTS = 4
 
 GZIP = b"\x1f\x8b"
 UNICODE_BOMS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)
-# What is at times given a wrong name: zip and Excel, Parquet, ORC, Avro, bzip2, xz, zstd, 7z,
-# then PDF, gzip in gzip, SQLite, PNG, JPEG.
+# First bytes of formats that people name .csv by mistake: zip and Excel, Parquet, ORC, Avro, bzip2, xz, zstd, 7z;
+# below them PDF, gzip in gzip, SQLite, PNG, JPEG.
 MAGIC = (
     b"PK\x03\x04",
     b"PK\x05\x06",
@@ -51,7 +51,7 @@ class Table:
     """A readable file.
 
     `columns`: names, trimmed and in lower case, by position. `line_end`: "\\n" or "\\r". `skip`: bytes of text before
-    the header that Spark would take for it.
+    the header that Spark would mistake for it.
     """
 
     file: ManifestFile
@@ -62,8 +62,8 @@ class Table:
 
 
 @dataclass(frozen=True)
-class NoTable:
-    """A file to put into quarantine: `reason` is one of the contract's, `detail` is for a person."""
+class QuarantinedFile:
+    """A CSV that holds no readable table. `reason` is one of the contract's, `detail` is for a person."""
 
     file: ManifestFile
     reason: str
@@ -71,14 +71,14 @@ class NoTable:
 
 
 @dataclass(frozen=True)
-class Changed:
-    """A file that is no longer the one that was claimed."""
+class ChangedFile:
+    """A file that was overwritten or deleted since the claim."""
 
     file: ManifestFile
 
 
-class NoTableError(Exception):
-    """Arguments: reason, detail."""
+class QuarantinedFileError(Exception):
+    """The file must be quarantined. Arguments: reason, detail."""
 
 
 @dataclass(frozen=True)
@@ -89,8 +89,8 @@ class Head:
     whole: bool
 
 
-def examine(s3: Any, bucket: str, file: ManifestFile, required: Sequence[str]) -> Table | NoTable | Changed:
-    """Decides what a file is by its beginning (a gzip: by all of it). Never raises for what a file may hold."""
+def examine(s3: Any, bucket: str, file: ManifestFile, required: Sequence[str]) -> Table | QuarantinedFile | ChangedFile:
+    """Decides what a file is from its beginning (of a gzip: from all of it). No content makes it raise."""
     try:
         size = HEAD_BYTES
         start = fetch(s3, bucket, file, size)
@@ -98,7 +98,7 @@ def examine(s3: Any, bucket: str, file: ManifestFile, required: Sequence[str]) -
         head = Head(start, file.size <= size)
         if gzip:
             pieces = [start] if head.whole else chunks(s3, bucket, file)
-            # Beyond the size of those checked to the end, as far as shows how much it grows.
+            # Reads a larger gzip far enough to see how much it grows.
             head = head_of(inflate(pieces), size, None if file.size <= CHECKED_GZIP_BYTES else UNSUSPECTED_BYTES)
         while True:
             refuse_binary(head)
@@ -107,16 +107,16 @@ def examine(s3: Any, bucket: str, file: ManifestFile, required: Sequence[str]) -
                 break
             size *= 8
             if size > LONGEST_HEADER:
-                raise NoTableError("unreadable", f"the header is longer than {LONGEST_HEADER} bytes")
+                raise QuarantinedFileError("unreadable", f"the header is longer than {LONGEST_HEADER} bytes")
             pieces = chunks(s3, bucket, file)
             head = head_of(inflate(pieces) if gzip else pieces, size, size)
         columns, line_end = header
         require_columns(columns, required, head)
         return Table(file, gzip, columns, line_end, before_header(head.content))
-    except NoTableError as error:
-        return NoTable(file, error.args[0], error.args[1])
+    except QuarantinedFileError as error:
+        return QuarantinedFile(file, error.args[0], error.args[1])
     except ChangedError:
-        return Changed(file)
+        return ChangedFile(file)
 
 
 def is_sound_gzip(s3: Any, bucket: str, file: ManifestFile) -> bool:
@@ -124,13 +124,13 @@ def is_sound_gzip(s3: Any, bucket: str, file: ManifestFile) -> bool:
     try:
         for _ in inflate(chunks(s3, bucket, file)):
             pass
-    except NoTableError:
+    except QuarantinedFileError:
         return False
     return True
 
 
 def head_of(pieces: Iterable[bytes], size: int, most: int | None) -> Head:
-    """The first `size` bytes of a text; what follows is dropped, and read until `most` bytes (None: to the end)."""
+    """Returns the first `size` bytes of a text. Reads on until `most` bytes (None: to the end), to find its errors."""
     content, length = [], 0
     for piece in pieces:
         if length <= size:
@@ -143,7 +143,7 @@ def head_of(pieces: Iterable[bytes], size: int, most: int | None) -> Head:
 
 def fetch(s3: Any, bucket: str, file: ManifestFile, size: int) -> bytes:
     """The first bytes of an object, fewer if it is shorter. Raises ChangedError."""
-    # A range of an empty object is an error (416).
+    # S3 answers a range of an empty object with an error (416).
     ranged = {"Range": f"bytes=0-{size - 1}"} if file.size > size else {}
     for attempt in range(1, STREAM_ATTEMPTS + 1):
         try:
@@ -153,7 +153,7 @@ def fetch(s3: Any, bucket: str, file: ManifestFile, size: int) -> bytes:
         except ClientError as error:
             raise_changed(error)
         except BROKEN_STREAM:
-            # The SDK repeats a request, but not a body that broke off.
+            # The SDK repeats a failed request, but not one whose body breaks off.
             if attempt == STREAM_ATTEMPTS:
                 raise
     raise AssertionError("unreachable")
@@ -163,7 +163,7 @@ BROKEN_STREAM = (ReadTimeoutError, ResponseStreamingError, urllib3.exceptions.HT
 
 
 def chunks(s3: Any, bucket: str, file: ManifestFile) -> Iterator[bytes]:
-    """An object's bytes; goes on where it broke off. Raises ChangedError."""
+    """Yields an object's bytes. Continues where a body broke off. Raises ChangedError."""
     at, failures = 0, 0
     while at < file.size:
         try:
@@ -182,9 +182,9 @@ def chunks(s3: Any, bucket: str, file: ManifestFile) -> Iterator[bytes]:
 
 
 def inflate(compressed: Iterable[bytes]) -> Iterator[bytes]:
-    """The content of a gzip of any number of members, in pieces of 1 MB or less.
+    """Yields the content of a gzip of any number of members, in pieces of 1 MB or less.
 
-    Raises NoTableError for a corrupt or cut one, and for one that grows beyond what a CSV's may.
+    Raises QuarantinedFileError when the gzip is corrupt or truncated, or grows more than a CSV may.
     """
     member = zlib.decompressobj(wbits=31)
     fresh = True
@@ -203,39 +203,39 @@ def inflate(compressed: Iterable[bytes]) -> Iterator[bytes]:
                     given += len(piece)
                     _refuse_bomb(taken - len(rest), given)
                     yield piece
-            # What the output limit held back comes without further input.
+            # Takes the output that the limit held back. It needs no more input.
             while not member.eof and (piece := member.decompress(b"", CHUNK_BYTES)):
                 given += len(piece)
                 _refuse_bomb(taken, given)
                 yield piece
     except zlib.error as error:
-        raise NoTableError("unreadable", f"corrupt gzip: {error}") from error
+        raise QuarantinedFileError("unreadable", f"corrupt gzip: {error}") from error
     if fresh or not member.eof:
-        raise NoTableError("unreadable", "the gzip is cut: it ends before its content does")
+        raise QuarantinedFileError("unreadable", "the gzip is truncated: it ends before its content does")
 
 
 def _refuse_bomb(taken: int, given: int) -> None:
     if given > UNSUSPECTED_BYTES and given > taken * MOST_GZIP_GROWTH:
-        raise NoTableError(
+        raise QuarantinedFileError(
             "unreadable",
-            f"the gzip grows too much: its first {taken} bytes hold over {given} bytes; the limit beyond "
-            f"{UNSUSPECTED_BYTES} bytes is {MOST_GZIP_GROWTH} times its size",
+            f"the gzip grows too much: its first {taken} bytes hold over {given} bytes; above "
+            f"{UNSUSPECTED_BYTES} bytes the limit is {MOST_GZIP_GROWTH} times its size",
         )
 
 
 def refuse_binary(head: Head) -> None:
-    """Raises NoTableError for what is empty, or surely no UTF-8 text."""
+    """Raises QuarantinedFileError when the content is empty, or can't be UTF-8 text."""
     content = head.content
     if content.startswith(UNICODE_BOMS):
-        raise NoTableError("not_text", "UTF-16 or UTF-32; UTF-8 is expected")
+        raise QuarantinedFileError("not_text", "the file is UTF-16 or UTF-32, not UTF-8")
     if head.whole and not content.removeprefix(codecs.BOM_UTF8).strip():
-        raise NoTableError("empty_file", "the file holds nothing")
+        raise QuarantinedFileError("empty_file", "the file is empty or blank")
     if b"\0" in content:
-        raise NoTableError("not_text", "the file holds NUL bytes")
+        raise QuarantinedFileError("not_text", "the file contains NUL bytes")
 
 
 def header_of(head: Head) -> tuple[tuple[str, ...], str] | None:
-    """The header's names and what ends its line; None when the head doesn't hold all of the header."""
+    """Returns the header's names and its line end. None when the head does not hold all of the header."""
     text = head.content.decode("utf-8", errors="replace").removeprefix("\ufeff")
     lines = list(io.StringIO(text, newline=""))
     taken: list[str] = []
@@ -248,31 +248,33 @@ def header_of(head: Head) -> tuple[tuple[str, ...], str] | None:
 
     csv.field_size_limit(LONGEST_HEADER)
     record = next((row for row in csv.reader(feed()) if row), None)
-    # The reader asks for a line beyond the last one only within quotes, or when all lines are empty.
+    # The reader asks for one line more only within quotes, or when all lines are empty.
     ran_out = bool(taken) and taken[-1] == ""
     if not head.whole and (ran_out or len(taken) == len(lines)):
         return None
     if record is None or ran_out:
-        raise NoTableError("unreadable", "a quoted field of the header has no end")
+        raise QuarantinedFileError("unreadable", "a quoted field of the header is not closed")
     names = tuple(name.strip().lower() for name in record)
     return names, "\r" if taken[-1].endswith("\r") else "\n"
 
 
 def before_header(content: bytes) -> int:
-    """How many bytes must go so that Spark finds the header: it takes a "\\r" or a BOM on a line of its own for one."""
+    """Returns how many bytes to cut before the header: Spark would take a "\\r" or a BOM on its own line for it."""
     skip = len(content) - len(content.removeprefix(codecs.BOM_UTF8).lstrip(b"\r\n"))
     before = content[:skip]
     return skip if b"\r" in before or (b"\n" in before and before.startswith(codecs.BOM_UTF8)) else 0
 
 
 def require_columns(columns: Sequence[str], required: Sequence[str], head: Head) -> None:
-    """Raises NoTableError unless each required column is there once."""
+    """Raises QuarantinedFileError unless each required column exists exactly once."""
     twice = [name for name in required if columns.count(name) > 1]
     if twice:
-        raise NoTableError("duplicate_columns", f"more than one column {', '.join(twice)}")
+        raise QuarantinedFileError("duplicate_columns", f"more than one column {', '.join(twice)}")
     missing = [name for name in required if name not in columns]
     if missing:
         if head.content.startswith(MAGIC + MORE_MAGIC):
-            raise NoTableError("not_text", "a binary format, not CSV")
+            raise QuarantinedFileError("not_text", "a binary format, not CSV")
         found = ", ".join(columns)
-        raise NoTableError("missing_columns", f"no column {', '.join(missing)}; the first line is: {found[:200]}")
+        raise QuarantinedFileError(
+            "missing_columns", f"no column {', '.join(missing)}; the first line is: {found[:200]}"
+        )

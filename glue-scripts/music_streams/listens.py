@@ -1,4 +1,4 @@
-"""From rows of text to listens: the rules of a row, each listen once, enriched by what the reference data knows."""
+"""Turns rows of text into listens: checks each row, keeps each listen once, adds reference data."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ COLUMNS = ("user_id", "track_id", "listen_time")
 LISTEN_KEY = ["user_id", "track_id", "listen_time"]
 
 ID = r"\A[A-Za-z0-9][A-Za-z0-9._:-]{0,127}\z"
-# All that Unicode calls white space, and the four separators that only Python does.
+# Unicode's white space, and four separators that only Python counts as white space.
 BLANK = r"(?U)\A[\s\x1c-\x1f]*\z"
 EARLIEST = datetime(2000, 1, 1, tzinfo=timezone.utc)
 LATEST_AFTER_CLAIM = timedelta(days=1)
@@ -26,9 +26,9 @@ BASIC_TIME = r"\A[0-9]{8}T[0-9]{4}(?:[0-9]{2}(?:[.,][0-9]{1,9})?)?(?:Z|[+-][0-9]
 
 
 def checked(rows: DataFrame, claimed_at: datetime) -> DataFrame:
-    """Rows with `reason`, the first rule that they break (null: a listen), and listen_time as a timestamp, listen_date.
+    """Adds `reason` (the first rule that a row breaks, null for a listen), listen_time as a timestamp, and listen_date.
 
-    Needs file, raw, problem, inexact, width_ok and the three columns as text. `raw` is kept for broken rows only.
+    Needs file, raw, problem, inexact, width_ok and the three columns as text. Only rows with a reason keep `raw`.
     """
     ids = rows.withColumn("instant", instant("listen_time"))
     earliest, latest = _literal(EARLIEST), _literal(claimed_at + LATEST_AFTER_CLAIM)
@@ -56,15 +56,15 @@ def checked(rows: DataFrame, claimed_at: datetime) -> DataFrame:
 
 
 def instant(column: str) -> Column:
-    """The time that a text names, in UTC and microseconds; null when it names none.
+    """Parses a time to UTC and microseconds. Null when the text is no time.
 
-    `yyyy-MM-dd HH:mm:ss`, or ISO 8601 in its extended or basic format with a time of day; no zone means UTC.
+    Accepts `yyyy-MM-dd HH:mm:ss`, and ISO 8601 (extended or basic format) with a time of day. No zone means UTC.
     """
     text = F.col(column)
     basic = F.regexp_replace(
         text, r"\A([0-9]{4})([0-9]{2})([0-9]{2})T([0-9]{2})([0-9]{2})([0-9]{2})?", r"$1-$2-$3T$4:$5:$6"
     )
-    # Without seconds a colon is left over.
+    # A text without seconds has a colon too many now.
     extended = F.regexp_replace(basic, r"\A([0-9-]{10}T[0-9]{2}:[0-9]{2}):(?![0-9])", "$1")
     return (
         F.when(F.rlike(text, F.lit(PLAIN_TIME)), text.try_cast("timestamp"))
@@ -83,20 +83,20 @@ def _iso_instant(text: Column) -> Column:
     zone = F.rpad(F.regexp_replace(part(5), "[Z:]", ""), 5, "0")
     minutes = zone.substr(2, 2).cast("bigint") * 60 + zone.substr(4, 2).cast("bigint")
     ahead = F.when(F.startswith(zone, F.lit("-")), -minutes).otherwise(minutes)
-    # By arithmetic: Spark's own zones end at 18 hours, and years 0001 and 9999 must be out of range, not an error.
+    # By arithmetic: Spark's zones end at 18 hours, and times beyond years 0001 and 9999 must not raise.
     return F.timestamp_micros(F.unix_micros(local) + microseconds - ahead * 60_000_000)
 
 
 def distinct_listens(rows: DataFrame, known: DataFrame | None) -> DataFrame:
-    """Each listen once, with the first file that brought it, its number of copies, and whether another batch has it.
+    """Returns each listen once, with its first file, its number of copies, and whether another batch has it.
 
-    `known`: other batches' rows of the same days. Columns: the key, listen_date, file, copies, elsewhere.
+    `known` has other batches' rows of the same days. Columns: the key, listen_date, file, copies, elsewhere.
     """
     # Producers resend a file when an upload times out, so the same listen comes twice, often in another batch.
     once = rows.groupBy(*LISTEN_KEY, "listen_date").agg(F.min("file").alias("file"), F.count("*").alias("copies"))
     if known is None:
         return once.withColumn("elsewhere", F.lit(False))
-    # As cheap as an anti-join, but what it would drop without a trace is there to be counted.
+    # As cheap as an anti-join, but the duplicates stay and can be counted.
     same = " AND ".join(f"known.{name} = once.{name}" for name in LISTEN_KEY)
     return once.sparkSession.sql(
         f"SELECT *, EXISTS (SELECT 1 FROM {{known}} AS known WHERE {same}) AS elsewhere FROM {{once}} AS once",  # noqa: S608
@@ -106,9 +106,9 @@ def distinct_listens(rows: DataFrame, known: DataFrame | None) -> DataFrame:
 
 
 def enriched(listens: DataFrame, tracks: DataFrame, users: DataFrame) -> DataFrame:
-    """Curated rows with `copies`, `elsewhere`, `known_track` and `known_user`.
+    """Returns curated rows with `copies`, `elsewhere`, `known_track` and `known_user`.
 
-    `tracks` has one row a track, `users` one a user.
+    `tracks` has one row per track, `users` one per user.
     """
     joined = listens.join(tracks, on="track_id", how="left").join(users, on="user_id", how="left")
     return joined.select(

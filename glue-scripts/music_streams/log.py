@@ -1,6 +1,6 @@
-"""What a job logs: one JSON object a line on standard output, in the form of the Lambdas' lines. Runs under Python 3.9.
+"""Logs of a job: one JSON object per line on standard output, as the Lambdas write them. Runs under Python 3.9.
 
-So one batch's story is one query over all log groups, by `batch_id` (docs/operations.md, "Logs").
+One query by `batch_id` over all log groups finds everything about a batch (docs/operations.md, "Logs").
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from datetime import datetime, timezone
 from typing import Any, NoReturn
 
 _LOGGER = logging.getLogger("music_streams")
-# As the Lambdas' lines have it.
+# The Lambdas' name of this level.
 _LEVELS = {logging.WARNING: "WARN"}
-# CloudWatch takes events of 256 KB.
+# CloudWatch accepts events of up to 256 KB.
 LONGEST_STACK = 20_000
 
 
 class _Lines(logging.Handler):
-    """Writes to standard output. It holds what the whole job's lines have in common."""
+    """Writes lines to standard output. Holds the job's name and the ids for every line."""
 
     def __init__(self, job: str) -> None:
         super().__init__()
@@ -35,50 +35,49 @@ class _Lines(logging.Handler):
             "job": self.job,
             "event": record.getMessage(),
             **getattr(record, "facts", {}),
-            # Last, because they are long, and people read from the left.
+            # The ids come last: they are long, and people read from the left.
             **self.ids,
         }
-        # By print, since sys.stdout may be another by now than when the handler was made.
+        # print() uses the present sys.stdout, which may have been replaced since the handler was made.
         print(json.dumps(line, default=str), flush=True)
 
 
 def start(job: str, **ids: str | None) -> None:
-    """From now on lines come out, each with the job's name and those of the ids that are known."""
+    """Starts logging. Every later line has the job's name and the ids that are not None."""
     _LOGGER.handlers = [_Lines(job)]
     _LOGGER.setLevel(logging.INFO)
-    # The root logger's handlers, where Glue has set some, would write each line a second time.
+    # If Glue set handlers on the root logger, they would write each line a second time.
     _LOGGER.propagate = False
-    know(**ids)
+    bind(**ids)
 
 
-def know(**ids: str | None) -> None:
-    """From now on each line carries these ids too."""
+def bind(**ids: str | None) -> None:
+    """Adds ids to every later line."""
     for handler in _LOGGER.handlers:
         if isinstance(handler, _Lines):
             handler.ids.update({name: value for name, value in ids.items() if value is not None})
 
 
-def say(event: str, **facts: Any) -> None:
-    """Logs an event with its facts, as far as JSON knows them."""
+def info(event: str, **facts: Any) -> None:
+    """Logs an event with its facts. Facts that JSON can't hold become text."""
     _LOGGER.info(event, extra={"facts": facts})
 
 
 def warn(event: str, **facts: Any) -> None:
-    """Logs an event that somebody should know of."""
+    """Logs an event that needs somebody's attention."""
     _LOGGER.warning(event, extra={"facts": facts})
 
 
 def end_failed(error: BaseException, message: str) -> NoReturn:
-    """Logs what ended the job, and ends it so that Glue gives the message as the run's error."""
+    """Logs the error and exits, so that Glue shows the message as the run's error."""
     lines = traceback.format_exception(type(error), error, error.__traceback__)
     _LOGGER.error("jobFailed", extra={"facts": {"error": message, "stack": "".join(lines)[-LONGEST_STACK:]}})
     sys.stderr.writelines(lines)
     sys.stderr.flush()
-    # Not by a code: Python writes the message to standard error and exits with 1, and who looks at the exception, as
-    # Glue's own runner does, finds it there.
+    # exit() with a text writes it to standard error and exits with 1. Glue's runner reads the text from the exception.
     sys.exit(f"ERROR: {message}")
 
 
 def iso(moment: datetime) -> str:
-    """A moment as logs, reports and items write it: ISO 8601 in UTC, in milliseconds."""
+    """Formats a time for logs, reports and items: ISO 8601 in UTC, with milliseconds."""
     return moment.astimezone(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,6 +1,6 @@
-"""From the rows of the metrics' SQL to the items of the metrics table, in DynamoDB's own notation.
+"""Turns the rows of the metrics' SQL into items of the metrics table, in DynamoDB's notation.
 
-Both engines hand their rows to this module, so both give the same items. Runs under Python 3.9.
+Both engines use this module, so both give the same items. Runs under Python 3.9.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from typing import Any, Callable
 Attributes = dict[str, Any]
 Row = Sequence[Any]
 
-# In the order in which they build on each other. `listens`, `replaced` and `days` are given by the engine.
+# In the order in which they use each other. The engine provides `listens`, `replaced` and `days`.
 VIEWS = ("changed", "genre_listens")
 TABLES = ("changed_tracks", "changed_genres", "genre_days")
 
 
 @dataclass(frozen=True)
 class Item:
-    """One item of the metrics table; `attributes` is None when its group has no listens: then it must not exist."""
+    """One item of the metrics table. `attributes` is None when its group has no listens: it must not exist then."""
 
     pk: str
     sk: str
@@ -30,7 +30,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Metric:
-    """One kind of item: its SQL file, the leading columns that name a group, and what makes an item of its rows."""
+    """One kind of item: its SQL file, the leading columns that name a group, and the function from rows to an item."""
 
     name: str
     group: tuple[str, ...]
@@ -38,14 +38,14 @@ class Metric:
     order: tuple[str, ...] = ()
 
     def items(self, rows: Iterable[Row]) -> Iterator[Item]:
-        """Items of rows in which a group's rows lie together, in `order`."""
+        """Yields the items. A group's rows must follow each other, in `order`."""
         width = len(self.group)
         for _, rows_of_group in itertools.groupby(rows, key=lambda row: tuple(row[:width])):
             yield self.item(list(rows_of_group))
 
 
 def sql(name: str, batch_id: str = "") -> str:
-    """The text of music_streams/sql/<name>.sql, which DuckDB and Spark both run, with `:batch_id` filled in."""
+    """Returns music_streams/sql/<name>.sql, which DuckDB and Spark both run, with `:batch_id` filled in."""
     text = pkgutil.get_data("music_streams", f"sql/{name}.sql")
     if text is None:
         raise FileNotFoundError(f"music_streams/sql/{name}.sql is not in the job's library")
@@ -54,7 +54,7 @@ def sql(name: str, batch_id: str = "") -> str:
 
 
 def number(value: Any) -> Attributes:
-    """A whole number in DynamoDB's notation: `{"N": "12"}`. Exact up to DynamoDB's 38 digits."""
+    """Writes a whole number in DynamoDB's notation: `{"N": "12"}`. Exact up to DynamoDB's 38 digits."""
     return {"N": str(int(value))}
 
 
@@ -67,7 +67,7 @@ def _counts(listens: Any, unique_listeners: Any, listening_ms: Any) -> Attribute
 
 
 def _average(unique_listeners: Any, listening_ms: Any) -> Attributes:
-    # Half up, in whole numbers: floor(ms / listeners + 1/2). The engines spell exact integer division differently.
+    # Rounds half up: floor(ms / listeners + 1/2). Not in SQL, where the engines write integer division differently.
     total, listeners = int(listening_ms), int(unique_listeners)
     return number((2 * total + listeners) // (2 * listeners))
 

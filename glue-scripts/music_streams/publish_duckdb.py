@@ -1,4 +1,4 @@
-"""The metrics by DuckDB, on the one machine that a Python-shell job has. Runs under Python 3.9."""
+"""Computes the metrics with DuckDB, on the one machine of a Python-shell job. Runs under Python 3.9."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ DOWNLOAD_THREADS = 8
 ONE_THREAD = TransferConfig(use_threads=False)
 ROWS_PER_FETCH = 10_000
 
-# Days don't depend on each other. Small ones are taken together, up to this many bytes of Parquet, a large one alone.
+# Days don't depend on each other. Small days are computed together, up to this many bytes of Parquet.
 BYTES_TOGETHER = 256 * 2**20
 
-# DuckDB keeps the distinct listeners of every group: measured, about 18 bytes for a byte of Parquet (20 million listens
-# of a day, in 114 genres, are 170 MB of Parquet and need 3 GB).
+# DuckDB keeps the distinct listeners of every group: measured, about 18 bytes per byte of Parquet. A day of 20 million
+# listens in 114 genres has 170 MB of Parquet and needs 3 GB.
 NEED_PER_BYTE = 20
 
-REMEDY = "set the stack's `publishEngine: spark`, so that publish runs on a Spark cluster"
+REMEDY = "set the stack's `publishEngine: spark` to run publish on a Spark cluster"
 
 LISTENS_COLUMNS = {
     "listen_date": "VARCHAR",
@@ -54,7 +54,7 @@ REPLACED_COLUMNS = {"listen_date": "VARCHAR", "track_id": "VARCHAR", "genres": "
 
 @dataclass(frozen=True)
 class Machine:
-    """What DuckDB may use. A day that needs more is not tried."""
+    """What DuckDB may use. Publish refuses a day that needs more."""
 
     memory_bytes: int
     disk_bytes: int
@@ -63,7 +63,7 @@ class Machine:
 
     @staticmethod
     def here(folder: str | None = None) -> Machine:
-        """This machine, or this container's share of it; leaves room for Python, the downloads and the system."""
+        """Measures this machine or container. Leaves room for Python, the downloads and the system."""
         folder = folder or tempfile.gettempdir()
         memory = min([os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"), *_container_limits()])
         threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -71,9 +71,9 @@ class Machine:
 
 
 def publish_with_duckdb(work: Work, s3: Any, writer: MetricsWriter, machine: Machine) -> tuple[int, Counts]:
-    """Computes and writes the metrics of the work's days. Returns the number of groups and what became of their items.
+    """Computes and writes the metrics of the work's days. Returns the number of groups and the counts of items.
 
-    Raises PublishError, before it downloads a day, when the day is beyond this machine.
+    Raises PublishError before any download when a day is too large for this machine.
     """
     groups, counts = 0, Counts()
     replaced = replaced_files(s3, work.bucket, work.batch_id)
@@ -83,39 +83,39 @@ def publish_with_duckdb(work: Work, s3: Any, writer: MetricsWriter, machine: Mac
         check_fits(files, machine)
     for number, (days, files) in enumerate(plan, start=1):
         size = sum(file.size for file in files)
-        log.say("reading", part=f"{number} of {len(plan)}", days=len(days), files=len(files), bytes=size)
+        log.info("reading", part=f"{number} of {len(plan)}", days=len(days), files=len(files), bytes=size)
         with tempfile.TemporaryDirectory(prefix="publish-", dir=machine.folder) as folder:
             try:
                 more_groups, more_counts = _publish_days(work, s3, writer, machine, Path(folder), days, files, replaced)
             except duckdb.OutOfMemoryException as error:
-                raise PublishError(f"{_days(days)} is beyond this machine: {REMEDY} ({error})") from error
+                raise PublishError(f"{_days(days)} is too large for this machine: {REMEDY} ({error})") from error
         groups, counts = groups + more_groups, counts + more_counts
     return groups, counts
 
 
 def check_fits(files: list[ParquetFile], machine: Machine) -> None:
-    """Raises PublishError when files that are to be worked on together don't fit the machine.
+    """Raises PublishError when files that are computed together don't fit the machine.
 
-    The downloads must fit the disk, and what DuckDB keeps, the memory and the rest of the disk, to which it spills.
+    The downloads must fit the disk. DuckDB's data must fit the memory and the rest of the disk, to which it spills.
     """
     size = sum(file.size for file in files)
     if size + max(0, NEED_PER_BYTE * size - machine.memory_bytes) <= machine.disk_bytes:
         return
     dates = _days(sorted({file.date for file in files}))
     raise PublishError(
-        f"{dates} holds {_mb(files)} of Parquet, beyond this machine with {machine.memory_bytes // 2**20} MB of memory "
-        f"for DuckDB and {machine.disk_bytes // 2**20} MB of disk: {REMEDY}"
+        f"{dates} has {_mb(files)} of Parquet, too large for this machine with {machine.memory_bytes // 2**20} MB of "
+        f"memory for DuckDB and {machine.disk_bytes // 2**20} MB of disk: {REMEDY}"
     )
 
 
 def open_engine(machine: Machine, spill_folder: str) -> duckdb.DuckDBPyConnection:
-    """A DuckDB that uses no network, no extension and no more than the machine has."""
+    """Opens a DuckDB that uses no network, no extensions, and no more than the machine has."""
     return duckdb.connect(
         ":memory:",
         config={
             "autoinstall_known_extensions": "false",
             "autoload_known_extensions": "false",
-            # A view must never be taken for a Python variable of the same name.
+            # DuckDB must never read a Python variable with the name of a view.
             "python_enable_replacements": "false",
             "memory_limit": f"{max(64, machine.memory_bytes // 2**20)}MiB",
             "temp_directory": spill_folder,
@@ -127,8 +127,8 @@ def open_engine(machine: Machine, spill_folder: str) -> duckdb.DuckDBPyConnectio
 
 
 def prepare(connection: duckdb.DuckDBPyConnection, batch_id: str) -> None:
-    """Builds the views and tables below the metrics; `listens`, `replaced` and `days` must be there."""
-    # Spark's name for what DuckDB calls unnest.
+    """Creates the views and tables that the metrics use. `listens`, `replaced` and `days` must exist."""
+    # The SQL uses Spark's name for unnest.
     connection.execute("CREATE MACRO explode(elements) AS unnest(elements)")
     for name in (*VIEWS, *TABLES):
         kind = "VIEW" if name in VIEWS else "TABLE"
@@ -136,7 +136,7 @@ def prepare(connection: duckdb.DuckDBPyConnection, batch_id: str) -> None:
 
 
 def rows_of(connection: duckdb.DuckDBPyConnection, metric: Metric) -> Iterator[Row]:
-    """The metric's rows; where a group has several, they lie together and in order."""
+    """Yields the metric's rows. The rows of a group follow each other, in order."""
     query = sql(metric.name)
     if metric.order:
         query = f"SELECT * FROM ({query}) AS unordered ORDER BY {', '.join(metric.group + metric.order)}"  # noqa: S608
@@ -172,7 +172,7 @@ def _publish_days(
         total = Counts()
         for metric in METRICS:
             counts = writer.upsert(metric.items(rows_of(connection, metric)))
-            log.say("metricWritten", metric=metric.name, **counts.facts())
+            log.info("metricWritten", metric=metric.name, **counts.facts())
             total += counts
     return tracks + genres + len(days), total
 
@@ -196,7 +196,7 @@ def _taken_together(
 
 
 def _download(s3: Any, bucket: str, files: list[ParquetFile], folder: Path) -> list[str]:
-    """Fetches the files side by side; their day and batch become folders, as DuckDB reads them."""
+    """Downloads the files in parallel, into folders from which DuckDB reads their day and batch."""
 
     def fetch(number: int) -> str:
         file = files[number]
@@ -231,7 +231,7 @@ def _count(connection: duckdb.DuckDBPyConnection, table: str) -> int:
 
 
 def _container_limits() -> Iterator[int]:
-    """The memory that a container grants, from cgroup version 2 or 1."""
+    """Yields the container's memory limits, from cgroup version 2 or 1."""
     for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
         try:
             text = Path(path).read_text("ascii").strip()

@@ -1,4 +1,4 @@
-"""What publish works on: the batch, its days, and the Parquet files that hold them. Runs under Python 3.9."""
+"""The input of publish: the batch, its days, and their Parquet files. Runs under Python 3.9."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from music_streams.batch import get_json
 
 
 class PublishError(Exception):
-    """Publish can't go on: the message says what was expected, what came, and what to do."""
+    """Publish can't continue. The message says what was expected, what was found, and what to do."""
 
 
 @dataclass(frozen=True)
 class ParquetFile:
-    """One curated file, or one of the batch's `replaced` files (then without day and batch)."""
+    """One curated file, or one of the batch's `replaced` files, which has no date and batch_id."""
 
     key: str
     size: int
@@ -27,7 +27,7 @@ class ParquetFile:
 
 @dataclass(frozen=True)
 class Work:
-    """One publish: the days to compute, and how the items are stamped. `days` are YYYY-MM-DD, sorted, distinct."""
+    """One publish: the days to compute, and the stamps of the items. `days` are YYYY-MM-DD, sorted, distinct."""
 
     bucket: str
     table: str
@@ -38,10 +38,9 @@ class Work:
 
 
 def days_to_publish(s3: Any, bucket: str, batch_id: str, workflow_run_id: str) -> tuple[str, ...]:
-    """The days that transform.json names.
+    """Returns the days from transform's report.
 
-    Raises PublishError unless it is this batch's report, written by this workflow run: an older one may name other
-    days.
+    Raises PublishError unless this workflow run wrote it for this batch: an older report may name other days.
     """
     key = layout.key("transformReport", batchId=batch_id)
     where = f"s3://{bucket}/{key}"
@@ -53,7 +52,7 @@ def days_to_publish(s3: Any, bucket: str, batch_id: str, workflow_run_id: str) -
     if report.get("workflowRunId") != workflow_run_id:
         raise PublishError(
             f"{where} was written by workflow run {report.get('workflowRunId')}, not by {workflow_run_id}: "
-            "transform of this run has not finished, so its listens may not be complete"
+            "this run's transform has not finished, so listens may be missing"
         )
     days = report.get("days")
     if not isinstance(days, list) or not all(isinstance(day, str) and _DAY.fullmatch(day) for day in days):
@@ -62,31 +61,31 @@ def days_to_publish(s3: Any, bucket: str, batch_id: str, workflow_run_id: str) -
 
 
 def curated_files(s3: Any, bucket: str, day: str) -> list[ParquetFile]:
-    """Every curated file of a day, of all batches."""
+    """Lists the curated files of a day, of all batches."""
     prefix = layout.key("listensDay", date=day)
     files = []
     for key, size in _parquet_objects(s3, bucket, prefix):
         folder = _BATCH_FOLDER.match(key[len(prefix) :])
         if folder is None:
             raise PublishError(
-                f"s3://{bucket}/{key} lies in no batch_id=... folder: curated data has been put there by hand"
+                f"s3://{bucket}/{key} is in no batch_id=... folder: only transform may write here, so move it elsewhere"
             )
         files.append(ParquetFile(key, size, day, folder[1]))
     return files
 
 
 def replaced_files(s3: Any, bucket: str, batch_id: str) -> list[ParquetFile]:
-    """The files that tell which rows the batch once had and has no more."""
+    """Lists the files with the groups of rows that the batch had once and has no longer."""
     prefix = layout.key("replaced", batchId=batch_id)
     return [ParquetFile(key, size) for key, size in _parquet_objects(s3, bucket, prefix)]
 
 
 def check_replaced_days(found: Iterable[str], days: Iterable[str]) -> None:
-    """Raises PublishError when a replaced row is of a day that is not to be published: its items would stay wrong."""
+    """Raises PublishError when a replaced row is of a day that is not published: its items would stay wrong."""
     missing = sorted(set(found) - set(days))
     if missing:
         raise PublishError(
-            f"replaced rows are of {', '.join(missing[:5])}, which transform.json does not name among its days"
+            f"there are replaced rows of {', '.join(missing[:5])}, but transform.json does not name these days"
         )
 
 
@@ -95,9 +94,9 @@ _BATCH_FOLDER = re.compile(r"batch_id=([A-Za-z0-9._-]+)/[^/]+$")
 
 
 def _parquet_objects(s3: Any, bucket: str, prefix: str) -> Iterator[tuple[str, int]]:
-    """Key and size of the Parquet files below a prefix.
+    """Yields key and size of the Parquet files below a prefix.
 
-    Passes over names that begin with `_` or `.` as Spark does: they are markers and unfinished output.
+    Skips names that begin with `_` or `.`, as Spark does: they are markers and unfinished output.
     """
     for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
         for entry in page.get("Contents", []):

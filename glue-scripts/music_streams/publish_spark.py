@@ -1,4 +1,4 @@
-"""The metrics by Spark, for stacks whose days are beyond one machine: the same SQL, each partition a writer."""
+"""Computes the metrics with Spark, for days too large for one machine. The SQL is the same; each partition writes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from music_streams.metrics_items import METRICS, TABLES, VIEWS, Metric, Row, sql
 from music_streams.publish_input import ParquetFile, Work, check_replaced_days, curated_files, replaced_files
 from music_streams.publish_writer import Counts, MetricsWriter
 
-# 32 writers of 4 threads write more than an on-demand table takes at once.
+# 32 writers with 4 threads each write more than an on-demand table accepts.
 MOST_WRITERS = 32
 THREADS_PER_WRITER = 4
 ITEMS_PER_WRITER = 10_000
@@ -27,16 +27,16 @@ REPLACED_SCHEMA = "listen_date STRING, track_id STRING, genres ARRAY<STRING>"
 
 
 def publish_with_spark(work: Work, s3: Any, region: str) -> tuple[int, Counts]:
-    """Computes and writes the metrics of the work's days. Returns the number of groups and what became of the items."""
+    """Computes and writes the metrics of the work's days. Returns the number of groups and the counts of items."""
     from pyspark.sql import SparkSession
 
     spark = SparkSession.builder.appName("music-streams publish").getOrCreate()
     files = [file for day in work.days for file in curated_files(s3, work.bucket, day)]
     size = sum(file.size for file in files)
-    # By default there are 200, whatever the size; and Spark can't make more of them as it goes.
+    # The default is 200 for any size, and Spark can't add tasks later.
     tasks = max(spark.sparkContext.defaultParallelism, -(-size // BYTES_PER_TASK))
     spark.conf.set("spark.sql.shuffle.partitions", str(tasks))
-    log.say("reading", days=len(work.days), files=len(files), bytes=size, tasks=tasks)
+    log.info("reading", days=len(work.days), files=len(files), bytes=size, tasks=tasks)
 
     _listens(spark, work.bucket, _folders(files)).createOrReplaceTempView("listens")
     _replaced(spark, work.bucket, replaced_files(s3, work.bucket, work.batch_id)).createOrReplaceTempView("replaced")
@@ -53,7 +53,7 @@ def publish_with_spark(work: Work, s3: Any, region: str) -> tuple[int, Counts]:
         for metric in METRICS:
             rows = rows_of(spark, metric, writers=min(MOST_WRITERS, 1 + groups[metric.group[-1]] // ITEMS_PER_WRITER))
             counts = sum(rows.rdd.mapPartitions(partial(_write, work, metric, region)).collect(), Counts())
-            log.say("metricWritten", metric=metric.name, **counts.facts())
+            log.info("metricWritten", metric=metric.name, **counts.facts())
             total += counts
     finally:
         for name in TABLES:
@@ -62,7 +62,7 @@ def publish_with_spark(work: Work, s3: Any, region: str) -> tuple[int, Counts]:
 
 
 def rows_of(spark: Any, metric: Metric, writers: int) -> Any:
-    """The metric's rows in so many partitions; a group's rows lie in one of them, together and in order."""
+    """Returns the metric's rows, a partition per writer. The rows of a group follow each other in one, in order."""
     frame = spark.sql(sql(metric.name))
     if metric.order:
         return frame.repartition(writers, *metric.group).sortWithinPartitions(*metric.group, *metric.order)
@@ -77,8 +77,8 @@ def _write(work: Work, metric: Metric, region: str, rows: Iterator[Row]) -> Iter
 
 @lru_cache(maxsize=1)
 def _client(region: str) -> Any:
-    # Once per Python process of an executor: to make a client takes longer than to write a few hundred items. The
-    # endpoint, where it isn't AWS's own, is in the environment.
+    # Once per Python process of an executor: making a client takes longer than writing a few hundred items. An
+    # endpoint other than AWS's own comes from the environment.
     config = Config(retries={"mode": "standard", "max_attempts": 5}, max_pool_connections=THREADS_PER_WRITER + 2)
     return boto3.client("dynamodb", region_name=region, config=config)
 
@@ -88,7 +88,7 @@ def _folders(files: list[ParquetFile]) -> list[str]:
 
 
 def _listens(spark: Any, bucket: str, folders: list[str]) -> Any:
-    """All rows of the days. Their folders name day and batch; a stray file is not data, as in publish_input."""
+    """Reads all rows of the days, with day and batch from their folders. Skips other files, as publish_input does."""
     if not folders:
         return spark.createDataFrame([], LISTENS_SCHEMA)
     reader = spark.read.schema(LISTENS_SCHEMA).option("pathGlobFilter", "*.parquet")
@@ -97,7 +97,7 @@ def _listens(spark: Any, bucket: str, folders: list[str]) -> Any:
 
 
 def _replaced(spark: Any, bucket: str, files: list[ParquetFile]) -> Any:
-    """The replaced rows, with the day as text, whatever its type in the files."""
+    """Reads the replaced rows. The day becomes text, whatever its type in the files."""
     if not files:
         return spark.createDataFrame([], REPLACED_SCHEMA)
     rows = spark.read.parquet(*[f"s3://{bucket}/{file.key}" for file in files])

@@ -1,4 +1,4 @@
-"""Brings items of the metrics table up to date: reads what is there, and writes only what differs.
+"""Updates items of the metrics table: reads the present ones, and writes only those that differ.
 
 Runs under Python 3.9, in the Python shell and in Spark's executors.
 """
@@ -23,15 +23,15 @@ from music_streams.metrics_items import Attributes, Item
 KEYS_PER_READ = 100
 REQUESTS_PER_WRITE = 25
 
-# Items are shuffled within windows of this size, so that the items of one partition key don't arrive together.
+# Items are shuffled in windows of this size, so that items of one partition key don't arrive together.
 SHUFFLED_ITEMS = 5_000
 
-# A call's leftovers are sent again; this many times in a row without one of them getting in means that it won't work.
+# A call's leftovers are sent again. The writer gives up after this many rounds in a row that wrote none of them.
 FRUITLESS_ROUNDS = 10
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 20.0
 
-# What DynamoDB answers when it is busy. The SDK has already tried such a call a few times when we see it.
+# Answers of a busy DynamoDB. The SDK has repeated such a call a few times already.
 BUSY = {
     "InternalServerError",
     "ProvisionedThroughputExceededException",
@@ -40,27 +40,27 @@ BUSY = {
     "ThrottlingException",
 }
 
-# What every item carries besides its metrics: who wrote it, and when. It doesn't make an item differ.
+# Attributes of every item besides its metrics: who wrote it, and when. They don't make an item differ.
 STAMPS = ("batch_id", "published_at")
 
 
 class NotAllWritten(Exception):
-    """Some items could not be written; the message says how many."""
+    """Some items could not be written. The message says how many."""
 
 
 @dataclass(frozen=True)
 class Counts:
-    """What became of the items."""
+    """How many items were written, unchanged, removed, absent, or failed."""
 
     written: int = 0
     unchanged: int = 0
     removed: int = 0
-    # Of a group without listens that had no item either.
+    # Items of groups without listens that did not exist before either.
     absent: int = 0
     failed: int = 0
 
     def __add__(self, other: Counts) -> Counts:
-        """Both together."""
+        """Adds both."""
         return Counts(
             self.written + other.written,
             self.unchanged + other.unchanged,
@@ -70,17 +70,17 @@ class Counts:
         )
 
     def facts(self) -> dict[str, int]:
-        """As a line of the log tells them."""
+        """Facts for a log line."""
         return {"written": self.written, "unchanged": self.unchanged, "removed": self.removed}
 
     @property
     def items(self) -> int:
-        """All items that were looked at."""
+        """All items together."""
         return self.written + self.unchanged + self.removed + self.absent + self.failed
 
 
 class MetricsWriter:
-    """Upserts items into one table by parallel batch calls. `client` is a boto3 DynamoDB client."""
+    """Upserts items into one table with parallel batch calls. `client` is a boto3 DynamoDB client."""
 
     def __init__(
         self,
@@ -101,9 +101,10 @@ class MetricsWriter:
         self._last_trouble = "unprocessed items"
 
     def upsert(self, items: Iterable[Item]) -> Counts:
-        """Writes items that are new or differ, deletes those whose group is empty. Keys are distinct; taken as needed.
+        """Writes items that are new or differ, deletes those of empty groups. Keys must be distinct.
 
-        Raises NotAllWritten when DynamoDB stays busy, and the client's error when a call can't succeed at all.
+        Reads `items` as needed. Raises NotAllWritten when DynamoDB stays busy, and the client's error when a call can't
+        succeed.
         """
         total = Counts()
         waiting: set[Future[Counts]] = set()
@@ -124,8 +125,8 @@ class MetricsWriter:
                 raise
         if total.failed:
             raise NotAllWritten(
-                f"{total.failed} of {total.items} items are not in table {self._table}, others were not tried: "
-                f"DynamoDB took none of them {FRUITLESS_ROUNDS} times in a row (last answer: {self._last_trouble})"
+                f"{total.failed} of {total.items} items are not in table {self._table}, and the writer gave up: "
+                f"DynamoDB accepted none {FRUITLESS_ROUNDS} times in a row (last answer: {self._last_trouble})"
             )
         return total
 
@@ -156,7 +157,7 @@ class MetricsWriter:
         return Counts(written - failed_puts, unchanged, removed - failed_deletes, absent, len(failed))
 
     def _until_done(self, todo: list[Any], call: Callable[[list[Any]], list[Any]]) -> list[Any]:
-        """Calls with what is left to do until nothing is; the leftover when it gives up. Pauses are random."""
+        """Calls until nothing is left, with random pauses. Returns the rest when it gives up."""
         fruitless = 0
         while todo:
             try:
@@ -191,13 +192,13 @@ class MetricsWriter:
 
 
 def same(wanted: Attributes, there: Attributes) -> bool:
-    """Whether an item that is there says what is wanted, whoever wrote it and when."""
+    """Whether the item in the table has the wanted metrics. The stamps may differ."""
     metrics = {name: value for name, value in there.items() if name not in ("pk", "sk", *STAMPS)}
     return wanted == metrics or _plain(wanted) == _plain(metrics)
 
 
 def _plain(attributes: Attributes) -> Any:
-    """Attribute values with numbers as numbers: DynamoDB keeps a number's value, not its spelling."""
+    """Converts numbers: DynamoDB keeps a number's value, not its spelling."""
     return {name: _plain_value(value) for name, value in attributes.items()}
 
 

@@ -1,4 +1,4 @@
-"""The dimension data: one row a track, one row a user, from CSV files that may hold rows that can't be read."""
+"""The reference data: one row per track, one row per user, from CSV files that may hold unreadable rows."""
 
 from __future__ import annotations
 
@@ -21,37 +21,39 @@ USER_COLUMNS = (*USER_KEYS, "user_age", "user_country")
 
 @dataclass(frozen=True)
 class Place:
-    """Where reference data lies: in the folders `users/` and `songs/` below a prefix of any bucket."""
+    """Where the reference data is: the folders of users and songs, below a prefix of any bucket."""
 
     bucket: str
     prefix: str
 
     @classmethod
     def at(cls, location: str) -> Place:
-        """The place that `s3://BUCKET/PREFIX/` names."""
+        """Parses `s3://BUCKET/PREFIX/`."""
         bucket, _, prefix = location.removeprefix("s3://").partition("/")
         return cls(bucket, prefix)
 
     def url(self, key: str) -> str:
-        """An object of the place, as errors name it."""
+        """Returns the URL of an object of the place, for errors."""
         return f"s3://{self.bucket}/{key}"
 
 
 def stage_reference(s3: Any, place: Place, bucket: str, folder: str, name: str, required: tuple[str, ...]) -> Staging:
-    """Copies, in `bucket`, of the files of a data set, `users` or `songs`.
+    """Copies the files of a data set, `users` or `songs`, to `bucket`.
 
-    Raises BatchError when there is none that can be used.
+    Raises BatchError when no file can be used, or when one changed meanwhile.
     """
     files = reference_files(s3, place, name)
     staging = stage(s3, bucket, f"{folder}{name}/", files, required, place.bucket)
     if staging.changed:
-        raise BatchError(f"reference data changed while it was read: {place.url(staging.changed[0].key)}; run again")
+        raise BatchError(
+            f"reference data changed while it was read: {place.url(staging.changed[0].key)}; the next attempt reads it"
+        )
     require_usable(staging, place, name)
     return staging
 
 
 def reference_files(s3: Any, place: Place, name: str) -> list[ManifestFile]:
-    """The CSV files of a data set, in the order of their keys. Raises BatchError when there is none."""
+    """Lists the CSV files of a data set by key. Raises BatchError when there is none."""
     prefix = place.prefix + layout.key(name)
     try:
         found = list(store.objects(s3, place.bucket, prefix))
@@ -60,7 +62,7 @@ def reference_files(s3: Any, place: Place, name: str) -> list[ManifestFile]:
     files = [file for file in found if file.key.lower().endswith((".csv", ".csv.gz"))]
     if not files:
         raise BatchError(
-            f"no reference data: {place.url(prefix)} holds no .csv or .csv.gz file; put the {name} data set there"
+            f"no reference data: {place.url(prefix)} holds no .csv or .csv.gz file; upload the {name} data set to it"
         )
     return files
 
@@ -68,19 +70,22 @@ def reference_files(s3: Any, place: Place, name: str) -> list[ManifestFile]:
 def require_usable(staging: Staging, place: Place, name: str) -> None:
     """Raises BatchError when no file of the data set is left."""
     if not staging.tables:
-        reasons = "; ".join(f"{place.url(bad.file.key)}: {bad.reason} ({bad.detail})" for bad in staging.no_tables[:3])
+        reasons = "; ".join(
+            f"{place.url(bad.file.key)}: {bad.reason} ({bad.detail})" for bad in staging.quarantined[:3]
+        )
         raise BatchError(f"no usable reference data for {name}: {reasons}")
 
 
 def usable(key: str) -> Column:
-    """Whether a reference row can be read: as many fields as its header, and a key."""
+    """Whether a reference row can be used: it has as many fields as its header, and a key."""
     return F.col("width_ok") & (F.col(key) != "")
 
 
 def tracks_of(songs: DataFrame) -> DataFrame:
-    """One row a track: genres (sorted, distinct), the rest from its first row by (track_genre, file, row); known_track.
+    """Returns one row per track, with known_track: sorted distinct genres, the rest of its first row.
 
-    The data has one row per track and genre: a plain join would count a listen once for each.
+    The first is by (track_genre, file, row). The data has one row per track and genre, so a plain join would count a
+    listen once for each genre.
     """
     details = [_text("artists"), _text("album_name"), _text("track_name"), _whole("popularity"), _whole("duration_ms")]
     grouped = songs.groupBy("track_id").agg(
@@ -91,7 +96,7 @@ def tracks_of(songs: DataFrame) -> DataFrame:
 
 
 def users_of(users: DataFrame) -> DataFrame:
-    """One row a user, from its first row by (file, row); known_user."""
+    """Returns one row per user, with known_user: its first row by (file, row)."""
     grouped = users.groupBy("user_id").agg(
         F.min_by(F.struct(_whole("user_age"), _text("user_country")), F.struct("file", "row")).alias("first")
     )

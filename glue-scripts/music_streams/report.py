@@ -1,4 +1,4 @@
-"""The counts of transform.json, and the check that they agree with each other and with what was written."""
+"""The counts in transform's report, and the check that they agree with each other and with the written rows."""
 
 from __future__ import annotations
 
@@ -11,38 +11,38 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from music_streams.batch import ManifestFile
-from music_streams.inputs import NoTable
+from music_streams.inputs import QuarantinedFile
 from music_streams.rows import Staged
 
 
 class ReconciliationError(Exception):
-    """Rows were lost or doubled on the way: the message says which numbers disagree."""
+    """The job lost or doubled rows. The message says which numbers disagree."""
 
 
 @dataclass
 class Reading:
-    """What a batch's rows are, before duplicates are dropped. Counters are by file number."""
+    """Counts of a batch's rows, duplicates included. Counters are by file number."""
 
     records: Counter[int] = field(default_factory=Counter)
     valid: Counter[int] = field(default_factory=Counter)
-    rejected: dict[int, Counter[str]] = field(default_factory=dict)
+    quarantined: dict[int, Counter[str]] = field(default_factory=dict)
     problems: dict[int, str] = field(default_factory=dict)
     days: list[str] = field(default_factory=list)
     inexact: bool = False
 
     @property
-    def rejected_total(self) -> int:
-        """Rows rejected, of all files."""
-        return sum(sum(reasons.values()) for reasons in self.rejected.values())
+    def quarantined_total(self) -> int:
+        """Quarantined rows of all files."""
+        return sum(sum(reasons.values()) for reasons in self.quarantined.values())
 
 
 @dataclass
 class Keeping:
-    """What became of the valid ones: kept, or a duplicate of one in this batch (`repeats`) or in another one."""
+    """Counts of the valid rows: kept, duplicates within this batch, duplicates of other batches' rows (`elsewhere`)."""
 
     by_file: Counter[int] = field(default_factory=Counter)
     by_day: Counter[str] = field(default_factory=Counter)
-    repeats: int = 0
+    duplicates: int = 0
     elsewhere: int = 0
     unknown_tracks: int = 0
     unknown_users: int = 0
@@ -50,22 +50,22 @@ class Keeping:
 
     @property
     def row_bytes(self) -> float:
-        """Mean size of a row's ids."""
+        """Average bytes of a row's ids."""
         return self.id_bytes / max(1, sum(self.by_day.values()))
 
 
 def count_rows(rows: DataFrame) -> Reading:
-    """All counts of checked rows by one aggregation. Files with a problem count only as such."""
+    """Counts checked rows in one aggregation. Of a file with a problem, it counts only the problem."""
     reading = Reading()
     days: dict[int, set[str]] = {}
     groups = rows.groupBy("file", "problem", "reason", F.col("listen_date").cast("string").alias("day"))
     for row in groups.agg(F.count("*").alias("rows"), F.max("inexact").alias("inexact")).collect():
         reading.records[row["file"]] += row["rows"]
         if row["problem"] is not None:
-            # Both at once: it isn't even text.
+            # A file with both problems is not even text.
             reading.problems[row["file"]] = min(row["problem"], reading.problems.get(row["file"], "~"))
         elif row["reason"] is not None:
-            reading.rejected.setdefault(row["file"], Counter())[row["reason"]] += row["rows"]
+            reading.quarantined.setdefault(row["file"], Counter())[row["reason"]] += row["rows"]
             reading.inexact = reading.inexact or bool(row["inexact"])
         else:
             reading.valid[row["file"]] += row["rows"]
@@ -73,14 +73,14 @@ def count_rows(rows: DataFrame) -> Reading:
     for number in reading.problems:
         reading.records.pop(number, None)
         reading.valid.pop(number, None)
-        reading.rejected.pop(number, None)
+        reading.quarantined.pop(number, None)
         days.pop(number, None)
     reading.days = sorted(set().union(*days.values()))
     return reading
 
 
 def count_kept(rows: DataFrame) -> Keeping:
-    """All counts of enriched listens, kept or not, by one aggregation."""
+    """Counts enriched listens, kept or not, in one aggregation."""
     keeping = Keeping()
     groups = rows.groupBy("file", F.col("listen_date").cast("string").alias("day"), "elsewhere").agg(
         F.count("*").alias("rows"),
@@ -95,7 +95,7 @@ def count_kept(rows: DataFrame) -> Keeping:
             continue
         keeping.by_file[row["file"]] += row["rows"]
         keeping.by_day[row["day"]] += row["rows"]
-        keeping.repeats += row["copies"] - row["rows"]
+        keeping.duplicates += row["copies"] - row["rows"]
         keeping.unknown_tracks += row["unknown_tracks"]
         keeping.unknown_users += row["unknown_users"]
         keeping.id_bytes += row["id_bytes"]
@@ -107,12 +107,12 @@ def require_reconciled(
     reading: Reading,
     keeping: Keeping,
     curated: Counter[str],
-    rejected: Counter[tuple[str, str]],
+    quarantined: Counter[tuple[str, str]],
 ) -> None:
-    """Raises ReconciliationError unless what was read is what was written, dropped as a duplicate, or rejected.
+    """Raises ReconciliationError unless every row that was read is curated, a duplicate, or quarantined.
 
-    `names` are the files' by number. `curated` (rows by day) and `rejected` (rows by file name and reason) are counted
-    back from the files written.
+    `names` has the files' names by number. `curated` (rows by day) and `quarantined` (rows by file name and reason)
+    were counted from the written files.
     """
     disagree = []
 
@@ -122,47 +122,48 @@ def require_reconciled(
 
     expected: Counter[tuple[str, str]] = Counter()
     for number, records in sorted(reading.records.items()):
-        of_file = reading.rejected.get(number, Counter())
+        of_file = reading.quarantined.get(number, Counter())
         judged = reading.valid[number] + sum(of_file.values())
         require(f"rows of {names[number]} judged", judged, "read", records)
         expected.update({(names[number], reason): rows for reason, rows in of_file.items()})
     for number, kept in sorted(keeping.by_file.items()):
         if kept > reading.valid[number]:
             disagree.append(f"{kept} listens of {names[number]} kept, but {reading.valid[number]} valid rows")
-    kept, repeats, elsewhere = sum(keeping.by_day.values()), keeping.repeats, keeping.elsewhere
-    accounted = f"rows accounted for ({kept} kept, {repeats} repeats of these, {elsewhere} of other batches' listens)"
-    require(accounted, kept + repeats + elsewhere, "valid", sum(reading.valid.values()))
+    kept, duplicates, elsewhere = sum(keeping.by_day.values()), keeping.duplicates, keeping.elsewhere
+    accounted = (
+        f"rows accounted for ({kept} kept, {duplicates} duplicates of these, {elsewhere} of other batches' rows)"
+    )
+    require(accounted, kept + duplicates + elsewhere, "valid", sum(reading.valid.values()))
     for day in sorted({*keeping.by_day, *curated}):
-        require(f"rows in curated of {day}", curated[day], "kept", keeping.by_day[day])
-    for name, reason in sorted({*expected, *rejected}):
-        require(
-            f"rows of {name} in quarantine for {reason}", rejected[name, reason], "rejected", expected[name, reason]
-        )
+        require(f"curated rows of {day}", curated[day], "kept", keeping.by_day[day])
+    for name, reason in sorted({*expected, *quarantined}):
+        of_reason = quarantined[name, reason]
+        require(f"quarantined rows of {name} ({reason})", of_reason, "read", expected[name, reason])
     if disagree:
         more = f"; and {len(disagree) - 5} more" if len(disagree) > 5 else ""
         raise ReconciliationError(f"the batch does not add up: {'; '.join(disagree[:5])}{more}")
 
 
 def counts(tables: Sequence[Staged], reading: Reading, keeping: Keeping) -> dict[str, Any]:
-    """The part of transform.json that counts rows."""
+    """Returns the counts of rows for transform's report."""
     files = []
     for staged in tables:
         valid, kept = reading.valid[staged.number], keeping.by_file[staged.number]
-        rejected = reading.rejected.get(staged.number, Counter())
+        quarantined = reading.quarantined.get(staged.number, Counter())
         files.append(
             {
                 "name": staged.table.file.name,
-                "rowsRead": valid + sum(rejected.values()),
+                "rowsRead": valid + sum(quarantined.values()),
                 "rowsKept": kept,
                 "rowsDuplicate": valid - kept,
-                "rowsQuarantined": dict(sorted(rejected.items())),
+                "rowsQuarantined": dict(sorted(quarantined.items())),
             }
         )
-    reasons: Counter[str] = sum(reading.rejected.values(), Counter())
+    reasons: Counter[str] = sum(reading.quarantined.values(), Counter())
     return {
         "rowsRead": sum(file["rowsRead"] for file in files),
         "rowsKept": sum(keeping.by_day.values()),
-        "rowsDuplicate": keeping.repeats + keeping.elsewhere,
+        "rowsDuplicate": keeping.duplicates + keeping.elsewhere,
         "rowsDuplicateElsewhere": keeping.elsewhere,
         "rowsQuarantined": dict(sorted(reasons.items())),
         "unknownTracks": keeping.unknown_tracks,
@@ -171,10 +172,10 @@ def counts(tables: Sequence[Staged], reading: Reading, keeping: Keeping) -> dict
     }
 
 
-def put_aside(no_tables: Sequence[NoTable], manifest: Sequence[ManifestFile]) -> list[dict[str, str]]:
-    """The files without a readable table, in the manifest's order; details are fit for a terminal."""
+def files_quarantined(files: Sequence[QuarantinedFile], manifest: Sequence[ManifestFile]) -> list[dict[str, str]]:
+    """Lists quarantined files in the manifest's order. Their details are safe to print in a terminal."""
     place = {file.key: number for number, file in enumerate(manifest)}
-    ordered = sorted(no_tables, key=lambda bad: place.get(bad.file.key, 0))
+    ordered = sorted(files, key=lambda bad: place.get(bad.file.key, 0))
     return [
         {"name": bad.file.name, "key": bad.file.key, "reason": bad.reason, "detail": _printable(bad.detail)}
         for bad in ordered
@@ -182,5 +183,5 @@ def put_aside(no_tables: Sequence[NoTable], manifest: Sequence[ManifestFile]) ->
 
 
 def _printable(text: str) -> str:
-    # A detail may quote the file, and a file may hold what makes a terminal act.
+    # A detail may quote the file, and a file may hold control sequences.
     return "".join(mark if mark.isprintable() else mark.encode("unicode_escape").decode() for mark in text)

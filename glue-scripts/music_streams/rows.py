@@ -1,9 +1,9 @@
-"""Rows of staged CSV files: Spark finds where records begin and end, patterns find the fields within each.
+"""Reads rows of staged CSV files: Spark finds where records begin and end, patterns find the fields of each.
 
-Spark's reader keeps the text of a record only when its number of fields is not that of the schema. So the schema has
-one column, every record of two or more fields is "corrupt", and its exact text is at hand: for the quarantine, and for
-files of any shape in one read. The fields come from that text by RFC 4180; a field whose quotes are not those of a
-quoted field is taken as it stands. The patterns are possessive: they never try again, so any input takes linear time.
+Spark's reader keeps the text of a record only when its number of fields differs from the schema's. So the schema has
+one column, and Spark gives the exact text of every record with two or more fields as "corrupt". Quarantine needs that
+text, and files of any shape share one read. Fields are split by RFC 4180; a field with misplaced quotes keeps them.
+The patterns are possessive: they never backtrack, so any input takes linear time.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from music_streams.inputs import Table
 QUOTED = r'"[^"]*+(?:""[^"]*+)*+"'
 FIELD = rf'(?:{QUOTED}[^,\r\n]*+|(?!")[^,\r\n]*+)'
 RECORD = rf"{FIELD}(?:,{FIELD})*+"
-# Limits by which a file is unreadable, and no file can use up the memory of the job: a quote that is never closed makes
-# all that follows one field, a line without end one row. The reader takes the room for both anew for each file.
+# A file beyond these limits is unreadable, so that no file uses up the job's memory: a quote that is not closed makes
+# one field of the rest, a missing line end one row. The reader allocates room for both limits for each file.
 MOST_COLUMNS = 100_000
-# In UTF-16 units, quotes left out.
+# In UTF-16 units, without quotes.
 LONGEST_FIELD = 1024**2
 NO_VALUE = "\u0001\u0001"
 # A copy's name begins with its file's number.
@@ -32,7 +32,7 @@ NUMBER_DIGITS = 6
 
 @dataclass(frozen=True)
 class Staged:
-    """A table and where its copy lies; `number` is its place in the batch."""
+    """A table and where its copy is. `number` is its place in the batch."""
 
     table: Table
     number: int
@@ -43,11 +43,11 @@ class Staged:
 def read_rows(
     spark: SparkSession, root: str, files: Sequence[Staged], columns: Sequence[str], multi_line: bool, exact: bool
 ) -> DataFrame:
-    """One row a record: file (its number), row (rises within a file), raw, problem, width_ok, and `columns` as text.
+    """Returns one row per record: file (its number), row (rises within a file), raw, problem, width_ok, `columns`.
 
-    A column is null when the file lacks it. `problem` is what makes the whole file unusable: `unreadable` (it ends in
-    quotes) or `not_text` (a NUL byte). A record of one field comes with its quotes only when `exact`, which makes the
-    reading three times as slow; without it, rows that may have lost them have `inexact` set.
+    `columns` are text; one is null when the file lacks it. `problem` makes the whole file unusable: `unreadable` (it
+    ends within quotes) or `not_text` (a NUL byte). A record of one field keeps its quotes only with `exact`, which
+    takes three times as long; without it, rows that may have lost their quotes have `inexact` set.
     """
     if not files:
         texts = ", ".join(f"{column} STRING" for column in columns)
@@ -91,13 +91,13 @@ def _records(spark: SparkSession, folder: str, line_end: str, multi_line: bool, 
         "lineSep": line_end,
         "nullValue": NO_VALUE,
         "emptyValue": "",
-        # A date that no text can be: then a record of a single field is corrupt as well.
+        # No text matches this date format, so a record of a single field is corrupt too.
         "dateFormat": f"'{NO_VALUE}'",
         "enableDateTimeParsingFallback": False,
     }
     schema = f"field {'DATE' if exact else 'STRING'}, record STRING"
     read = spark.read.options(**options).schema(schema).csv(folder)
-    # Spark refuses to read nothing but its own column.
+    # Spark refuses to read only its own column.
     text = F.coalesce("record", F.col("field").cast("string"))
     inexact = F.lit(False)
     if not exact:
@@ -109,7 +109,7 @@ def _records(spark: SparkSession, folder: str, line_end: str, multi_line: bool, 
     number = F.substring("_metadata.file_name", 1, NUMBER_DIGITS).cast("int")
     records = read.select(number.alias("file"), bare.alias("text"), inexact.alias("inexact"))
     records = records.select("file", "text", "inexact", _ends_within_quotes("text").alias("unclosed"))
-    # Spark ends lines in one way a file; what else ends one is split here: a "\r" between "\n", a "\n" between "\r".
+    # Spark knows one line end per file. The other one is split here: a "\r" between "\n", a "\n" between "\r".
     split = F.rlike("text", F.lit(r"[\r\n]")) & ~F.col("unclosed")
     parts = F.when(
         split, F.regexp_extract_all(F.concat(F.lit("\n"), "text"), F.lit(rf"[\r\n]({RECORD})"), 1)
@@ -124,7 +124,7 @@ def _ends_within_quotes(text: str) -> Column:
 
 
 def _shape(files: Sequence[Staged], shapes: Sequence[tuple[str, ...]]) -> Column:
-    """Which of the headers the row's file has. Literal arrays, so that the plan doesn't grow with the files."""
+    """Number of the row's header. An array literal, so that the plan doesn't grow with the files."""
     if len(shapes) == 1:
         return F.lit(0)
     by_number = [0] * (1 + max(staged.number for staged in files))

@@ -1,4 +1,4 @@
-"""Copies of a batch's files under names that Spark can't misread, and the reading of them that puts bad files aside."""
+"""Copies a batch's files to names that Spark can't misread, and quarantines files that Spark can't read."""
 
 from __future__ import annotations
 
@@ -14,11 +14,20 @@ from pyspark.errors import PySparkException
 
 from music_streams import layout, store
 from music_streams.batch import ManifestFile
-from music_streams.inputs import Changed, NoTable, NoTableError, Table, chunks, examine, inflate, is_sound_gzip
+from music_streams.inputs import (
+    ChangedFile,
+    QuarantinedFile,
+    QuarantinedFileError,
+    Table,
+    chunks,
+    examine,
+    inflate,
+    is_sound_gzip,
+)
 from music_streams.rows import LONGEST_FIELD, MOST_COLUMNS, NUMBER_DIGITS, Staged
 
 FOLDERS = {"\n": "newline", "\r": "return"}
-# What Spark's reader says of a field that is too long, or a row of too many.
+# The error of Spark's reader for a field that is too long, or a row of too many fields.
 TOO_LARGE = re.compile(
     r"^Caused by: com\.univocity\.parsers\.common\.TextParsingException: "
     r"(?:(Length of parsed input)|java\.lang\.ArrayIndexOutOfBoundsException)",
@@ -30,19 +39,19 @@ Result = TypeVar("Result")
 
 @dataclass
 class Staging:
-    """A snapshot of one set of files below `temporary/`: `tables` can be read, the others are put aside."""
+    """Copies of one set of files: `tables` can be read, `quarantined` and `changed` files can't."""
 
     s3: Any
     bucket: str
     folder: str
     tables: list[Staged]
-    no_tables: list[NoTable]
+    quarantined: list[QuarantinedFile]
     changed: list[ManifestFile]
 
-    def put_aside(self, staged: Staged, reason: str, detail: str) -> None:
-        """From now on the file is none of the batch's tables."""
+    def quarantine(self, staged: Staged, reason: str, detail: str) -> None:
+        """Moves a file from the tables to the quarantined files, and deletes its copy."""
         self.tables.remove(staged)
-        self.no_tables.append(NoTable(staged.table.file, reason, detail))
+        self.quarantined.append(QuarantinedFile(staged.table.file, reason, detail))
         self.s3.delete_object(Bucket=self.bucket, Key=staged.folder + staged.name)
 
 
@@ -54,12 +63,12 @@ def stage(
     required: Sequence[str],
     source: str | None = None,
 ) -> Staging:
-    """Examines every file and copies the tables to `folder`, each on condition that it is still the claimed object.
+    """Examines every file and copies the tables to `folder`, each only if it is still the claimed object.
 
-    `source` is the files' bucket, where it is not that of the copies.
+    `source` is the files' bucket, if it is not the bucket of the copies.
 
-    Spark takes `[ ] { } * ?` in a key for a pattern and passes over names that begin with `_` or `.`, and Hadoop
-    drops `//` and `..`: hence numbers for names. The suffix tells Spark of gzip, so it follows the content.
+    The copies have numbers as names: Spark reads `[ ] { } * ?` as a pattern and skips names that begin with `_` or `.`,
+    and Hadoop drops `//` and `..`. Spark knows a gzip by its suffix, so the suffix follows the content.
     """
     buckets = (source or bucket, bucket)
     found = store.in_parallel(lambda numbered: _stage_one(s3, buckets, folder, required, *numbered), enumerate(files))
@@ -68,14 +77,14 @@ def stage(
         bucket,
         folder,
         [one for one in found if isinstance(one, Staged)],
-        [one for one in found if isinstance(one, NoTable)],
-        [one.file for one in found if isinstance(one, Changed)],
+        [one for one in found if isinstance(one, QuarantinedFile)],
+        [one.file for one in found if isinstance(one, ChangedFile)],
     )
 
 
 def _stage_one(
     s3: Any, buckets: tuple[str, str], folder: str, required: Sequence[str], number: int, file: ManifestFile
-) -> Staged | NoTable | Changed:
+) -> Staged | QuarantinedFile | ChangedFile:
     found = examine(s3, buckets[0], file, required)
     if not isinstance(found, Table):
         return found
@@ -90,31 +99,34 @@ def _stage_one(
             return replace(staged, name=_rewrite(s3, buckets, staged))
         store.copy(s3, buckets, file, staged.folder + staged.name)
     except store.ChangedError:
-        return Changed(file)
-    except NoTableError as error:
-        return NoTable(file, error.args[0], error.args[1])
+        return ChangedFile(file)
+    except QuarantinedFileError as error:
+        return QuarantinedFile(file, error.args[0], error.args[1])
     return staged
 
 
 def _rewrite(s3: Any, buckets: tuple[str, str], staged: Staged) -> str:
-    """Copies a table as plain text from its header on; the copy's name. Raises ChangedError and NoTableError."""
+    """Copies a table as plain text, from its header on. Returns the copy's name.
+
+    Raises ChangedError and QuarantinedFileError.
+    """
     name = staged.name.removesuffix(".gz")
     pieces = chunks(s3, buckets[0], staged.table.file)
     text = _Stream(inflate(pieces) if staged.table.gzip else pieces)
     text.read(staged.table.skip)
-    # One part at a time is in memory, and none on the disk.
+    # Only one part at a time is in memory, and nothing on disk.
     s3.upload_fileobj(text, buckets[1], staged.folder + name, Config=TransferConfig(use_threads=False))
     return name
 
 
 class _Stream:
-    """Pieces of bytes as a file that can be read once."""
+    """Makes a file, to be read once, of pieces of bytes."""
 
     def __init__(self, pieces: Iterator[bytes]) -> None:
         self.pieces, self.rest = pieces, b""
 
     def read(self, size: int = sys.maxsize) -> bytes:
-        """The next `size` bytes, fewer at the end."""
+        """Returns the next `size` bytes, fewer at the end."""
         parts, length = [self.rest], len(self.rest)
         while length < size and (piece := next(self.pieces, None)) is not None:
             parts.append(piece)
@@ -124,16 +136,16 @@ class _Stream:
         return content[:size]
 
 
-def read_well(staging: Staging, read: Callable[[list[Staged]], Result]) -> Result:
-    """What `read` makes of the tables; a table at which Spark fails is put aside, and the others are read again.
+def read_or_quarantine(staging: Staging, read: Callable[[list[Staged]], Result]) -> Result:
+    """Calls `read` with the tables. Quarantines a table at which Spark fails, and reads the others again.
 
-    Raises Spark's error when it names no file, or one that is sound: that is a fault of the system, not of the file.
+    Raises Spark's error when it names no file, or a sound one: then the system is at fault, not the file.
     """
     while True:
         try:
             return read(staging.tables)
         except (PySparkException, Py4JError) as error:
-            # What follows the file's name may be its content.
+            # The text after the file's name may be its content.
             named = set(re.findall(rf"reading file \S*?{re.escape(staging.folder)}\w+/(\d+\.csv(?:\.gz)?)", str(error)))
             culprits = [
                 staged
@@ -143,11 +155,11 @@ def read_well(staging: Staging, read: Callable[[list[Staged]], Result]) -> Resul
             if not culprits:
                 raise
             for staged in culprits:
-                staging.put_aside(staged, "unreadable", _cause(str(error)))
+                staging.quarantine(staged, "unreadable", _cause(str(error)))
 
 
 def _is_at_fault(staging: Staging, staged: Staged, error: str) -> bool:
-    """Whether the file, and not S3 or the network, is why Spark failed."""
+    """Whether Spark failed because of the file, and not because of S3 or the network."""
     if TOO_LARGE.search(error):
         return True
     copy = replace(staged.table.file, key=staged.folder + staged.name)
@@ -163,11 +175,11 @@ def _cause(error: str) -> str:
             f"a field of more than {LONGEST_FIELD} characters" if too_large[1] else f"more than {MOST_COLUMNS} columns"
         )
         row = re.search(r"Internal state when error was thrown: [^\n]*?record=(\d+)", error)
-        return f"{what}, the limit, in row {row[1] if row else '?'}; is a quote not closed, or a line not ended?"
+        return f"{what}, the limit, in row {row[1] if row else '?'}; is a quote not closed, or a line end missing?"
     causes = re.findall(r"^(?:Caused by: )(.+)$", error, re.MULTILINE)
     return (causes[-1] if causes else error.strip().splitlines()[0])[:300]
 
 
 def run_folder(batch_id: str, run_id: str) -> str:
-    """Where one run of a batch keeps its copies."""
+    """Returns the folder for the copies of one run of a batch."""
     return f"{layout.key('staged', batchId=batch_id)}{re.sub(r'[^A-Za-z0-9_-]', '-', run_id)}/"

@@ -1,4 +1,4 @@
-"""The bucket, by calls that hold for thousands of objects: paged lists, batched deletes, copies on condition."""
+"""Calls of S3 that work for thousands of objects: paged lists, batched deletes, conditional copies."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ Result = TypeVar("Result")
 
 
 class ChangedError(Exception):
-    """The object no longer has the expected ETag, or is gone."""
+    """The object was overwritten (it has another ETag) or deleted."""
 
 
 def client(service: str) -> Any:
-    """A client with the patience of a batch job; endpoint, region and credentials come from the environment."""
+    """Makes a client with many attempts. Endpoint, region and credentials come from the environment."""
     return boto3.client(
         service,
         config=Config(retries={"mode": "standard", "max_attempts": 10}, max_pool_connections=2 * THREADS),
@@ -36,13 +36,13 @@ def client(service: str) -> Any:
 
 
 def in_parallel(work: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
-    """The results of `work` on every item, in the items' order. The first error is raised."""
+    """Returns the results of `work` on every item, in the items' order. Raises the first error."""
     with ThreadPoolExecutor(THREADS) as pool:
         return list(pool.map(work, items))
 
 
 def objects(s3: Any, bucket: str, prefix: str) -> Iterator[ManifestFile]:
-    """Every object below a prefix but folder markers, in the order of S3 (by the key's bytes); `name` is the key."""
+    """Yields objects below a prefix, without folder markers, in S3's order (by the key's bytes). `name` is the key."""
     for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
         for entry in page.get("Contents", []):
             if not entry["Key"].endswith("/"):
@@ -50,13 +50,13 @@ def objects(s3: Any, bucket: str, prefix: str) -> Iterator[ManifestFile]:
 
 
 def delete_below(s3: Any, bucket: str, prefix: str) -> int:
-    """Deletes all below a prefix, folder markers too; how many there were. Raises OSError when S3 keeps some."""
+    """Deletes all objects below a prefix. Returns their number. Raises OSError when S3 keeps some."""
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
     keys = (entry["Key"] for page in pages for entry in page.get("Contents", []))
     deleted = 0
     while chunk := list(islice(keys, DELETE_AT_ONCE)):
         answer = s3.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": key} for key in chunk], "Quiet": True})
-        # DeleteObjects answers 200 also when it deleted nothing: what failed is in the body.
+        # DeleteObjects answers 200 even when it deleted nothing. The failures are in the body.
         if errors := answer.get("Errors"):
             first = errors[0]
             raise OSError(
@@ -67,10 +67,7 @@ def delete_below(s3: Any, bucket: str, prefix: str) -> int:
 
 
 def copy(s3: Any, buckets: tuple[str, str], file: ManifestFile, target: str) -> None:
-    """Copies an object from the first bucket to the second if it is still the one of the manifest.
-
-    Raises ChangedError when it is not.
-    """
+    """Copies an object from the first bucket to the second. Raises ChangedError when it has changed."""
     source, bucket = {"Bucket": buckets[0], "Key": file.key}, buckets[1]
     try:
         if file.size > LARGEST_SINGLE_COPY:
@@ -82,7 +79,7 @@ def copy(s3: Any, buckets: tuple[str, str], file: ManifestFile, target: str) -> 
 
 
 def raise_changed(error: ClientError) -> None:
-    """Raises ChangedError when S3 says that the object is gone or another one; else the error itself."""
+    """Raises ChangedError when the object was overwritten or deleted, else the error itself."""
     if error.response.get("Error", {}).get("Code") in GONE:
         raise ChangedError from error
     raise error

@@ -15,7 +15,7 @@ export const alreadyExists = (message: string) => new GlueError("AlreadyExistsEx
 export const tooManyRuns = (message: string) => new GlueError("ConcurrentRunsExceededException", message);
 export const illegalState = (message: string) => new GlueError("IllegalWorkflowStateException", message);
 
-/** A resource exists already: Glue names a second create with the same settings, and one with others, differently. */
+/** The error of a second create: Glue has one for the same settings and another for different ones. */
 export function duplicate(kind: string, name: string, same: boolean): GlueError {
   return same
     ? alreadyExists(`${kind} with name '${name}' already submitted`)
@@ -25,5 +25,5 @@ export function duplicate(kind: string, name: string, same: boolean): GlueError 
       );
 }
 
-/** Why a run can't even be launched; its text becomes the run's ErrorMessage. */
+/** A run can't be launched. The text becomes the run's ErrorMessage. */
 export class LaunchError extends Error {}

@@ -3,11 +3,7 @@ import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { Emulator } from "./api/emulator";
 import { requestListener } from "./api/http";
-import { jobOperations } from "./api/job-operations";
-import type { Operation } from "./api/requests";
-import { tagOperations } from "./api/tag-operations";
-import { triggerOperations } from "./api/trigger-operations";
-import { workflowOperations } from "./api/workflow-operations";
+import { operationsByResource } from "./api/operations";
 import { JobStore } from "./model/jobs";
 import { isEnded, JobRuns } from "./model/runs";
 import { TagStore } from "./model/tags";
@@ -21,18 +17,18 @@ import { Launcher } from "./run/launch";
 export type { LocalGlueOptions } from "./options";
 
 export interface LocalGlue {
-  /** Where it answers: the endpoint for Glue of every client. */
+  /** The Glue endpoint for every client. */
   readonly endpoint: string;
   /** Stops every job with all of its processes, then the server. */
   close(): Promise<void>;
-  /** The file with all that a job run wrote. */
+  /** The file with the output of a job run. */
   logFile(jobRunId: string): string;
 }
 
 /**
- * Starts a Glue on 127.0.0.1 that really runs jobs, triggers and workflows, as processes on this machine. Its state is in
- * memory. It answers Glue's operations for those, to whom the emulator says may ask for them; other operations of Glue (the catalog) go to
- * the emulator unchanged.
+ * Starts a Glue on 127.0.0.1 that runs jobs as processes of this machine, with triggers and workflows. Its state is in
+ * memory. It answers Glue's operations on them for callers that the emulator authorises, and forwards all other
+ * operations (the catalog) to the emulator.
  */
 export async function startLocalGlue(options: LocalGlueOptions): Promise<LocalGlue> {
   const log = options.log ?? (() => {});
@@ -51,13 +47,8 @@ export async function startLocalGlue(options: LocalGlueOptions): Promise<LocalGl
     if (isEnded(run)) events.deliver(run);
     options.onJobRun?.(runs.view(run));
   });
-  const operations: Record<string, Operation> = {
-    ...jobOperations(jobs, runs, tags),
-    ...triggerOperations(triggers, tags),
-    ...workflowOperations(workflows),
-    ...tagOperations(tags),
-  };
-  const server = createServer(requestListener(operations, emulator, options));
+  const operations = Object.values(operationsByResource({ jobs, runs, triggers, workflows, tags }));
+  const server = createServer(requestListener(Object.assign({}, ...operations), emulator, options));
   endpoint = `http://127.0.0.1:${await listen(server, options.port ?? 0)}`;
   const clock = everyMinute((time) => triggers.tick(time), log);
   let closing: Promise<void> | undefined;
@@ -89,7 +80,7 @@ async function listen(server: Server, port: number): Promise<number> {
   return (server.address() as AddressInfo).port;
 }
 
-/** Calls at the start of every minute, until the timer is cleared. It keeps no program alive. */
+/** Calls at the start of every minute, until the timer is cleared. The timer does not keep the process running. */
 function everyMinute(call: (time: Date) => void, log: (line: string) => void): { timer: NodeJS.Timeout } {
   const clock = {} as { timer: NodeJS.Timeout };
   const arm = () => {

@@ -6,7 +6,8 @@ import { unzipSync, type Zippable, zipSync } from "fflate";
 type Contents = Map<string, Uint8Array>;
 
 /**
- * The bytes of an asset, or of an archive as a zip: the same bytes for the same contents, as Pulumi's engine makes them.
+ * The bytes of an asset, or of an archive as a zip: the same bytes for the same contents, as Pulumi's engine makes
+ * them.
  *
  * @param root folder that relative paths start from
  */

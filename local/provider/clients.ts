@@ -11,7 +11,7 @@ import { SNSClient } from "@aws-sdk/client-sns";
 import { SQSClient } from "@aws-sdk/client-sqs";
 import { GetCallerIdentityCommand, STSClient } from "@aws-sdk/client-sts";
 
-/** Where a local cloud answers, and keys that may do everything there. */
+/** The endpoints of a local cloud, and credentials that may do everything there. */
 export interface Cloud {
   endpoint: string;
   glueEndpoint: string;
@@ -19,7 +19,7 @@ export interface Cloud {
   credentials: { readonly accessKeyId: string; readonly secretAccessKey: string };
 }
 
-/** One client for each service that a stack uses. */
+/** A client for each service that a stack uses. */
 export type Clients = ReturnType<typeof createClients>;
 
 /** Clients of the local cloud: Glue at its own endpoint, all else at the emulator's. */

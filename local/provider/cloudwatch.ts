@@ -80,7 +80,7 @@ const dashboard = kind<aws.cloudwatch.DashboardArgs>({
   async put({ dashboardName: DashboardName, dashboardBody }, { clients: { cloudwatch }, account }) {
     const DashboardBody = String(dashboardBody);
     const answer = await cloudwatch.send(new PutDashboardCommand({ DashboardName, DashboardBody }));
-    // PutDashboard reports what it does not understand in an answer that says OK.
+    // PutDashboard answers OK and lists what it does not understand.
     const [problem] = answer.DashboardValidationMessages ?? [];
     if (problem) throw new Error(`the dashboard was refused: ${problem.DataPath} ${problem.Message}`);
     return { id: DashboardName, outs: { dashboardArn: `arn:aws:cloudwatch::${account}:dashboard/${DashboardName}` } };

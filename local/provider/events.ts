@@ -43,7 +43,7 @@ const rule = kind<aws.cloudwatch.EventRuleArgs>({
 
 const target = kind<aws.cloudwatch.EventTargetArgs>({
   inputs: ["rule", "targetId", "arn", "input", "deadLetterConfig.arn"],
-  // The emulator tries once; on a laptop there is nobody to keep trying for.
+  // The emulator delivers an event once, without retries.
   unused: ["retryPolicy.maximumRetryAttempts", "retryPolicy.maximumEventAgeInSeconds"],
   name: "targetId",
   fixed: ["rule"],
@@ -51,7 +51,7 @@ const target = kind<aws.cloudwatch.EventTargetArgs>({
     const DeadLetterConfig = deadLetterConfig && { Arn: deadLetterConfig.arn };
     const Targets = [{ Id, Arn: String(arn), Input: input, DeadLetterConfig }];
     const answer = await events.send(new PutTargetsCommand({ Rule: String(rule), Targets }));
-    // PutTargets reports a target that it refuses in an answer that says OK.
+    // PutTargets answers OK and lists the targets that it refuses.
     const [failed] = answer.FailedEntries ?? [];
     if (failed) throw new Error(`the target was refused: ${failed.ErrorCode} ${failed.ErrorMessage}`);
     return { id: `${rule}-${Id}` };

@@ -144,7 +144,7 @@ const trigger = kind<aws.glue.TriggerArgs>({
         })),
       },
     };
-    // As the real provider does it, trap included: an enabled ON_DEMAND trigger is fired.
+    // Like the real provider, this fires an enabled ON_DEMAND trigger.
     const enabled = args.enabled ?? true;
     const onDemand = args.type === "ON_DEMAND";
     const create = async () => {

@@ -52,7 +52,7 @@ const rolePolicy = kind<aws.iam.RolePolicyArgs>({
     iam.send(new DeleteRolePolicyCommand({ RoleName: String(role), PolicyName })),
 });
 
-/** A document as IAM gives it, URL-encoded and perhaps in other white space; the old text where it says the same. */
+/** Decodes IAM's policy document, which may differ in white space. Returns the old text if both mean the same. */
 function sameDocument(old: unknown, found = ""): string {
   const now = decodeURIComponent(found);
   return isDeepStrictEqual(JSON.parse(String(old)), JSON.parse(now)) ? String(old) : now;

@@ -55,7 +55,7 @@ const lambdaFunction = kind<aws.lambda.FunctionArgs>({
       Description: args.description,
       MemorySize: args.memorySize,
       Timeout: args.timeout,
-      // The emulator points its functions at itself; a variable for one service sends that service's calls elsewhere.
+      // The emulator sends its functions' calls to itself. A variable for one service overrides that.
       Environment: { Variables: { ...args.environment?.variables, ...functionVariables } },
       LoggingConfig: args.loggingConfig && {
         LogFormat: args.loggingConfig.logFormat as LoggingConfig["LogFormat"],
@@ -167,7 +167,7 @@ const eventInvokeConfig = kind<aws.lambda.FunctionEventInvokeConfigArgs>({
 });
 
 const eventSourceMapping = kind<aws.lambda.EventSourceMappingArgs>({
-  // The emulator hands over what there is: it gathers for no time, and ten messages at most.
+  // The emulator ignores the batching window, and passes at most ten messages.
   inputs: [
     "eventSourceArn",
     "functionName",
@@ -185,7 +185,7 @@ const eventSourceMapping = kind<aws.lambda.EventSourceMappingArgs>({
       MaximumBatchingWindowInSeconds: args.maximumBatchingWindowInSeconds,
       ScalingConfig: args.scalingConfig && { MaximumConcurrency: args.scalingConfig.maximumConcurrency },
     };
-    // Lambda makes up the name, so one that exists is known by what it connects.
+    // Lambda generates the name, so source and function identify an existing mapping.
     const { EventSourceMappings = [] } = await lambda.send(
       new ListEventSourceMappingsCommand({ EventSourceArn, FunctionName }),
     );

@@ -5,7 +5,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { parse } from "yaml";
 import type { Properties } from "./kind";
 
-/** The values of a stack's settings, by full key, as texts: what Pulumi hands to a program. */
+/** A stack's configuration by full key, as texts: what Pulumi passes to a program. */
 export type Config = Record<string, string>;
 
 interface ProjectFile {
@@ -14,7 +14,7 @@ interface ProjectFile {
   config?: Record<string, { default?: unknown } | undefined>;
 }
 
-/** A resource that the program registers: not a component, which is nothing but a name. */
+/** A resource that the program registers. Components are not included: they exist by name only. */
 export interface Registration {
   urn: string;
   type: string;
@@ -22,7 +22,7 @@ export interface Registration {
   inputs: Properties;
 }
 
-/** What stands behind a program: it makes each resource exist, and answers each function. */
+/** Creates the resources of a program, and answers its function calls. */
 export interface Backing {
   create(resource: Registration): Promise<{ id: string; outs: Properties }>;
   invoke(token: string, inputs: Properties): Promise<Properties>;
@@ -32,8 +32,8 @@ export interface Backing {
  * Runs the Pulumi program of a project in this process, under Pulumi's own runtime and without its CLI.
  *
  * It uses the runtime's mocks: a monitor inside the process that asks `backing` for each resource. The runtime does
- * everything else as ever: waits for inputs and `dependsOn`, serialises functions, packs archives. One program at a time: Pulumi
- * keeps its state in the process.
+ * everything else as usual: it waits for inputs and `dependsOn`, serialises functions and packs archives. It runs one
+ * program at a time, because Pulumi keeps its state in the process.
  *
  * @returns the stack's outputs, when every resource exists
  * @throws Error of the first resource that can't be created, naming it, or of the program itself
@@ -54,8 +54,8 @@ export async function runProgram(
     started.push(work.catch(() => {}));
     return work.catch((error: unknown) => {
       fail(new Error(`${problem}: ${messageOf(error)}`, { cause: error }));
-      // The runtime is left waiting: what depends on this resource must not come to be, and an error handed to the runtime
-      // would come back from each of the resource's outputs as an unhandled rejection.
+      // The runtime keeps waiting, so that nothing that depends on this resource is created. If it got the error, each
+      // output of the resource would raise it again as an unhandled rejection.
       return new Promise<never>(() => {});
     });
   };
@@ -70,7 +70,7 @@ export async function runProgram(
   };
 
   const home = process.cwd();
-  // What the program raises outside of its resources, in a callback for instance, arrives here.
+  // Errors outside of resources, in a callback for instance, arrive here.
   process.on("unhandledRejection", fail);
   try {
     // Pulumi runs a program in its project's folder, and packs functions from the node_modules that it finds there.
@@ -80,16 +80,16 @@ export async function runProgram(
     const program = async () => {
       const outputs = await pulumi.runtime.runInPulumiStack(async () => load(root, project.main ?? "index.ts"));
       await pulumi.runtime.disconnect();
-      // Node reports a rejection that nobody handled only when it is done with all that waits.
+      // Node reports an unhandled rejection only after all waiting work.
       await setImmediate();
       if (pulumi.log.hasErrors()) throw new Error("the program reported errors; they are printed above");
       return outputs as Record<string, unknown>;
     };
     return await Promise.race([program(), failure]);
   } catch (error) {
-    // Nothing may still be at work when the caller begins to tidy up.
+    // All work must have ended before the caller cleans up.
     await Promise.all(started);
-    // Forget what never came to be; Pulumi would list it all when the process ends.
+    // Forget the resources that were not created: Pulumi would list them when the process ends.
     pulumi.runtime.resetOptions("", "", -1, "", "", false, "");
     throw error;
   } finally {
@@ -98,7 +98,7 @@ export async function runProgram(
   }
 }
 
-/** A stack's configuration as the Pulumi CLI hands it to a program: the project's defaults below the stack's own values. */
+/** A stack's configuration as the Pulumi CLI passes it to a program: the stack's values over the project's defaults. */
 export function readConfig(root: string, stack: string): Config {
   const project = readProject(root);
   const file = path.join(root, `Pulumi.${stack}.yaml`);
@@ -119,7 +119,9 @@ function readProject(root: string): ProjectFile {
   return parse(readFileSync(path.join(root, "Pulumi.yaml"), "utf8")) as ProjectFile;
 }
 
-/** Loads the program afresh: its resources come to be while its modules run, and a cached module runs no more. */
+/**
+ * Loads the program without the module cache: its modules create resources while they run, and cached ones don't run.
+ */
 function load(root: string, main: string): unknown {
   const entry = path.join(root, main);
   for (const file of Object.keys(require.cache)) {

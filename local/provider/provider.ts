@@ -17,7 +17,7 @@ import { dynamodbKinds } from "./dynamodb";
 import { eventKinds } from "./events";
 import { glueKinds } from "./glue";
 import { iamKinds } from "./iam";
-import { type Kind, type Properties, type Surroundings, unknownInputs } from "./kind";
+import { type Context, type Kind, type Properties, unsupportedInputs } from "./kind";
 import { lambdaKinds } from "./lambda";
 import { logsKinds } from "./logs";
 import { s3Kinds } from "./s3";
@@ -40,26 +40,26 @@ const KINDS: Record<string, Kind> = {
 };
 
 export interface ProviderOptions extends Cloud {
-  /** Where functions find a service, by the variable's name (`AWS_ENDPOINT_URL_S3`); Glue at `glueEndpoint` unless it says otherwise. */
+  /** Endpoints for functions, by environment variable (`AWS_ENDPOINT_URL_S3`). Glue's default is `glueEndpoint`. */
   functionVariables?: Record<string, string>;
   /** The project's folder. */
   root: string;
-  /** What tells two physical names of one resource apart. By default random, so that a replacement can stand beside what it replaces. */
+  /** The suffix of a generated name. Default: random, so that a resource and its replacement can exist side by side. */
   suffix?: (urn: string) => string;
 }
 
-/** A suffix that is the same each time, for a cloud whose resources are to be found again. */
+/** The same suffix at every deployment, so that a second one finds the resources of the first. */
 export function stableSuffix(urn: string): string {
   return createHash("sha256").update(urn).digest("hex").slice(0, 7);
 }
 
 /**
- * Pulumi's AWS provider for the local cloud: each resource that the program registers becomes a real one on the emulator
- * or on the local Glue. A type, an input or a function that it doesn't know is an error that names it, never skipped.
+ * Pulumi's AWS provider for the local cloud: it creates each resource of the program on the emulator or on the local
+ * Glue. An unsupported type, input or function is an error that names it. Nothing is skipped.
  */
 export class LocalProvider implements Provider {
   private constructor(
-    private readonly here: Surroundings,
+    private readonly context: Context,
     private readonly suffix: (urn: string) => string,
   ) {}
 
@@ -77,20 +77,20 @@ export class LocalProvider implements Provider {
   }
 
   close(): void {
-    closeClients(this.here.clients);
+    closeClients(this.context.clients);
   }
 
-  /** Fills in the physical name, and refuses what the local cloud can't carry out. */
+  /** Sets the physical name, and refuses inputs that the local cloud does not support. */
   async check(urn: string, olds: Properties | undefined, news: Properties): Promise<CheckResult> {
     const { kind, type, name } = find(urn);
-    const failures = unknownInputs(kind, news).map((property) => ({
+    const failures = unsupportedInputs(kind, news).map((property) => ({
       property,
       reason: `the local cloud has no ${property} for ${type}`,
     }));
     const inputs = { ...news };
     if (kind.name && inputs[kind.name] === undefined) {
       const before = olds?.[kind.name];
-      inputs[kind.name] = isMadeUp(before, name) ? before : `${name}-${this.suffix(urn)}`.toLowerCase();
+      inputs[kind.name] = isGenerated(before, name) ? before : `${name}-${this.suffix(urn)}`.toLowerCase();
     }
     return { inputs, failures };
   }
@@ -103,8 +103,8 @@ export class LocalProvider implements Provider {
       if (isInput && !(await isSame(olds[key], news[key]))) changed.push(key);
     }
     const replaces = changed.filter((key) => key === kind.name || kind.fixed?.includes(key as never));
-    // A name that the program fixes can't be had twice at a time; any other is made up anew for the replacement.
-    const fixed = kind.name !== undefined && news[kind.name] === olds[kind.name] && !isMadeUp(news[kind.name], name);
+    // A name that the program sets can't exist twice at a time. Otherwise the replacement gets a new generated name.
+    const fixed = kind.name !== undefined && news[kind.name] === olds[kind.name] && !isGenerated(news[kind.name], name);
     return { changes: changed.length > 0, replaces, deleteBeforeReplace: replaces.length > 0 && fixed };
   }
 
@@ -112,14 +112,16 @@ export class LocalProvider implements Provider {
     return this.put(urn, inputs);
   }
 
-  /** Says whether a resource exists, and which of its settings somebody changed; a kind's `actual` says which it knows of. */
+  /**
+   * A resource's properties with changes made by hand, as far as its kind's `actual` reads them; nothing if it is gone.
+   */
   async read(id: string, urn: string, props: Properties = {}): Promise<ReadResult> {
     const { kind, type } = find(urn);
     try {
-      await kind.exists(id, props as never, this.here);
-      const actual: Properties = (await kind.actual?.(id, props as never, this.here)) ?? {};
-      if (props.tags !== undefined) actual.tags = await readTags(type, id, props, this.here.clients);
-      // What the program left open is whatever the cloud has.
+      await kind.exists(id, props as never, this.context);
+      const actual: Properties = (await kind.actual?.(id, props as never, this.context)) ?? {};
+      if (props.tags !== undefined) actual.tags = await readTags(type, id, props, this.context.clients);
+      // Ignore inputs that the program did not set: any value of the cloud is right.
       const set = Object.entries(actual).filter(([key]) => props[key] !== undefined);
       return { id, props: { ...props, ...Object.fromEntries(set) } };
     } catch (error) {
@@ -134,22 +136,22 @@ export class LocalProvider implements Provider {
 
   private async put(urn: string, inputs: Properties): Promise<{ id: string; outs: Properties }> {
     const { kind, type } = find(urn);
-    const { id, outs: added } = await kind.put(inputs as never, this.here);
+    const { id, outs: added } = await kind.put(inputs as never, this.context);
     const outs = { ...inputs, ...added };
-    if (kind.inputs.includes("tags")) await putTags(type, id, outs, this.here.clients);
+    if (kind.inputs.includes("tags")) await putTags(type, id, outs, this.context.clients);
     return { id, outs };
   }
 
   async delete(id: string, urn: string, props: Properties): Promise<void> {
     try {
-      await find(urn).kind.remove(id, props as never, this.here);
+      await find(urn).kind.remove(id, props as never, this.context);
     } catch (error) {
       if (!isMissing(error)) throw error;
     }
   }
 
   async invoke(token: string, _inputs: Properties): Promise<InvokeResult> {
-    const { region, account } = this.here;
+    const { region, account } = this.context;
     switch (token) {
       case "aws:index/getCallerIdentity:getCallerIdentity":
         return { outputs: { id: account, accountId: account, arn: `arn:aws:iam::${account}:root`, userId: account } };
@@ -160,13 +162,13 @@ export class LocalProvider implements Provider {
       case "aws:index/getRegion:getRegion":
         return { outputs: { id: region, region, name: region, description: region, endpoint: "" } };
       default:
-        throw new Error(`the local cloud does not know the function ${token}`);
+        throw new Error(`the local cloud does not support the function ${token}`);
     }
   }
 }
 
-/** Whether a physical name is one that `check` made up for the resource `name`, and not the program's own. */
-function isMadeUp(physical: unknown, name: string): boolean {
+/** Whether `check` generated a physical name for the resource `name`. If not, the program set it. */
+function isGenerated(physical: unknown, name: string): boolean {
   const prefix = `${name}-`.toLowerCase();
   return (
     typeof physical === "string" && physical.startsWith(prefix) && /^[0-9a-z]{7}$/.test(physical.slice(prefix.length))
@@ -178,7 +180,7 @@ function find(urn: string): { kind: Kind; type: string; name: string } {
   const [, , types = "", ...name] = urn.split("::");
   const type = types.split("$").at(-1) ?? "";
   const kind = KINDS[type];
-  if (!kind) throw new Error(`the local cloud does not know the resource type ${type}`);
+  if (!kind) throw new Error(`the local cloud does not support the resource type ${type}`);
   return { kind, type, name: name.join("::") };
 }
 

@@ -41,7 +41,7 @@ const bucket = kind<aws.s3.BucketArgs>({
   inputs: ["bucket", "forceDestroy", "tags"],
   name: "bucket",
   async put({ bucket: Bucket = "", tags }, { clients: { s3 }, region }) {
-    // The home region alone may not be named (Amazon S3 API reference, CreateBucket).
+    // us-east-1 is the only region that must not be named (Amazon S3 API reference, CreateBucket).
     const CreateBucketConfiguration =
       region === "us-east-1" ? undefined : { LocationConstraint: region as BucketLocationConstraint };
     await unless(
@@ -64,7 +64,7 @@ const bucket = kind<aws.s3.BucketArgs>({
 });
 
 async function empty(Bucket: string, s3: S3Client): Promise<void> {
-  // What a page named is gone before the next is asked for, so each is the first.
+  // Each page is deleted before the next request, so every request gets the first page.
   for (;;) {
     const page = await s3.send(new ListObjectVersionsCommand({ Bucket }));
     const versions = [...(page.Versions ?? []), ...(page.DeleteMarkers ?? [])];
@@ -103,7 +103,7 @@ const versioning = kind<aws.s3.BucketVersioningArgs>({
     const { Status = "Disabled" } = await s3.send(new GetBucketVersioningCommand({ Bucket }));
     return { versioningConfiguration: { status: Status } };
   },
-  // Versioning can't be taken back, only suspended.
+  // Versioning can't be removed, only suspended.
   remove: (Bucket, _, { clients: { s3 } }) =>
     s3.send(new PutBucketVersioningCommand({ Bucket, VersioningConfiguration: { Status: "Suspended" } })),
 });
@@ -234,7 +234,7 @@ const notification = kind<aws.s3.BucketNotificationArgs>({
   },
   async exists(Bucket, { eventbridge }, { clients: { s3 } }) {
     const { EventBridgeConfiguration } = await s3.send(new GetBucketNotificationConfigurationCommand({ Bucket }));
-    if (eventbridge && !EventBridgeConfiguration) throw notFound(`the bucket ${Bucket} does not tell EventBridge`);
+    if (eventbridge && !EventBridgeConfiguration) throw notFound(`the bucket ${Bucket} does not notify EventBridge`);
   },
   remove: (Bucket, _, { clients: { s3 } }) =>
     s3.send(new PutBucketNotificationConfigurationCommand({ Bucket, NotificationConfiguration: {} })),

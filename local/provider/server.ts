@@ -20,7 +20,7 @@ import type { LocalProvider } from "./provider";
 
 /** A provider that a Pulumi engine can attach to. */
 export interface ServedProvider {
-  /** On 127.0.0.1: what `PULUMI_DEBUG_PROVIDERS=aws:PORT` names. */
+  /** The port on 127.0.0.1, for `PULUMI_DEBUG_PROVIDERS=aws:PORT`. */
   port: number;
   close(): void;
 }
@@ -28,8 +28,8 @@ export interface ServedProvider {
 /**
  * Serves the local provider to a real Pulumi engine, over gRPC on loopback.
  *
- * Pulumi's own server for providers in TypeScript (`provider.main`) knows no previews: each resource that changes would have
- * no outputs in them, and all that depend on it would seem to change too.
+ * Pulumi's own server for providers in TypeScript (`provider.main`) does not support previews: a resource that changes
+ * would have no outputs, and all resources that depend on it would seem to change too.
  */
 export async function serveProvider(provider: LocalProvider): Promise<ServedProvider> {
   const server = new Server();
@@ -47,13 +47,13 @@ export async function serveProvider(provider: LocalProvider): Promise<ServedProv
 
 function operationsOf(provider: LocalProvider): UntypedServiceImplementation {
   return {
-    // Without secrets, resources and outputs in what is sent here, there are plain values, assets and unknown ones. The engine
-    // itself keeps in mind which are secret.
+    // This accepts no secrets, resources or outputs, so requests hold plain values, assets and unknown values only. The
+    // engine itself remembers what is secret.
     handshake: unary(async () => new messages.ProviderHandshakeResponse()),
     configure: unary(async () => new messages.ConfigureResponse().setSupportspreview(true)),
     attach: unary(async () => new Empty()),
     cancel: unary(async () => new Empty()),
-    // Of the provider that it stands for: the program asks for this version at least.
+    // The version of the real provider: the program requires it.
     getPluginInfo: unary(async () => new PluginInfo().setVersion(version)),
 
     check: unary(async (request: messages.CheckRequest) => {
@@ -77,7 +77,7 @@ function operationsOf(provider: LocalProvider): UntypedServiceImplementation {
 
     create: unary(async (request: messages.CreateRequest) => {
       const inputs = plain(request.getProperties());
-      // What the resource will have besides its inputs, nobody knows before it exists.
+      // Outputs besides the inputs are unknown before the resource exists.
       if (request.getPreview()) return new messages.CreateResponse().setProperties(struct(inputs));
       const live = withAssets(inputs);
       const { id, outs } = await provider.create(request.getUrn(), live);
@@ -100,7 +100,7 @@ function operationsOf(provider: LocalProvider): UntypedServiceImplementation {
     update: unary(async (request: messages.UpdateRequest) => {
       const [olds, inputs] = [plain(request.getOlds()), plain(request.getNews())];
       if (request.getPreview()) {
-        const outs = foreseen(olds, plain(request.getOldInputs()), inputs);
+        const outs = previewOutputs(olds, plain(request.getOldInputs()), inputs);
         return new messages.UpdateResponse().setProperties(struct(outs));
       }
       const live = withAssets(inputs);
@@ -120,7 +120,7 @@ function operationsOf(provider: LocalProvider): UntypedServiceImplementation {
   };
 }
 
-/** A method as gRPC calls it. What it throws becomes the error that the engine prints. */
+/** A method as gRPC calls it. The engine prints the error that it throws. */
 function unary<Request, Response>(method: (request: Request) => Promise<Response>): handleUnaryCall<Request, Response> {
   return ({ request }, answer: sendUnaryData<Response>) => {
     method(request).then(
@@ -142,22 +142,22 @@ function struct(properties: Properties | undefined): Struct {
   return Struct.fromJavaScript(JSON.parse(JSON.stringify(properties ?? {})));
 }
 
-/** Assets and archives as Pulumi's objects, in place of the records by which they are sent. */
+/** Replaces the records in which assets and archives are sent by Pulumi's objects. */
 function withAssets(inputs: Properties): Properties {
   return Object.fromEntries(
     Object.entries(inputs).map(([key, value]) => [key, runtime.deserializeProperty(value, true)]),
   );
 }
 
-/** Outputs with inputs in the form in which they were sent. */
+/** Outputs with the inputs in the form in which they were sent. */
 function asSent(outs: Properties, live: Properties, inputs: Properties): Properties {
   return Object.fromEntries(
     Object.entries(outs).map(([key, value]) => [key, value === live[key] ? inputs[key] : value]),
   );
 }
 
-/** What an update will leave: the new inputs; what names the resource holds, and anything else that AWS adds may change. */
-function foreseen(olds: Properties, oldInputs: Properties, inputs: Properties): Properties {
+/** The outputs of an update in a preview: the new inputs, the old ARNs and URLs. All others may change: unknown. */
+function previewOutputs(olds: Properties, oldInputs: Properties, inputs: Properties): Properties {
   const added = Object.keys(olds).filter((key) => !(key in oldInputs));
   const kept = added.map((key) => [key, /^(arn|url|\w+Arn)$/.test(key) ? olds[key] : UNKNOWN]);
   return { ...Object.fromEntries(kept), ...inputs };

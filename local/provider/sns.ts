@@ -30,7 +30,7 @@ const topicPolicy = kind<aws.sns.TopicPolicyArgs>({
     return { id: TopicArn };
   },
   exists: (TopicArn, _, { clients: { sns } }) => sns.send(new GetTopicAttributesCommand({ TopicArn })),
-  // A topic always has a policy: without one of its own, that of its owner alone, which goes with the topic.
+  // A topic always has a policy, which is deleted with the topic.
   remove: async () => undefined,
 });
 

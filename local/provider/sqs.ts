@@ -23,11 +23,11 @@ const queue = kind<aws.sqs.QueueArgs>({
     const Attributes = {
       MessageRetentionPeriod: String(args.messageRetentionSeconds ?? 345_600),
       VisibilityTimeout: String(args.visibilityTimeoutSeconds ?? 30),
-      // An empty text takes back what a queue had.
+      // An empty text removes a queue's policy.
       RedrivePolicy: args.redrivePolicy ?? "",
       SqsManagedSseEnabled: String(args.sqsManagedSseEnabled ?? true),
     };
-    // A queue that exists with other attributes is an error; one that is asked for without any is given.
+    // CreateQueue fails if the queue exists with other attributes. Without attributes it returns the existing queue.
     const { QueueUrl } = await sqs.send(new CreateQueueCommand({ QueueName, tags }));
     await sqs.send(new SetQueueAttributesCommand({ QueueUrl, Attributes }));
     const { Attributes: actual } = await sqs.send(

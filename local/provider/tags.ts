@@ -13,9 +13,9 @@ import { type Properties, tagList } from "./kind";
 
 type Tags = Record<string, string>;
 
-/** How a service tells and changes the tags of what exists. */
+/** How to read and change tags in a service. */
 interface Tagging {
-  /** What the service knows a resource by, where that is not its ARN. */
+  /** How the service identifies a resource, if not by its ARN. */
   by?: "id";
   read(at: string, clients: Clients): Promise<Tags>;
   set(at: string, tags: Tags, clients: Clients): Promise<unknown>;
@@ -88,7 +88,7 @@ const TAGGING: Record<string, Tagging> = {
     by: "id",
     read: async (Bucket, { s3: client }) =>
       byKey((await client.send(new s3.GetBucketTaggingCommand({ Bucket }))).TagSet),
-    // The bucket's kind has put all of them: S3 knows no other way.
+    // The bucket's kind has set all of them: S3 has no call for a single tag.
     set: async () => undefined,
     remove: async () => undefined,
   },
@@ -109,13 +109,13 @@ const TAGGING: Record<string, Tagging> = {
   },
 };
 
-/** The tags that a resource has now. `props` are all its properties, as it was given them and as AWS added to them. */
+/** The tags that a resource has now. `props` are all of its properties: its inputs, and what AWS added. */
 export function readTags(type: string, id: string, props: Properties, clients: Clients): Promise<Tags> {
   const { tagging, at } = find(type, id, props);
   return tagging.read(at, clients);
 }
 
-/** Gives a resource the tags of its properties, and no others. Most services take tags only with what is new. */
+/** Sets a resource's tags to those of its properties, and no others. Most services take tags only in a create. */
 export async function putTags(type: string, id: string, props: Properties, clients: Clients): Promise<void> {
   const wanted = (props.tags ?? {}) as Tags;
   const { tagging, at } = find(type, id, props);
@@ -128,7 +128,7 @@ export async function putTags(type: string, id: string, props: Properties, clien
 
 function find(type: string, id: string, props: Properties): { tagging: Tagging; at: string } {
   const tagging = TAGGING[type];
-  if (!tagging) throw new Error(`the local cloud does not know how a ${type} is tagged`);
+  if (!tagging) throw new Error(`the local cloud can't tag a ${type}`);
   return { tagging, at: tagging.by === "id" ? id : String(props.arn) };
 }
 

@@ -1,15 +1,17 @@
-"""Starts MiniStack as the local cloud needs it: it asks the policies of the program whether a call is allowed.
+"""Starts MiniStack as the local cloud needs it: it checks the program's policies for every call.
 
-MiniStack does so by itself where AUTH is true: a Lambda then has a session of its role and nothing else, a caller's
-signature is checked, and the policies of bucket, queue and topic count too. What this adds:
+With AUTH=true, MiniStack itself gives a Lambda a session of its role only, checks signatures, and applies the policies
+of roles, buckets, queues and topics. This module adds:
 
-- A call counts as one over TLS. The policies refuse plain HTTP, and the local cloud has no certificates; what it is
-  sent stays on loopback, where nobody else listens.
-- A call of Glue with the header `x-local-glue-resource` is authorised for that resource and not carried out: the local
-  Glue asks so, because it runs the jobs and workflows and MiniStack keeps the roles.
-- A copy of an object that has tags needs the permissions to read and to write them, as with S3.
-- With AUTHORIZATIONS_FILE in the environment, each question that was asked about a role's call is written there, a JSON
-  object a line: role, action, resource, allowed. Tests hold the roles' policies to them.
+- Every call counts as made over TLS. The policies refuse plain HTTP, and the local cloud has no certificates. Its calls
+  stay on loopback, where nobody else listens.
+- A Glue call with the header `x-local-glue-resource` is authorised for that resource, but not executed. The local Glue
+  sends it, because it runs jobs and workflows while MiniStack holds the roles.
+- A copy of an object with tags needs the permissions to read and to write tags, as on S3.
+- With AUTHORIZATIONS_FILE in the environment, each decision about a role's call is appended to that file, as a line of
+  JSON: role, action, resource, allowed. Tests compare the roles' policies with them.
+
+The user's credentials are MiniStack's own root credentials, which it reads from the environment (local/credentials.ts).
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ RESOURCE_HEADER = "x-local-glue-resource"
 
 
 def over_tls(app: Asgi) -> Asgi:
-    """The same application, told of each request that TLS ended in front of it."""
+    """The same application, in which every request seems to come through a TLS proxy."""
 
     async def call(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http":
@@ -42,9 +44,9 @@ def over_tls(app: Asgi) -> Asgi:
 
 
 def authorize_for_local_glue() -> None:
-    """Has calls of Glue that name their resource in a header checked for it, and answered without being carried out."""
+    """Checks Glue calls that name a resource in a header for that resource, and answers without executing them."""
     find_resource = iam_actions.extract_resource_arn
-    carry_out = ministack.SERVICE_HANDLERS["glue"]
+    execute = ministack.SERVICE_HANDLERS["glue"]
 
     def resource_of(service: str, method: str, path: str, headers: dict[str, str], *rest: Any) -> Any:
         named = headers.get(RESOURCE_HEADER) if service == "glue" else None
@@ -53,20 +55,20 @@ def authorize_for_local_glue() -> None:
     async def handle(method: str, path: str, headers: dict[str, str], *rest: Any) -> Any:
         if RESOURCE_HEADER in headers:
             return 200, {"Content-Type": "application/x-amz-json-1.1"}, b"{}"
-        return await carry_out(method, path, headers, *rest)
+        return await execute(method, path, headers, *rest)
 
     iam_actions.extract_resource_arn = resource_of
     ministack.SERVICE_HANDLERS["glue"] = handle
 
 
 def check_tags_of_copies() -> None:
-    """Has CopyObject asked for the tags that it copies ("CopyObject", Permissions); MiniStack copies them unasked."""
+    """Adds tag permissions to the check of CopyObject ("CopyObject", Permissions), which MiniStack leaves out."""
     find_more = iam_actions.s3_additional_checks
 
     def more_of(method: str, path: str, headers: dict[str, str], body: bytes, query: Any) -> list[tuple[str, str]]:
         checks = list(find_more(method, path, headers, body, query))
         source = iam_actions._s3_source_object(headers)
-        # A part that is copied carries none.
+        # A copied part has no tags.
         if source is None or "uploadId" in query or headers.get("x-amz-tagging-directive", "COPY") != "COPY":
             return checks
         arn = source[0]
@@ -97,7 +99,7 @@ def record_authorizations(file: Path) -> None:
 
 
 def main() -> None:
-    """Listens until it is told to end; settings come by the environment, as for MiniStack itself."""
+    """Serves until a signal ends it. Settings come from the environment, as for MiniStack itself."""
     authorize_for_local_glue()
     check_tags_of_copies()
     file = os.environ.get("AUTHORIZATIONS_FILE")

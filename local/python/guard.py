@@ -1,8 +1,8 @@
 """Runs a command and ends with it: `guard.py SECONDS COMMAND ARG...`, the leader of its own process group.
 
-When whoever started the guard is gone (killed, so that it could clean up nothing), the guard asks the command to end,
-and kills its whole group after so many seconds. So a local cloud that dies leaves no emulator behind, and the emulator
-can still write down what it keeps.
+When the guard's parent process is gone (killed, without cleaning up), the guard asks the command to end, and kills the
+whole group after that many seconds. So a local cloud that dies leaves no emulator behind, and the emulator can still
+save the data that it keeps.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ LOOK_EVERY_SECONDS = 1.0
 
 
 def main(grace_seconds: float, command: "list[str]") -> int:
-    """Returns the command's exit code; ends by the same signal as the command, when it was one."""
+    """Returns the command's exit code. If a signal ended the command, the guard ends by the same signal."""
     starter = os.getppid()
     child = subprocess.Popen(command)  # noqa: S603 - the command is the project's own
     while True:
@@ -28,7 +28,7 @@ def main(grace_seconds: float, command: "list[str]") -> int:
                 child.wait(grace_seconds)
             os.killpg(0, signal.SIGKILL)
     if code < 0:
-        # SIGKILL has no handler to put back.
+        # SIGKILL has no handler to reset.
         with contextlib.suppress(OSError):
             signal.signal(-code, signal.SIG_DFL)
         os.kill(os.getpid(), -code)

@@ -15,13 +15,13 @@ export interface SampleOptions {
   users?: number;
   /** Days, the last of which is `lastDay`. */
   days?: number;
-  /** YYYY-MM-DD, not in the future. A fixed day by default, so that a sample is the same tomorrow. */
+  /** YYYY-MM-DD, not in the future. Default: a fixed day, so that a sample is the same on every day. */
   lastDay?: string;
 }
 
 export type { SampleSummary } from "./streams";
 
-/** A sample that the quick start goes through in a moment. */
+/** A small sample for the quick start. */
 export const sampleDefaults = {
   seed: 1,
   listens: 20_000,
@@ -34,17 +34,18 @@ export const sampleDefaults = {
 const rowsPerFile = 1_000_000;
 
 /**
- * Writes sample data below `dir`: reference/users.csv, reference/songs.csv, and stream files in streams/, with the oddities of real data (docs/architecture.md
- * has the rules for them). Streams what it writes: memory doesn't grow with `listens`. Throws a RangeError for options that make no sense, and when `dir`
- * holds files that are not of such a sample.
+ * Writes sample data below `dir`: reference/users.csv, reference/songs.csv, and stream files in streams/, with the
+ * oddities of real data (docs/architecture.md has the rules for them). It streams its output: memory does not grow with
+ * `listens`.
+ * @throws RangeError for invalid options, and when `dir` holds files of anything but such a sample
  */
 export async function generateSample(dir: string, options: SampleOptions = {}): Promise<SampleSummary> {
   const wanted = checkOptions({ ...sampleDefaults, ...withoutUndefined(options) });
   const random = seededRandom(wanted.seed);
   const plan = planFiles(wanted);
   const folders = { reference: path.join(dir, "reference"), streams: path.join(dir, "streams") };
-  await refuseStrangers(folders.reference, ["users.csv", "songs.csv"]);
-  await refuseStrangers(folders.streams, [...plan.flatMap((day) => day.files.map((file) => file.name)), headerless]);
+  await refuseOtherFiles(folders.reference, ["users.csv", "songs.csv"]);
+  await refuseOtherFiles(folders.streams, [...plan.flatMap((day) => day.files.map((file) => file.name)), headerless]);
   for (const folder of Object.values(folders)) await mkdir(folder, { recursive: true });
 
   const cast = await writeReference(folders.reference, random, wanted);
@@ -92,7 +93,7 @@ function checkOptions(options: Required<SampleOptions>): Required<SampleOptions>
   if (dateOf(midnight / 1000 - (days - 1) * secondsOfDay) < "2000-01-01")
     throw new RangeError("No day may be before 2000-01-01.");
   if (listens < days)
-    throw new RangeError(`There must be a listen for each of the ${days} days at least, not ${listens}.`);
+    throw new RangeError(`There must be at least one listen for each of the ${days} days, not ${listens} in all.`);
   if (mostInOneSecond(Math.ceil(listens / days)) > tracks * users) {
     throw new RangeError(
       `${listens} distinct listens in ${days} days need more than ${tracks} tracks and ${users} users.`,
@@ -101,17 +102,20 @@ function checkOptions(options: Required<SampleOptions>): Required<SampleOptions>
   return options;
 }
 
-/** What is there already would become part of the sample: only files that it writes anew may be. */
-async function refuseStrangers(folder: string, own: string[]): Promise<void> {
+/** Refuses a folder with other files, which would become part of the sample. */
+async function refuseOtherFiles(folder: string, own: string[]): Promise<void> {
   const present = await readdir(folder).catch(() => []);
-  const stranger = present.find((name) => !own.includes(name));
-  if (stranger)
+  const other = present.find((name) => !own.includes(name));
+  if (other)
     throw new RangeError(
-      `${path.join(folder, stranger)} is not part of this sample. Choose an empty folder, or remove ${folder} first.`,
+      `${path.join(folder, other)} is not part of this sample. Choose an empty folder, or remove ${folder} first.`,
     );
 }
 
-/** Several files a day; the second of all has another header and line ends, the third is gzip, as is every ninth from there. */
+/**
+ * Several files a day. Of all files, the second has another header and CRLF; the third and every ninth after it is
+ * gzip.
+ */
 function planFiles({ listens, days, lastDay }: Required<SampleOptions>): PlannedDay[] {
   const last = Date.parse(`${lastDay}T00:00:00Z`) / 1000;
   let nthFile = 0;

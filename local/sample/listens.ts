@@ -1,7 +1,7 @@
 import { type Random, zipf } from "./random";
 import type { Cast } from "./reference";
 
-/** A valid listen; its ids as positions in the cast, its time in seconds since the epoch. */
+/** A valid listen: ids as positions in the cast, time in seconds since the epoch. */
 export interface Listen {
   user: number;
   track: number;
@@ -10,7 +10,7 @@ export interface Listen {
 
 export const secondsOfDay = 86_400;
 
-/** How much is listened in each hour of a day, from midnight. */
+/** Weights of a day's hours, from midnight. */
 const hours = [3, 2, 1, 1, 1, 2, 4, 6, 7, 6, 6, 6, 7, 6, 6, 6, 7, 8, 9, 10, 10, 9, 7, 5];
 const hoursTotal = hours.reduce((sum, hour) => sum + hour, 0);
 const busiest = Math.max(...hours) / hoursTotal;
@@ -20,7 +20,7 @@ export function mostInOneSecond(listens: number): number {
   return Math.ceil((listens * busiest) / 3600) + 1;
 }
 
-/** Where in the day the given share (0 to 1) of its listens has been heard, in seconds from midnight. */
+/** The time at which the given share (0 to 1) of a day's listens has been heard, in seconds from midnight. */
 function secondAt(share: number): number {
   let left = share * hoursTotal;
   for (const [hour, weight] of hours.entries()) {
@@ -31,8 +31,8 @@ function secondAt(share: number): number {
 }
 
 /**
- * A day's listens in the order of their time, each (user, track, second) once: as time never goes back, remembering the present second's is enough,
- * however many there are.
+ * A day's listens in order of time, each (user, track, second) once. Time never goes back, so it only needs to remember
+ * the pairs of the current second.
  */
 export function* listensOfDay(random: Random, cast: Cast, midnight: number, count: number): Generator<Listen> {
   const trackRank = zipf(cast.trackIds.length, 3);
@@ -52,7 +52,7 @@ export function* listensOfDay(random: Random, cast: Cast, midnight: number, coun
   }
 }
 
-/** The reasons for which transform puts a row into quarantine (docs/architecture.md), with rows that have them. */
+/** The reasons for which transform quarantines a row (docs/architecture.md), with examples made from a good row. */
 export const badRows: Record<string, ((good: [string, string, string], random: Random) => string[])[]> = {
   malformed_row: [([user, track]) => [user, track], ([user, track, time]) => [user, track, time, "surplus"]],
   missing_user_id: [([, track, time]) => ["", track, time]],

@@ -1,4 +1,4 @@
-/** A source of numbers that gives the same ones for the same seed, on every machine. */
+/** A source of random numbers: the same ones for the same seed, on every machine. */
 export interface Random {
   /** 0 <= x < 1, 32 bits of it. */
   next(): number;
@@ -28,8 +28,8 @@ export function seededRandom(seed: number): Random {
 }
 
 /**
- * Draws ranks 0 ... count-1 by the Zipf-Mandelbrot law: rank k with a weight of 1 / (k + flatness). Only sums and quotients, which every machine rounds
- * alike (powers it may not).
+ * Draws ranks 0 ... count-1 by the Zipf-Mandelbrot law: rank k has the weight 1 / (k + flatness). It uses only sums and
+ * quotients, which every machine rounds the same way. Powers may differ.
  */
 export function zipf(count: number, flatness: number): (random: Random) => number {
   const upTo = new Float64Array(count);

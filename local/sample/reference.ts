@@ -2,7 +2,7 @@ import path from "node:path";
 import { type Random, zipf } from "./random";
 import { openWriter, type SampleWriter } from "./writer";
 
-/** The tracks and users that listens may name, the most popular first. Some of them are in no reference file. */
+/** The tracks and users of the listens, the most popular first. Some are in no reference file. */
 export interface Cast {
   trackIds: string[];
   userIds: string[];
@@ -78,7 +78,7 @@ export function isKnownUser(position: number): boolean {
   return position % 40 !== 21;
 }
 
-/** A field by RFC 4180: quoted when it must be, quotes within it doubled. */
+/** A field by RFC 4180: quoted if needed, with quotes within it doubled. */
 function csvField(text: string): string {
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
@@ -92,7 +92,7 @@ function person(random: Random): string {
   return `${name()} ${name()}`;
 }
 
-/** Titles with what real ones have: commas, quotes, other scripts, and names that look like numbers. */
+/** A title as real data has them: with commas, quotes, other scripts, or like a number. */
 function title(random: Random, nth: number): string {
   const plain = `${random.pick(moods)} ${random.pick(things)}`;
   if (nth % 23 === 4) return `"${plain}" (from the film "${random.pick(things)}")`;
@@ -112,7 +112,7 @@ async function add(writer: SampleWriter, text: string): Promise<void> {
   if (writer.add(text)) await writer.flush();
 }
 
-/** Writes reference/users.csv and reference/songs.csv below `dir` with made-up names, and returns who and what is in them. */
+/** Writes users.csv and songs.csv to `dir`, with made-up names, and returns the users and tracks. */
 export async function writeReference(
   dir: string,
   random: Random,
@@ -126,7 +126,7 @@ async function writeUsers(file: string, random: Random, count: number): Promise<
   const writer = await openWriter(file);
   const userIds = Array.from({ length: count }, (_, index) => String(index + 1));
   writer.add("user_id,user_name,user_age,user_country,created_at\n");
-  // Who listens most has nothing to do with who signed up first.
+  // The most active users are not those who signed up first.
   shuffle(userIds, random);
   const known = userIds.filter((_, position) => isKnownUser(position)).map(Number);
   for (const userId of known.sort((a, b) => a - b)) {
@@ -149,7 +149,7 @@ async function writeSongs(file: string, random: Random, count: number): Promise<
     if (!isKnownTrack(nth)) continue;
     const about = songFields(trackId, nth, random);
     const first = genreOf(random);
-    // A track under several genres is a row in each of them; one in fifty rows is there twice.
+    // A track with several genres has a row for each. One row in fifty is there twice.
     const rows =
       nth % 7 === 3
         ? [first, (first + 1) % genres.length, ...(nth % 14 === 3 ? [(first + 4) % genres.length] : [])]
@@ -197,7 +197,9 @@ const songColumns = [
   ],
 ];
 
-/** A song's columns from track_id to time_signature. Now and then a duration is missing: such a listen has no listening time. */
+/**
+ * A song's columns from track_id to time_signature. Some durations are missing: such a listen has no listening time.
+ */
 function songFields(trackId: string, nth: number, random: Random): (string | number)[] {
   const share = () => (random.below(1000) / 1000).toFixed(3);
   const name = title(random, nth);

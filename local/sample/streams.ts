@@ -4,9 +4,9 @@ import type { Random } from "./random";
 import { type Cast, isKnownTrack, isKnownUser } from "./reference";
 import { openWriter, type SampleWriter } from "./writer";
 
-/** What a sample holds, so that what a pipeline makes of it can be told right or wrong. */
+/** The contents of a sample, with which the results of the pipeline can be checked. */
 export interface SampleSummary {
-  /** The stream files' names below streams/ in the order of writing; one with a `reason` can't be read as a table. */
+  /** The stream files' names below streams/ in the order of writing. One with a `reason` is a quarantined file. */
   files: { name: string; rows: number; reason?: string }[];
   /** Data rows of the readable files: listens + duplicates + bad rows. */
   rows: number;
@@ -32,14 +32,14 @@ export type Style = "plain" | "gzip" | "shuffled";
 export const headerless = "no-header.csv";
 const headerlessRows = 25;
 
-// Every so many rows of a file, something that real files have. Fixed distances, so that also a small sample has each of them.
+// Distances in rows between oddities of real files. They are fixed, so that a small sample has each of them too.
 const repeatEvery = 41;
 const badEvery = 67;
 const lateEvery = 53;
-/** Rows that may be repeated: what a producer sent last, which also covers the end of the file before. */
+/** The last rows of a producer, which may be repeated. They reach back into the file before. */
 const recentRows = 200;
 
-/** A day and the files that its listens go into. */
+/** A day and the files for its listens. */
 export interface PlannedDay {
   date: string;
   midnight: number;
@@ -47,13 +47,13 @@ export interface PlannedDay {
   files: { name: string; style: Style }[];
 }
 
-/** Writes the stream files, counting what goes into them. */
+/** Writes the stream files, and counts their contents. */
 export class StreamsOf {
   #written = 0;
   #bad = 0;
-  /** The listens written last, to repeat. */
+  /** The last listens, which may be repeated. */
   readonly #recent: Listen[] = [];
-  /** Listens that their producer sends with the next day's. */
+  /** Listens that the producer sends with those of the next day. */
   #late: Listen[] = [];
 
   constructor(
@@ -99,7 +99,7 @@ export class StreamsOf {
     this.#recent[this.#written % recentRows] = listen;
     this.#written += 1;
     if (this.#written % repeatEvery === 7) {
-      // The same listen, not always in the same words.
+      // The same listen, sometimes in another time format.
       const repeated = this.random.pick(this.#recent);
       await row(this.#fields(repeated, this.random.chance(0.3) ? "zulu" : "plain"));
       this.summary.duplicates += 1;
@@ -131,7 +131,7 @@ export class StreamsOf {
     if (writer.add(lines[style](fields, file.rows))) await writer.flush();
   }
 
-  /** A file whose producer forgot the header: nothing says which column is which, so the pipeline puts it aside as a whole. */
+  /** Writes a file without a header: nothing identifies its columns, so the pipeline quarantines the whole file. */
   async #writeHeaderless(day: PlannedDay): Promise<void> {
     const writer = await openWriter(path.join(this.dir, headerless));
     for (const listen of listensOfDay(this.random, this.cast, day.midnight, headerlessRows)) {
@@ -150,7 +150,7 @@ const headers: Record<Style, string> = {
 
 const devices = ["phone", '"car, front seat"', '"the ""big"" speaker"', '"living\nroom"', ""];
 
-/** A row of a file from user_id, track_id, listen_time; one with fewer or more fields stays so. */
+/** A row of a file, from user_id, track_id, listen_time. A row with fewer or more fields keeps their number. */
 const lines: Record<Style, (fields: string[], nth: number) => string> = {
   plain: (fields) => `${fields.join(",")}\n`,
   gzip: (fields) => `${fields.join(",")}\n`,
@@ -162,7 +162,7 @@ const lines: Record<Style, (fields: string[], nth: number) => string> = {
 
 type TimeForm = "plain" | "zulu" | "offset";
 
-/** Most producers write `2025-06-15 12:30:00`; some write ISO 8601, with Z or with their own zone. */
+/** Most producers write `2025-06-15 12:30:00`. Some write ISO 8601, with Z or their own zone. */
 function timeForm(nth: number): TimeForm {
   if (nth % 29 === 3) return "zulu";
   return nth % 31 === 5 ? "offset" : "plain";

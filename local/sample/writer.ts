@@ -1,9 +1,9 @@
 import { open } from "node:fs/promises";
 import { Gzip } from "fflate";
 
-/** A text file that is written piece by piece, so that it never lies in memory as a whole. */
+/** A text file that is written in pieces, so that memory never holds all of it. */
 export interface SampleWriter {
-  /** Takes text; true when it is time to await `flush`. */
+  /** Adds text. Returns true when the caller should await `flush`. */
   add(text: string): boolean;
   flush(): Promise<void>;
   close(): Promise<void>;
@@ -11,11 +11,13 @@ export interface SampleWriter {
 
 const pieceLength = 256 * 1024;
 
-/** Opens a file for writing; as gzip when its name ends so. The same text gives the same bytes, also on another day and machine. */
+/**
+ * Opens a file for writing, as gzip if its name ends in .gz. The same text gives the same bytes at any time, anywhere.
+ */
 export async function openWriter(file: string): Promise<SampleWriter> {
   const handle = await open(file, "w");
   const packed: Uint8Array[] = [];
-  // fflate is plain JavaScript, and a time stamp of 0 leaves the day out; zlib differs between builds of Node.
+  // fflate is plain JavaScript, and mtime 0 leaves out the time. zlib's output differs between builds of Node.
   const gzip = file.endsWith(".gz") ? new Gzip({ mtime: 0, level: 6 }, (bytes) => packed.push(bytes)) : undefined;
   let text = "";
 

@@ -1,5 +1,5 @@
-// Front door of every npm script. Runs on whatever Node the machine has (20 or newer) and on nothing else, so it uses no package:
-// it installs the project's own packages when they are missing or old, then hands over to the project's own Node.
+// Starts every npm script. It needs only the machine's Node (20 or newer) and uses no package: it installs the
+// project's packages if they are missing or old, then starts the project's own Node.
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { closeSync, existsSync, openSync, readFileSync, writeFileSync } from "node:fs";
@@ -16,18 +16,27 @@ const ownNode = path.join(modules, "node", "bin", process.platform === "win32" ?
 class SetupError extends Error {}
 
 try {
-  if (Number(process.versions.node.split(".")[0]) < 20) {
-    throw new SetupError(
-      `Node 20 or newer is needed, this is ${process.version}. Install one from https://nodejs.org and try again.`,
-    );
-  }
+  checkMachine();
   await installPackages();
   const [program = "", ...args] = process.argv.slice(2);
   process.exitCode = await runProgram(program, args);
 } catch (error) {
   if (!(error instanceof SetupError)) throw error;
-  console.error(`\nmusic-streams: ${error.message}`);
+  console.error(error.message);
   process.exitCode = 1;
+}
+
+function checkMachine() {
+  if (process.platform === "win32") {
+    throw new SetupError(
+      "music-streams runs on Linux, macOS and, on Windows, in WSL 2: start it from a WSL shell (https://aka.ms/wslinstall).",
+    );
+  }
+  if (Number(process.versions.node.split(".")[0]) < 20) {
+    throw new SetupError(
+      `music-streams needs Node 20 or newer, this is ${process.version}. Install it from https://nodejs.org and try again.`,
+    );
+  }
 }
 
 async function installPackages() {
@@ -38,24 +47,27 @@ async function installPackages() {
   if (isInstalled()) return;
   await withInstallLock(root, async () => {
     if (isInstalled()) return;
-    console.error("Installing the project's packages into node_modules/ (npm ci, about a minute, this once) ...");
+    console.error("Installing the project's packages into node_modules/ (npm ci, about a minute, only once) ...");
     const log = path.join(root, ".local", "npm-ci.log");
     const code = await run(process.execPath, [npmCli(), "ci", "--no-audit", "--no-fund", "--include=dev"], log);
     if (code !== 0) {
       throw new SetupError(
-        `npm ci failed; its output is in ${path.relative(process.cwd(), log)}:\n${tail(log)}\nCheck the network (and a proxy's settings), then try again.`,
+        `npm ci failed:\n${tail(log)}\nCheck the network (and proxy settings), then try again. The whole output is in ${path.relative(process.cwd(), log)}.`,
       );
     }
     if (!existsSync(ownNode)) {
       throw new SetupError(
-        "npm did not install the project's own Node: install scripts seem to be switched off. Allow them (npm config delete ignore-scripts) and try again.",
+        "npm did not install the project's own Node, probably because install scripts are disabled. Enable them (npm config delete ignore-scripts) and try again.",
       );
     }
     writeFileSync(installed, wanted);
   });
 }
 
-/** npm hands its own path to the scripts it runs; without it (a direct `node local/toolchain/bootstrap.mjs`), it lies beside Node. */
+/**
+ * The path of npm, which npm passes to its scripts. Without it (a direct `node local/toolchain/bootstrap.mjs`): beside
+ * Node.
+ */
 function npmCli() {
   const beside = path.join(path.dirname(process.execPath), "..", "lib", "node_modules", "npm", "bin", "npm-cli.js");
   const found = [process.env.npm_execpath, beside].find((file) => file?.endsWith(".js") && existsSync(file));
@@ -72,7 +84,7 @@ function npmCli() {
 function run(command, args, log) {
   return new Promise((resolve, reject) => {
     const output = openSync(log, "w");
-    // `npm --silent start` must not silence the error that the log is kept for.
+    // `npm --silent start` must not hide errors from the log.
     const env = { ...process.env, npm_config_loglevel: "warn" };
     const child = spawn(command, args, { cwd: root, env, stdio: ["ignore", output, output] });
     passSignalsOn(child);
@@ -91,7 +103,7 @@ function tail(log) {
 }
 
 /**
- * Runs a TypeScript program of the project under the project's Node, passes signals on, and returns its exit code.
+ * Runs a TypeScript program under the project's Node, forwards signals to it, and returns its exit code.
  *
  * @param {string} program
  * @param {string[]} args
@@ -110,7 +122,7 @@ function runProgram(program, args) {
       },
     });
     passSignalsOn(child);
-    // npm can be killed without a word to its scripts.
+    // If npm is killed, its scripts get no signal.
     const starter = process.ppid;
     setInterval(() => process.ppid !== starter && child.kill("SIGTERM"), 1000).unref();
     child.on("error", reject);
@@ -121,7 +133,7 @@ function runProgram(program, args) {
 /** @param {import("node:child_process").ChildProcess} child */
 function passSignalsOn(child) {
   for (const signal of /** @type {const} */ (["SIGINT", "SIGTERM", "SIGHUP"])) {
-    // At a terminal the child may have had it already: the program takes two in quick succession for one.
+    // At a terminal the child may get the signal twice: the program counts two in quick succession as one.
     process.on(signal, () => child.kill(signal));
   }
 }

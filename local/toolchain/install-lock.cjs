@@ -3,8 +3,8 @@ const path = require("node:path");
 const { setTimeout: sleep } = require("node:timers/promises");
 
 /**
- * Two commands started at once must not install over each other: the second waits for the first. Plain JavaScript, because it also guards the
- * installation of the packages that TypeScript needs.
+ * Runs an installation under a lock: of two commands started together, the second waits for the first. Plain
+ * JavaScript, because it also guards the installation of the packages that TypeScript needs.
  *
  * @template T
  * @param {string} root
@@ -42,7 +42,7 @@ function take(lock) {
 function holderLives(lock) {
   try {
     const pid = Number(readFileSync(lock, "utf8"));
-    // Between its creation and the write of the id, the file is empty.
+    // The file is empty between its creation and the write of the id.
     if (!pid) return Date.now() - statSync(lock).mtimeMs < 5000;
     process.kill(pid, 0);
     return true;

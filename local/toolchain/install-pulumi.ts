@@ -2,28 +2,28 @@ import { mkdir, readFile, rename } from "node:fs/promises";
 import path from "node:path";
 import { PulumiCommand } from "@pulumi/pulumi/automation";
 import { execa } from "execa";
-import { fileHash, once, type Site, step } from "./site";
+import { fileHash, installOnce, type Site, step } from "./site";
 
-/** A Go module that names the CLI as its tool, with the versions and hashes of all that it is built from. */
+/** A Go module that names the CLI as its tool, with versions and hashes of everything in the build. */
 const MODULE = path.join("test", "engine", "pulumi-cli");
 const PACKAGE = "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi";
 
-/** What to do on a machine that has neither. */
+/** What to do on a machine with neither the CLI nor Go. */
 export const PULUMI_REMEDY =
-  "Install the Pulumi CLI (https://www.pulumi.com/docs/iac/download-install/), or Go (https://go.dev/dl/), with which it is built.";
+  "Install the Pulumi CLI (https://www.pulumi.com/docs/iac/download-install/), or Go (https://go.dev/dl/) to build it.";
 
 /**
- * What PATH must be for `pulumi` to be found there: as it is, or with a CLI in front that is built with Go, once.
+ * The PATH on which `pulumi` is found: unchanged, or with a CLI in front that this builds with Go, once.
  *
- * @param gently leaves the machine to whatever else runs on it
- * @returns nothing where there is neither a CLI that the Automation API takes nor Go
+ * @param inBackground builds with low priority, on one core
+ * @returns nothing if the machine has neither Go nor a CLI that the Automation API accepts
  * @throws UserError when the build fails
  */
-export async function installPulumi(site: Site, gently: boolean): Promise<string | undefined> {
+export async function installPulumi(site: Site, inBackground: boolean): Promise<string | undefined> {
   if (await hasPulumi()) return process.env.PATH;
   const { exitCode } = await execa("go", ["version"], { reject: false });
   if (exitCode !== 0) return undefined;
-  return [path.dirname(await build(site, gently)), process.env.PATH].join(path.delimiter);
+  return [path.dirname(await build(site, inBackground)), process.env.PATH].join(path.delimiter);
 }
 
 async function hasPulumi(): Promise<boolean> {
@@ -33,24 +33,24 @@ async function hasPulumi(): Promise<boolean> {
   );
 }
 
-async function build(site: Site, gently: boolean): Promise<string> {
+async function build(site: Site, inBackground: boolean): Promise<string> {
   const { root, log } = site;
   const module = path.join(root, MODULE);
   const files = ["go.mod", "go.sum"].map((name) => path.join(module, name));
   const pulumi = path.join(root, ".local", "pulumi", "pulumi");
-  return once(root, "pulumi", await fileHash(...files, __filename), pulumi, async () => {
-    const how = gently ? "beside the first checks" : "five minutes perhaps";
-    log(`No Pulumi CLI on PATH: building it with Go into .local/pulumi (${how}, this once) ...`);
+  return installOnce(root, "pulumi", await fileHash(...files, __filename), pulumi, async () => {
+    const how = inBackground ? "in the background" : "about five minutes";
+    log(`No Pulumi CLI on PATH: building it with Go into .local/pulumi (${how}, only once) ...`);
     const version = /github\.com\/pulumi\/pulumi\/sdk\/v3 v(\S+)/.exec(await readFile(files[0]!, "utf8"))?.[1];
     const unfinished = `${pulumi}.unfinished`;
     await mkdir(path.dirname(pulumi), { recursive: true });
     const go = ["go", "build", "-C", module, "-mod=readonly", "-buildvcs=false", "-trimpath", "-o", unfinished];
-    // The Automation API refuses a CLI that can't tell its version.
+    // The Automation API refuses a CLI without a version.
     go.push("-ldflags", `-s -w -X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=${version}`);
-    if (gently) go.push("-p", "1");
-    const remedy = `Check the network (and a proxy's settings), then try again. Or: ${PULUMI_REMEDY}`;
-    const [command = "", ...args] = [...(gently ? ["nice", "-n", "19"] : []), ...go, PACKAGE];
-    await step(site, "pulumi", command, args, remedy, gently ? { GOMAXPROCS: "1" } : {});
+    if (inBackground) go.push("-p", "1");
+    const remedy = `Check the network (and proxy settings), then try again. Or: ${PULUMI_REMEDY}`;
+    const [command = "", ...args] = [...(inBackground ? ["nice", "-n", "19"] : []), ...go, PACKAGE];
+    await step(site, "pulumi", command, args, remedy, inBackground ? { GOMAXPROCS: "1" } : {});
     await rename(unfinished, pulumi);
   });
 }

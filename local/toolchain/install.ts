@@ -5,7 +5,7 @@ import { installPython, layerTestPython } from "./python";
 import type { Site } from "./site";
 import { installJars } from "./spark-jars";
 
-/** What the local cloud runs with; every path lies below the project's folder, except a Java that the machine already had. */
+/** The tools of the local cloud. All paths are below the project's folder, except that of the machine's own Java. */
 export interface Toolchain {
   python: string;
   sparkSubmit: string;
@@ -15,7 +15,7 @@ export interface Toolchain {
   sparkJars: string[];
 }
 
-/** Installs what is missing below `.local/`, once; from then on it only looks. Throws a UserError that says what to do. */
+/** Installs missing tools below `.local/`, each only once. @throws UserError that says what to do */
 export async function installToolchain(
   root: string,
   log: (line: string) => void,
@@ -32,12 +32,12 @@ async function install(site: Site): Promise<Toolchain> {
   return { python, sparkSubmit, javaHome, sparkJars };
 }
 
-/** The Python of `npm test`: the local cloud's own packages, and the test tools on top of them. */
+/** Installs the Python of `npm test`: the packages of the local cloud and the test tools. */
 export async function installTestPython(root: string, log: (line: string) => void): Promise<string> {
   return withInstallLock(root, () => layerTestPython({ root, log }));
 }
 
-/** The local cloud's Python alone, with what reads Parquet: for a command that works on a deployed stack, from a machine that runs no local cloud. */
+/** Installs only the local cloud's Python, which can read Parquet: for a command on a deployed stack. */
 export async function installRuntimePython(root: string, log: (line: string) => void): Promise<string> {
   return withInstallLock(root, () => installPython({ root, log }));
 }

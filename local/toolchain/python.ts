@@ -2,7 +2,7 @@ import { rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { execa } from "execa";
 import { UserError } from "../../terminal/errors";
-import { fileHash, once, type Site, step } from "./site";
+import { fileHash, installOnce, type Site, step } from "./site";
 
 const oldestPython: [number, number] = [3, 10];
 
@@ -32,21 +32,21 @@ async function virtualEnvironment(
   const folder = path.join(root, ".local", name);
   const python = path.join(folder, "bin", "python");
   const lock = path.join(root, "local", "toolchain", "python", lockName);
-  return once(root, name, await fileHash(lock), python, async () => {
+  return installOnce(root, name, await fileHash(lock), python, async () => {
     const base = await pythonOfMachine();
-    log(`Installing Python packages into .local/${name} (${lockName}, a minute or two, this once) ...`);
+    log(`Installing Python packages into .local/${name} (${lockName}, one or two minutes, only once) ...`);
     await rm(folder, { recursive: true, force: true });
     await step(site, `${name}-venv`, base, ["-m", "venv", folder], venvRemedy);
     await prepare?.(python);
     const pip = ["-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--require-hashes", "-r", lock];
-    await step(site, `${name}-pip`, python, pip, "Check the network (and a proxy's settings), then try again.");
+    await step(site, `${name}-pip`, python, pip, "Check the network (and proxy settings), then try again.");
   });
 }
 
 const venvRemedy =
   "Python's venv module is needed. On Debian or Ubuntu: apt install python3-venv. Elsewhere, install Python from https://www.python.org.";
 
-/** The first Python on the machine that is new enough; PYTHON in the environment wins. */
+/** The first Python on the machine that is new enough. The environment variable PYTHON is tried first. */
 async function pythonOfMachine(): Promise<string> {
   const named = process.env.PYTHON ? [process.env.PYTHON] : [];
   const candidates = [
@@ -69,6 +69,6 @@ async function pythonOfMachine(): Promise<string> {
   }
   const found = seen.length ? ` (found: ${seen.join(", ")})` : "";
   throw new UserError(
-    `Python ${oldestPython.join(".")} or newer is needed and was not found${found}. Install it from https://www.python.org or your package manager, or set PYTHON to its path, then try again.`,
+    `Python ${oldestPython.join(".")} or newer was not found${found}. Install it from https://www.python.org or your package manager, or set PYTHON to its path, then try again.`,
   );
 }

@@ -5,15 +5,15 @@ import path from "node:path";
 import { execa } from "execa";
 import { UserError } from "../../terminal/errors";
 
-/** Where an installation happens, who hears of it, and what breaks it off. */
+/** An installation: the project's folder, the log for its progress, and the signal that aborts it. */
 export interface Site {
   root: string;
   log: (line: string) => void;
   stop?: AbortSignal;
 }
 
-/** Runs `install` unless the marker says that it ran through for the same inputs; the marker is written last. */
-export async function once(
+/** Runs `install` unless its marker file shows that it succeeded with the same inputs. The marker is written last. */
+export async function installOnce(
   root: string,
   name: string,
   inputs: string,
@@ -37,7 +37,7 @@ export async function fileHash(...files: string[]): Promise<string> {
   return hash.digest("hex");
 }
 
-/** Runs a command whose output goes to a log; a UserError with the output's end and `remedy` where it fails. */
+/** Runs a command with its output in a log. @throws UserError with the end of the output and `remedy` if it fails */
 export async function step(
   site: Site,
   name: string,

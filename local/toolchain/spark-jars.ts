@@ -2,9 +2,9 @@ import { copyFile, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promi
 import path from "node:path";
 import { UserError } from "../../terminal/errors";
 import type { Toolchain } from "./install";
-import { fileHash, once, type Site, step } from "./site";
+import { fileHash, installOnce, type Site, step } from "./site";
 
-/** S3A for Spark, resolved by Spark's own Ivy from Maven Central and held against the checksums in `local/toolchain/spark-jars.lock`. */
+/** Spark's S3 connector: Spark's own Ivy downloads it from Maven Central. `spark-jars.lock` has the checksums. */
 export async function installJars(site: Site, tools: Omit<Toolchain, "sparkJars">): Promise<string[]> {
   const { root, log } = site;
   const lockFile = path.join(root, "local", "toolchain", "spark-jars.lock");
@@ -12,14 +12,14 @@ export async function installJars(site: Site, tools: Omit<Toolchain, "sparkJars"
   const packages = fieldOf(lock, "packages");
   const excluded = fieldOf(lock, "excluded");
   const folder = path.join(root, ".local", "jars");
-  await once(root, "jars", await fileHash(lockFile), folder, async () => {
-    log("Fetching Spark's S3 connector into .local/jars (this once) ...");
+  await installOnce(root, "jars", await fileHash(lockFile), folder, async () => {
+    log("Downloading Spark's S3 connector into .local/jars (only once) ...");
     const ivy = path.join(root, ".local", "ivy");
     await rm(folder, { recursive: true, force: true });
     const nothing = path.join(root, ".local", "nothing.py");
     await writeFile(nothing, "");
     const submit = ["--packages", packages, "--exclude-packages", excluded, "--conf", `spark.jars.ivy=${ivy}`, nothing];
-    const remedy = "Maven Central must be reachable (check the network and a proxy's settings), then try again.";
+    const remedy = "Maven Central was not reachable: check the network (and proxy settings), then try again.";
     await step(site, "jars", tools.sparkSubmit, submit, remedy, {
       JAVA_HOME: tools.javaHome,
       SPARK_SUBMIT_OPTS: proxyOptions(),
@@ -48,13 +48,13 @@ async function lockedJars(lock: string, folder: string): Promise<string[]> {
     const got = await fileHash(path.join(folder, name));
     if (got !== hash)
       throw new UserError(
-        `${name} is not the file that local/toolchain/spark-jars.lock names (sha256 ${got}, expected ${hash}). Remove .local/ivy and try again.`,
+        `${name} has the wrong checksum: sha256 ${got}, but local/toolchain/spark-jars.lock has ${hash}. Remove .local/ivy and try again.`,
       );
   }
   return wanted.map(([, name]) => name);
 }
 
-/** Java does not read the proxy variables that every other client reads. */
+/** The proxy as Java options: Java does not read the environment's proxy variables. */
 function proxyOptions(): string {
   const proxy = process.env.HTTPS_PROXY ?? process.env.https_proxy;
   if (!proxy) return "";

@@ -1,7 +1,7 @@
-"""Writes what the jobs write, for the tests of `npm run audit`: curated Parquet, and metrics by the publish job's code.
+"""Writes curated Parquet and metrics for the tests of `npm run audit`. The publish job's code writes the metrics.
 
-Reads one JSON object on stdin: {endpoint, bucket, table, parquet: [{key, rows}], publish: [{batchId, days}]}. A row has
-the curated columns; listen_time is text in UTC.
+Reads one JSON object from stdin: {endpoint, bucket, table, parquet: [{key, rows}], publish: [{batchId, days}]}. A row
+has the curated columns. listen_time is text in UTC.
 """
 
 import json

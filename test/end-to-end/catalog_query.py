@@ -1,7 +1,7 @@
-"""Asks curated files as Athena would: through the catalog's own definition of the table, with queries of the manual.
+"""Queries curated files as Athena would: through the catalog's definition of the table, with queries of the manual.
 
-Reads one JSON object on stdin: {table: as Glue's GetTable gives it, folder: a copy of what lies below the table's
-location, queries: [SQL]}. Writes {rows: [rows of each query]}. Ends with an error when catalog and files disagree.
+Reads one JSON object from stdin: {table: as Glue's GetTable returns it, folder: a copy of the files below the table's
+location, queries: [SQL]}. Writes {rows: [rows of each query]}. Exits with an error when catalog and files disagree.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from typing import Any
 
 import duckdb
 
-# How DuckDB calls what Parquet holds of each of the catalog's types.
+# DuckDB's names of the Parquet types for each of the catalog's types.
 TYPES = {
     "string": ["VARCHAR"],
     "bigint": ["BIGINT"],
-    # Spark writes moments in UTC.
+    # Spark writes times in UTC.
     "timestamp": ["TIMESTAMP", "TIMESTAMP WITH TIME ZONE"],
     "array<string>": ["VARCHAR[]"],
 }
 
 
 def main() -> None:
-    """One question, one answer."""
+    """Reads the request and writes the answer."""
     asked = json.load(sys.stdin)
     table, folder = asked["table"], Path(asked["folder"])
     connection = duckdb.connect()
@@ -36,7 +36,7 @@ def main() -> None:
 
 
 def check_columns(connection: duckdb.DuckDBPyConnection, table: dict[str, Any], paths: list[Path]) -> None:
-    """Every file has the catalog's columns and no others, with its types."""
+    """Checks that every file has exactly the catalog's columns, with their types."""
     for path in paths:
         if path.is_dir():
             continue
@@ -51,7 +51,7 @@ def check_columns(connection: duckdb.DuckDBPyConnection, table: dict[str, Any], 
 
 
 def create_view(connection: duckdb.DuckDBPyConnection, table: dict[str, Any], folder: Path) -> None:
-    """The table as partition projection makes it: the day comes from the place that the template gives it."""
+    """Creates the table as partition projection does: the template says where the path has the day."""
     template = str(table["Parameters"]["storage.location.template"])
     within = template.removeprefix(str(table["StorageDescriptor"]["Location"]))
     (partition,) = table["PartitionKeys"]

@@ -1,7 +1,7 @@
-"""Starts microburst, with three habits changed.
+"""Starts microburst with three changes.
 
-It takes Content-Length off replies, which S3A needs of a HEAD. And what callers have signed, it forwards otherwise: its
-upstream's name as Host, and the path with `=` for `%3D`. The emulator would refuse the signature.
+microburst removes Content-Length from replies, which S3A needs in the reply to a HEAD. It changes what callers signed:
+Host becomes the upstream's name, and `%3D` in the path becomes `=`. The emulator would refuse the signature.
 """
 
 import sys
@@ -17,13 +17,13 @@ outbound_headers = forward.Upstream._outbound_headers
 
 
 def with_signed_host(self: forward.Upstream, request: Request) -> "dict[str, str]":
-    """The headers of the forwarded request, with the Host that the caller named."""
+    """Returns the headers of the forwarded request, with the caller's Host."""
     headers: dict[str, str] = outbound_headers(self, request)
     return {**headers, "host": request.headers["Host"]}
 
 
 def with_signed_path(_: ClientSession, url: str) -> URL:
-    """The address to forward to, its path as it came."""
+    """Returns the address to forward to, with the path as the caller sent it."""
     return URL(url, encoded=True)
 
 

@@ -1,4 +1,4 @@
-"""What the tests of publish share: a bucket with hand-made curated data, a run of the job, and the resulting table."""
+"""Support for the tests of publish: a bucket with hand-made curated data, runs of the job, the resulting table."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import boto3
 import duckdb
 import pytest
+from botocore.config import Config
 from tables import create_table
 
 import oracle
@@ -28,7 +30,7 @@ NEXT_DAY = "2024-06-26"
 
 @dataclass(frozen=True)
 class Row:
-    """One curated row; the listen time is only there to make listens distinct."""
+    """One curated row. The listen time only makes listens distinct."""
 
     user_id: str
     track_id: str
@@ -56,7 +58,7 @@ class Lake:
         create_table(self.dynamodb, self.table)
 
     def curate(self, batch_id: str, rows: Iterable[Row]) -> list[str]:
-        """Writes a batch's curated rows as transform does, in place of any that it wrote before; its days."""
+        """Replaces a batch's curated rows as transform does. Returns its days."""
         self.uncurate(batch_id)
         by_day: dict[str, list[Row]] = {}
         for row in rows:
@@ -74,13 +76,13 @@ class Lake:
                 self.s3.delete_object(Bucket=self.bucket, Key=key)
 
     def replaced(self, batch_id: str, rows: Iterable[Row]) -> None:
-        """Records rows that an earlier attempt of the batch wrote."""
+        """Records rows of an earlier attempt of the batch."""
         prefix = layout.key("replaced", batchId=batch_id)
         data = [(row.listen_time[:10], row.track_id, list(row.genres)) for row in rows]
         self.put_parquet(f"{prefix}part-{len(self.keys(prefix))}.parquet", REPLACED, data)
 
     def put_parquet(self, key: str, columns: str, data: list[tuple[Any, ...]]) -> None:
-        """One Parquet file with the given columns."""
+        """Writes a Parquet file with the given columns."""
         with tempfile.TemporaryDirectory() as folder, duckdb.connect() as connection:
             names = [column.split()[0] for column in columns.split(",")]
             with Path(f"{folder}/rows.json").open("w", encoding="utf-8") as lines:
@@ -98,12 +100,12 @@ class Lake:
             self.s3.upload_file(f"{folder}/file.parquet", self.bucket, key)
 
     def keys(self, prefix: str) -> list[str]:
-        """Every key below a prefix."""
+        """Lists the keys below a prefix."""
         pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
         return [entry["Key"] for page in pages for entry in page.get("Contents", [])]
 
     def publish(self, batch_id: str, days: list[str], engine: str = "duckdb") -> dict[str, Any]:
-        """Runs the job as the workflow does, after a transform that named these days; its report."""
+        """Runs the job as the workflow does, after a transform that named these days. Returns its report."""
         self.runs += 1
         run_id = f"wr_{self.runs}"
         report = {"batchId": batch_id, "workflowRunId": run_id, "days": days}
@@ -114,17 +116,18 @@ class Lake:
     def run_job(self, batch_id: str, run_id: str, engine: str = "duckdb") -> None:
         """Runs the job's main as the run that the ledger waits for."""
         self.monkeypatch.setattr(publish, "batch_in_turn", lambda *_: batch_id)
+        self.monkeypatch.setattr(boto3, "client", client)
         arguments = ["--bucket", self.bucket, "--ledger-table", "l", "--metrics-table", self.table, "--engine", engine]
         publish.main([*arguments, "--WORKFLOW_NAME", "w", "--WORKFLOW_RUN_ID", run_id, "--enable-metrics", "true"])
 
     def report(self, batch_id: str) -> dict[str, Any]:
-        """The batch's publish.json."""
+        """Reads publish's report of the batch."""
         key = layout.key("publishReport", batchId=batch_id)
         document: dict[str, Any] = json.loads(self.s3.get_object(Bucket=self.bucket, Key=key)["Body"].read())
         return document
 
     def items(self, stamps: bool = False) -> list[dict[str, Any]]:
-        """The metrics table, as the oracle prints it."""
+        """Reads the metrics table, in the oracle's form."""
         pages = self.dynamodb.get_paginator("scan").paginate(TableName=self.table, ConsistentRead=True)
         items = [plain({"M": item}) for page in pages for item in page["Items"]]
         if not stamps:
@@ -132,11 +135,21 @@ class Lake:
         return sorted(items, key=lambda item: (item["pk"], item["sk"]))
 
     def item(self, pk: str, sk: str) -> dict[str, Any] | None:
-        """One item, without its keys and stamps."""
+        """Reads one item, without its keys and stamps."""
         found = [item for item in self.items() if (item["pk"], item["sk"]) == (pk, sk)]
         return {k: v for k, v in found[0].items() if k not in ("pk", "sk")} if found else None
 
 
+def client(service: str, config: Config | None = None) -> Any:
+    """Makes a client like `boto3.client`, but only one for each service and configuration: making one takes long."""
+    key = (service, repr(vars(config)) if config else "")
+    if key not in CLIENTS:
+        CLIENTS[key] = MAKE_CLIENT(service, config=config)
+    return CLIENTS[key]
+
+
+MAKE_CLIENT: Any = boto3.client
+CLIENTS: dict[tuple[str, str], Any] = {}
 CURATED = """user_id VARCHAR, track_id VARCHAR, listen_time TIMESTAMPTZ, track_name VARCHAR, artists VARCHAR,
     album_name VARCHAR, popularity BIGINT, duration_ms BIGINT, genres VARCHAR[],
     user_country VARCHAR, user_age BIGINT"""
@@ -144,7 +157,7 @@ REPLACED = "listen_date DATE, track_id VARCHAR, genres VARCHAR[]"
 
 
 def curated(row: Row) -> tuple[Any, ...]:
-    """A row in the order of the curated columns."""
+    """Returns a row in the order of the curated columns."""
     time = f"{row.listen_time}+00"
     return (
         row.user_id,
@@ -162,7 +175,7 @@ def curated(row: Row) -> tuple[Any, ...]:
 
 
 def plain(value: dict[str, Any]) -> Any:
-    """An attribute value as plain Python, numbers as whole numbers."""
+    """Converts an attribute value to plain Python, with whole numbers."""
     ((kind, inner),) = value.items()
     if kind == "N":
         assert Decimal(inner) == int(Decimal(inner))
@@ -176,7 +189,7 @@ def plain(value: dict[str, Any]) -> Any:
 
 
 def expected(rows: Iterable[Row]) -> list[dict[str, Any]]:
-    """The oracle's items for rows whose tracks look the same everywhere."""
+    """Returns the oracle's items for rows in which each track has one name, artist and duration."""
     rows = list(rows)
     songs = {
         row.track_id: oracle.Song(row.track_name, row.artists, row.duration_ms or 0, sorted(row.genres)) for row in rows

@@ -1,4 +1,4 @@
-"""Tables of the emulator's DynamoDB, with the keys that ledger and metrics have."""
+"""Tables in the emulator's DynamoDB, with the keys of ledger and metrics table."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def create_table(dynamodb: Any, name: str) -> None:
-    """A table by pk and sk."""
+    """Creates a table with pk and sk."""
     dynamodb.create_table(
         TableName=name,
         BillingMode="PAY_PER_REQUEST",
@@ -20,13 +20,13 @@ def create_table(dynamodb: Any, name: str) -> None:
 
 
 def create_ledger(dynamodb: Any) -> str:
-    """An empty ledger; its name."""
+    """Creates an empty ledger. Returns its name."""
     name = f"ledger-{uuid.uuid4().hex[:12]}"
     create_table(dynamodb, name)
     return name
 
 
 def put_batch(dynamodb: Any, ledger: str, batch_id: str, attempt: str, **item: str) -> None:
-    """A batch's item, with these attributes."""
+    """Writes a batch's item with these attributes."""
     stored = {"pk": {"S": "BATCH"}, "sk": {"S": batch_id}, "attempt": {"N": attempt}}
     dynamodb.put_item(TableName=ledger, Item={**stored, **{name: {"S": value} for name, value in item.items()}})

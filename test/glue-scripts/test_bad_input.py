@@ -1,4 +1,4 @@
-"""One run over every kind of bad file, as a process of its own with little memory: each gets what it deserves."""
+"""One run over every kind of bad file, in a process of its own with little memory."""
 
 from __future__ import annotations
 
@@ -22,21 +22,22 @@ import bad_input
 import pyspark
 import pytest
 from bad_input import CLAIMED_AT, MB, Case
-from conftest import spark_environment, spark_settings
 from pyspark.sql import SparkSession
 from tables import create_ledger, put_batch
-from transform_support import Lake, listen_keys, reconcile
+from transform_support import Lake, incoming, listen_keys, reconcile
 
 import oracle
 import transform
+from music_streams import layout
+from spark_support import spark_environment, spark_settings
 
 Judged = dict[str, tuple[oracle.FileOutcome, set[oracle.Listen]]]
 
 CLAIM = datetime.fromisoformat(CLAIMED_AT.replace("Z", "+00:00"))
 HEAP = "1g"
-# The largest of Java and Python: the heap, and what Java takes besides.
+# The larger of Java and Python: the heap, and what Java needs besides.
 MOST_RESIDENT_BYTES = 1800 * MB
-# The corpus holds a field of 55 MB and bombs of 300 MB and more: none of them may get to the disk.
+# The corpus has a field of 55 MB, and bombs of 300 MB and more. The job must write none of them to disk.
 LARGEST_LOCAL_FILE = 40 * MB
 
 
@@ -47,7 +48,7 @@ def cases() -> list[Case]:
 
 @pytest.fixture(scope="module")
 def judged(cases: list[Case]) -> Judged:
-    """What the oracle reads from each file."""
+    """Returns what the oracle reads from each file."""
     return {case.name: oracle.read_stream(case.content, CLAIM) for case in cases}
 
 
@@ -56,14 +57,14 @@ def test_the_oracle_says_of_each_file_what_the_table_says(cases: list[Case], jud
         outcome, listens = judged[case.name]
         assert outcome.quarantined == case.quarantined, case.name
         if case.quarantined is None:
-            assert outcome.rows_rejected == Counter(reason for _, reason in case.rejected), case.name
-            rows = case.kept + case.duplicate + len(case.rejected)
+            assert outcome.rows_quarantined == Counter(reason for _, reason in case.rows), case.name
+            rows = case.kept + case.duplicate + len(case.rows)
             assert (outcome.rows_read, len(listens) <= case.kept + case.duplicate) == (rows, True), case.name
 
 
 @dataclass
 class Outcome:
-    """What a run of the job left."""
+    """The result of the run."""
 
     lake: Lake
     report: dict[str, Any]
@@ -79,7 +80,7 @@ def outcome(
     endpoint: str,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Outcome:
-    """The job's run over the corpus, by spark-submit as on the local cloud."""
+    """Runs the job over the corpus, with spark-submit as the local cloud does."""
     lake, folder = Lake(s3, spark), tmp_path_factory.mktemp("job")
     batch = lake.claim({case.name: case.content for case in cases}, CLAIMED_AT)
     ledger = create_ledger(dynamodb)
@@ -87,7 +88,7 @@ def outcome(
     script = Path(transform.__file__)
     settings = {**spark_settings(endpoint, folder), "spark.log.level": "FATAL"}
     confs = [part for name, value in settings.items() for part in ("--conf", f"{name}={value}")]
-    arguments = ["--bucket", lake.bucket, "--reference-location", f"s3://{lake.bucket}/reference/"]
+    arguments = ["--bucket", lake.bucket, "--reference-location", lake.reference()]
     arguments += ["--ledger-table", ledger, "--WORKFLOW_NAME", "w", "--WORKFLOW_RUN_ID", "wr_1"]
     submit = Path(pyspark.__file__).parent / "bin" / "spark-submit"
     with glue_of(batch) as glue:
@@ -105,7 +106,7 @@ def outcome(
     output = "\n".join(line for line in (done.stdout + done.stderr).splitlines() if " INFO " not in line)
     print(output[-10_000:])
     assert done.returncode == 0, output[-2000:]
-    # Kilobytes, but on macOS bytes.
+    # Linux counts in kilobytes, macOS in bytes.
     unit = 1 if sys.platform == "darwin" else 1024
     report = lake.json("transformReport", batch)
     assert report is not None
@@ -114,7 +115,7 @@ def outcome(
 
 @contextmanager
 def glue_of(batch_id: str) -> Iterator[str]:
-    """A Glue that knows the properties of one run."""
+    """Serves a Glue that has the properties of one run."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -140,7 +141,7 @@ def glue_of(batch_id: str) -> Iterator[str]:
         server.server_close()
 
 
-def test_every_bad_file_is_put_aside_with_its_reason_and_a_detail_that_helps(
+def test_every_bad_file_is_quarantined_with_its_reason_and_a_detail_that_helps(
     cases: list[Case], outcome: Outcome
 ) -> None:
     found = {bad["name"]: bad for bad in outcome.report["filesQuarantined"]}
@@ -149,9 +150,9 @@ def test_every_bad_file_is_put_aside_with_its_reason_and_a_detail_that_helps(
         name: case.quarantined for name, case in wanted.items()
     }
     for name, bad in found.items():
-        assert bad["key"] == f"incoming/{name}"
+        assert bad["key"] == incoming(name)
         assert re.search(wanted[name].detail, bad["detail"]), bad
-        # A person reads it, in a terminal.
+        # People read it in a terminal.
         assert len(bad["detail"]) <= 400
         assert bad["detail"].isprintable(), bad
 
@@ -162,15 +163,15 @@ def test_every_row_of_every_readable_file_is_counted(cases: list[Case], outcome:
         file["name"]: (file["rowsKept"], file["rowsDuplicate"], file["rowsQuarantined"])
         for file in outcome.report["files"]
     } == {
-        case.name: (case.kept, case.duplicate, Counter(reason for _, reason in case.rejected))
+        case.name: (case.kept, case.duplicate, Counter(reason for _, reason in case.rows))
         for case in cases
         if case.quarantined is None
     }
 
 
-def test_every_rejected_row_is_kept_with_its_very_text(cases: list[Case], outcome: Outcome) -> None:
-    wanted = [(case.name, reason, text) for case in cases for text, reason in case.rejected]
-    assert outcome.lake.rejected() == sorted(wanted)
+def test_every_quarantined_row_keeps_its_exact_text(cases: list[Case], outcome: Outcome) -> None:
+    wanted = [(case.name, reason, text) for case in cases for text, reason in case.rows]
+    assert outcome.lake.quarantined_rows() == sorted(wanted)
 
 
 def test_the_listens_are_those_that_the_oracle_reads_from_the_same_bytes(
@@ -188,4 +189,4 @@ def test_the_listens_are_those_that_the_oracle_reads_from_the_same_bytes(
 def test_the_job_stays_within_its_memory_and_leaves_no_copies(outcome: Outcome) -> None:
     print(f"peak {outcome.peak_bytes / MB:.0f} MB")
     assert outcome.peak_bytes < MOST_RESIDENT_BYTES
-    assert outcome.lake.keys("temporary/") == []
+    assert outcome.lake.keys(layout.folder("staged")) == []

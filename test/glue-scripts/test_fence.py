@@ -1,4 +1,4 @@
-"""Which runs may work: the one that the ledger waits for, and no other."""
+"""The fence: only the run that the ledger waits for may work."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ BATCH = "20240625T171313Z-K3Q7ZJ2A"
 
 
 class Glue:
-    """The one call that the fence makes: a workflow run's properties."""
+    """A Glue with the one call that the fence makes."""
 
     def __init__(self, properties: dict[str, str]) -> None:
         self.properties = properties
 
     def get_workflow_run_properties(self, Name: str, RunId: str) -> dict[str, Any]:
-        """As Glue answers."""
+        """Answers as Glue does."""
         return {"RunProperties": self.properties}
 
 
 @pytest.fixture
 def ask(dynamodb: Any) -> Callable[..., str]:
-    """Asks for run wr_2 of attempt 2, with a ledger item of the given attributes."""
+    """Asks the fence for run wr_2 of attempt 2. The ledger item has the given attributes."""
     table = create_ledger(dynamodb)
 
     def ask(properties: dict[str, str] | None = None, **item: str) -> str:
@@ -46,8 +46,8 @@ def test_the_run_that_the_ledger_names_may_work(ask: Callable[..., str]) -> None
 
 
 @pytest.mark.parametrize("state", ["CLAIMED", "RETRY", "REPLAY"])
-def test_a_run_whose_start_is_announced_and_not_recorded_yet_may_work(ask: Callable[..., str], state: str) -> None:
-    # A later attempt's item still names the run of the one before.
+def test_a_run_whose_start_is_announced_but_not_recorded_may_work(ask: Callable[..., str], state: str) -> None:
+    # The item still has the run of the attempt before.
     assert ask(state=state, startBy="2024-06-25T17:13:33.000Z", workflowRunId="wr_1") == BATCH
 
 
@@ -73,21 +73,19 @@ def test_a_run_that_came_too_late_is_refused(ask: Callable[..., str], item: dict
 
 @pytest.mark.parametrize("properties", [{}, {"batch_id": BATCH}, {"attempt": "2"}])
 def test_a_run_that_a_person_started_is_refused(ask: Callable[..., str], properties: dict[str, str]) -> None:
-    with pytest.raises(BatchError, match="runs are started by sense, not by hand"):
+    with pytest.raises(BatchError, match="only sense can start runs"):
         ask(properties, state="RUNNING", workflowRunId="wr_2")
 
 
-def test_a_refusal_is_logged_with_the_batch_that_it_is_about(
-    ask: Callable[..., str], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_log_line_of_a_refusal_has_the_batch(ask: Callable[..., str], capsys: pytest.CaptureFixture[str]) -> None:
     log.start("transform")
     with pytest.raises(BatchError):
         ask(state="ARCHIVED", workflowRunId="wr_1")
-    log.say("refused")
+    log.info("refused")
     line = json.loads(capsys.readouterr().out)
     assert (line["batch_id"], line["attempt"]) == (BATCH, "2")
 
 
-def test_a_batch_that_the_ledger_does_not_know_is_refused(ask: Callable[..., str]) -> None:
-    with pytest.raises(BatchError, match=f"knows no batch {BATCH}"):
+def test_a_batch_that_is_not_in_the_ledger_is_refused(ask: Callable[..., str]) -> None:
+    with pytest.raises(BatchError, match=f"has no batch {BATCH}"):
         ask()

@@ -1,4 +1,4 @@
-"""What the jobs log: one JSON object a line, with the ids by which lines of a batch are found."""
+"""Logs of the jobs: one JSON object per line, with the ids that find the lines of a batch."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ def lines(output: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in output.splitlines()]
 
 
-def test_a_line_tells_when_and_what_and_carries_the_ids_that_are_known_by_then(
+def test_a_line_has_its_time_its_facts_and_the_ids_that_are_bound_so_far(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     log.start("transform", workflow_run_id="wr_1", job_run_id=None)
-    log.say("read", rows=3)
-    log.know(batch_id="b1")
+    log.info("read", rows=3)
+    log.bind(batch_id="b1")
     log.warn("copiesLeft", error="two\nlines", when=datetime(2024, 6, 25))
     first, second = lines(capsys.readouterr().out)
     for line in (first, second):
@@ -38,15 +38,15 @@ def test_a_line_tells_when_and_what_and_carries_the_ids_that_are_known_by_then(
     }
 
 
-def test_a_second_start_forgets_the_first_and_writes_no_line_twice(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_second_start_drops_the_first_and_writes_no_line_twice(capsys: pytest.CaptureFixture[str]) -> None:
     log.start("transform", batch_id="b1")
     log.start("publish")
-    log.say("done")
+    log.info("done")
     (line,) = lines(capsys.readouterr().out)
     assert (line["job"], line.get("batch_id")) == ("publish", None)
 
 
-def test_a_failure_is_a_line_with_its_stack_and_leaves_standard_error_to_glue(
+def test_a_failure_is_a_line_with_its_stack_and_a_traceback_on_standard_error(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     def fail() -> None:
@@ -67,5 +67,5 @@ def test_a_failure_is_a_line_with_its_stack_and_leaves_standard_error_to_glue(
     assert ended.value.code == "ERROR: no room"
 
 
-def test_moments_are_in_utc_and_milliseconds() -> None:
+def test_times_are_in_utc_and_milliseconds() -> None:
     assert log.iso(datetime(2024, 6, 25, 1, 2, 3, 4567, tzinfo=timezone.utc)) == "2024-06-25T01:02:03.004Z"

@@ -1,25 +1,19 @@
-"""The publish job on an emulator: what it writes, and that its work follows the change."""
+"""The publish job on an emulator: what it writes, and that it writes only what changed."""
 
 from __future__ import annotations
 
 import json
-import runpy
-import sys
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pytest
 from publish_support import DAY, NEXT_DAY, Lake, Row, expected
 
 import oracle
-from music_streams import layout, publish_duckdb
-from music_streams.batch import put_json
-from music_streams.publish_input import PublishError
+from music_streams import layout, publish_duckdb, store
 
 FIRST = "20240625T100000Z-aaaaaaaa"
 SECOND = "20240625T110000Z-bbbbbbbb"
-DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 
 
 @pytest.fixture
@@ -27,7 +21,7 @@ def lake(s3: Any, dynamodb: Any, monkeypatch: pytest.MonkeyPatch) -> Lake:
     return Lake(s3, dynamodb, monkeypatch)
 
 
-def test_the_metrics_of_a_tiny_day_are_those_worked_out_by_hand(lake: Lake) -> None:
+def test_the_metrics_of_a_tiny_day_equal_those_worked_out_by_hand(lake: Lake) -> None:
     days = lake.curate(
         FIRST,
         [
@@ -242,7 +236,7 @@ def test_a_batch_without_rows_writes_nothing_and_reports_zeros(lake: Lake) -> No
     assert lake.items() == []
 
 
-def test_a_day_that_is_named_but_never_had_rows_is_no_trouble(lake: Lake) -> None:
+def test_a_named_day_that_never_had_rows_writes_nothing(lake: Lake) -> None:
     report = lake.publish(FIRST, [DAY])
     assert [report[key] for key in ("itemsWritten", "itemsUnchanged", "itemsRemoved")] == [0, 0, 0]
     assert lake.items() == []
@@ -263,15 +257,16 @@ def test_a_day_of_more_than_a_thousand_files_is_read_whole(lake: Lake) -> None:
     (key,) = (key for key in lake.keys(layout.key("listens")) if key.endswith(".parquet"))
     content = lake.s3.get_object(Bucket=lake.bucket, Key=key)["Body"].read()
     prefix = layout.key("listensBatch", date=DAY, batchId=SECOND)
-    for number in range(1049):
-        lake.s3.put_object(Bucket=lake.bucket, Key=f"{prefix}part-{number}.parquet", Body=content)
+    store.in_parallel(
+        lambda n: lake.s3.put_object(Bucket=lake.bucket, Key=f"{prefix}part-{n}.parquet", Body=content), range(1049)
+    )
     lake.publish(FIRST, days)
     summary = lake.item(f"DAY#{DAY}", "SUMMARY")
     assert summary is not None
     assert (summary["listens"], summary["unique_listeners"]) == (1050, 1)
 
 
-def test_many_days_are_taken_in_parts_that_fit_the_memory(
+def test_many_days_are_computed_in_parts_that_fit_the_memory(
     lake: Lake, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rows = [Row("u1", f"t{n}", f"2024-06-{n:02d} 10:00:00") for n in range(1, 8)]
@@ -287,99 +282,14 @@ def test_many_days_are_taken_in_parts_that_fit_the_memory(
     assert lake.items() == expected(rows)
 
 
-def machine(lake: Lake, tmp_path: Path, **limits: int) -> Any:
-    return publish_duckdb.Machine(
-        **{"memory_bytes": 2**30, "disk_bytes": 2**30, "threads": 1, **limits}, folder=str(tmp_path)
-    )
-
-
-@pytest.mark.parametrize("limits", [{"memory_bytes": 1000, "disk_bytes": 30_000}, {"disk_bytes": 1000}])
-def test_a_day_beyond_the_machine_stops_early_and_names_the_setting(
-    lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limits: dict[str, int]
-) -> None:
-    days = lake.curate(FIRST, [Row(f"user{n}", f"track{n}") for n in range(500)])
-    small = machine(lake, tmp_path, **limits)
-    monkeypatch.setattr(publish_duckdb.Machine, "here", lambda: small)
-    with pytest.raises(
-        PublishError, match=r"2024-06-25 holds .* MB of Parquet, beyond this machine .*publishEngine: spark"
-    ):
-        lake.publish(FIRST, days)
-    assert lake.items() == []
-
-
-def test_memory_that_runs_out_all_the_same_names_the_setting(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    def run_out(*_: object) -> None:
-        raise duckdb.OutOfMemoryException("Out of Memory Error: failed to allocate")
-
-    days = lake.curate(FIRST, [Row("u1", "t1")])
-    monkeypatch.setattr(publish_duckdb, "prepare", run_out)
-    with pytest.raises(PublishError, match="publishEngine: spark"):
-        lake.publish(FIRST, days)
-
-
-def test_a_stale_or_absent_transform_report_is_refused(lake: Lake) -> None:
-    key = layout.key("transformReport", batchId=FIRST)
-    with pytest.raises(PublishError, match="does not exist"):
-        lake.run_job(FIRST, "wr_new")
-    put_json(lake.s3, lake.bucket, key, {"batchId": FIRST, "workflowRunId": "wr_old", "days": [DAY]})
-    with pytest.raises(PublishError, match="written by workflow run wr_old, not by wr_new"):
-        lake.run_job(FIRST, "wr_new")
-    put_json(lake.s3, lake.bucket, key, {"batchId": SECOND, "workflowRunId": "wr_new", "days": [DAY]})
-    with pytest.raises(PublishError, match=f"of batch {SECOND}"):
-        lake.run_job(FIRST, "wr_new")
-    for days in (None, "2024-06-25", ["2024-6-25"], [20240625]):
-        put_json(lake.s3, lake.bucket, key, {"batchId": FIRST, "workflowRunId": "wr_new", "days": days})
-        with pytest.raises(PublishError, match="list of dates"):
-            lake.run_job(FIRST, "wr_new")
-    assert lake.keys(layout.key("publishReport", batchId=FIRST)) == []
-
-
-def test_replaced_rows_of_a_day_that_is_not_published_are_an_error(lake: Lake) -> None:
-    lake.replaced(FIRST, [Row("u1", "t1", f"{NEXT_DAY} 10:00:00")])
-    with pytest.raises(PublishError, match=NEXT_DAY):
-        lake.publish(FIRST, lake.curate(FIRST, [Row("u1", "t1")]))
-
-
-def test_a_failure_ends_in_a_traceback_one_line_and_a_code_above_zero(
-    endpoint: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    arguments = [
-        "--bucket",
-        "no-such-bucket",
-        "--ledger-table",
-        "l",
-        "--metrics-table",
-        "m",
-        "--WORKFLOW_NAME",
-        "w",
-        "--WORKFLOW_RUN_ID",
-        "wr_1",
-    ]
-    monkeypatch.setattr(sys, "argv", ["publish.py", *arguments])
-    monkeypatch.setattr("music_streams.fence.batch_in_turn", lambda *_: FIRST)
-    with pytest.raises(SystemExit) as ended:
-        runpy.run_path(str(Path(__file__).parents[2] / "glue-scripts" / "publish.py"), run_name="__main__")
-    told = capsys.readouterr()
-    lines = told.err.strip().splitlines()
-    failed = json.loads(told.out.splitlines()[-1])
-    assert (failed["event"], failed["workflow_run_id"]) == ("jobFailed", "wr_1")
-    # A message for a code: Python writes it below the traceback, and ends with 1.
-    assert ended.value.code == f"ERROR: {failed['error']}"
-    assert lines[0].startswith("Traceback")
-    assert "NoSuchBucket" in failed["error"]
-
-
-# The real data is not part of the repository.
-if DATA.is_dir():
-
-    def test_the_real_data_in_two_batches_gives_the_metrics_from_scratch(lake: Lake) -> None:
-        truth = oracle.truth(DATA)
-        songs = oracle.read_songs(DATA / "reference")
-        rows = []
-        for user_id, track_id, time in sorted(truth.listens):
-            song = songs.get(track_id) or oracle.Song(None, None, 0, [])
-            names = (song.track_name, song.artists, song.duration_ms, tuple(song.genres))
-            rows.append(Row(user_id, track_id, time.strftime("%Y-%m-%d %H:%M:%S"), *names))
-        lake.publish(FIRST, lake.curate(FIRST, rows[::2]))
-        lake.publish(SECOND, lake.curate(SECOND, rows[1::2]))
-        assert lake.items() == truth.items
+def test_the_real_data_in_two_batches_gives_the_metrics_from_scratch(lake: Lake, real_data: Path) -> None:
+    truth = oracle.truth(real_data)
+    songs = oracle.read_songs(real_data / "reference")
+    rows = []
+    for user_id, track_id, time in sorted(truth.listens):
+        song = songs.get(track_id) or oracle.Song(None, None, 0, [])
+        names = (song.track_name, song.artists, song.duration_ms, tuple(song.genres))
+        rows.append(Row(user_id, track_id, time.strftime("%Y-%m-%d %H:%M:%S"), *names))
+    lake.publish(FIRST, lake.curate(FIRST, rows[::2]))
+    lake.publish(SECOND, lake.curate(SECOND, rows[1::2]))
+    assert lake.items() == truth.items

@@ -1,4 +1,4 @@
-"""The writer of metrics items against a DynamoDB that is busy, slow or gone: nothing is lost in silence."""
+"""The writer of metrics items with a DynamoDB that is busy, slow or gone: no item gets lost without an error."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TABLE = "metrics"
 
 
 class Busy:
-    """A table in memory with DynamoDB's limits, which takes only as many requests of a call as `takes` says."""
+    """A table in memory with DynamoDB's limits. `takes` has the number of requests that each call accepts."""
 
     def __init__(self, takes: list[Any] | None = None) -> None:
         self.items: dict[tuple[str, str], dict[str, Any]] = {}
@@ -39,7 +39,7 @@ class Busy:
         return int(answer)
 
     def batch_get_item(self, RequestItems: dict[str, Any]) -> dict[str, Any]:
-        """As DynamoDB answers."""
+        """Answers as DynamoDB does."""
         with self.lock:
             request = RequestItems[TABLE]
             assert request["ConsistentRead"] is True
@@ -50,7 +50,7 @@ class Busy:
             return {"Responses": {TABLE: [item for item in found if item]}, "UnprocessedKeys": left}
 
     def batch_write_item(self, RequestItems: dict[str, Any]) -> dict[str, Any]:
-        """As DynamoDB answers."""
+        """Answers as DynamoDB does."""
         with self.lock:
             requests = RequestItems[TABLE]
             taken = self._taken("write", requests, 25)
@@ -99,7 +99,7 @@ def test_items_are_read_by_a_hundred_and_written_by_twenty_five() -> None:
     }
 
 
-def test_only_what_differs_is_written_and_what_has_no_group_is_removed() -> None:
+def test_only_items_that_differ_are_written_and_items_without_a_group_are_removed() -> None:
     table = Busy()
     writer(table).upsert(items(4))
     changed = [items(4)[0], Item("TRACK#t1", "DAY#2024-06-25", {"listens": {"N": "2"}})]
@@ -112,8 +112,8 @@ def test_only_what_differs_is_written_and_what_has_no_group_is_removed() -> None
     }
 
 
-def test_what_dynamodb_leaves_unprocessed_is_sent_again_after_growing_pauses() -> None:
-    # Read in two goes, then a write of 25 of which 10, none, none and the rest go in.
+def test_the_writer_sends_unprocessed_requests_again_after_growing_pauses() -> None:
+    # Two reads, then a write of 25: DynamoDB accepts 10, none, none and the rest.
     table, pauses = Busy([20, 5, 10, 0, 0, 15]), list[float]()
     assert writer(table, pauses).upsert(items(25)) == Counts(written=25)
     assert table.calls == [("read", 25), ("read", 5), ("write", 25), ("write", 15), ("write", 15), ("write", 15)]
@@ -131,13 +131,13 @@ def test_what_dynamodb_leaves_unprocessed_is_sent_again_after_growing_pauses() -
         ReadTimeoutError(endpoint_url="x"),
     ],
 )
-def test_a_busy_table_is_waited_for_in_reads_and_writes(trouble: Exception) -> None:
+def test_the_writer_waits_for_a_busy_table_in_reads_and_writes(trouble: Exception) -> None:
     table = Busy([trouble, 5, trouble, trouble, 5])
     assert writer(table).upsert(items(5)) == Counts(written=5)
     assert len(table.items) == 5
 
 
-def test_a_table_that_stays_busy_is_an_error_that_says_how_many_items_are_not_in() -> None:
+def test_a_table_that_stays_busy_is_an_error_with_the_number_of_missing_items() -> None:
     table, pauses = Busy([30, 25, *[throttled()] * 100]), list[float]()
     with pytest.raises(NotAllWritten, match=r"^5 of 30 items are not in table metrics.*slow down"):
         writer(table, pauses).upsert(items(30))
@@ -146,14 +146,14 @@ def test_a_table_that_stays_busy_is_an_error_that_says_how_many_items_are_not_in
     assert max(pauses) <= LONGEST_PAUSE_SECONDS
 
 
-def test_unread_items_count_as_not_in_and_nothing_is_written_blindly() -> None:
+def test_items_that_can_not_be_read_count_as_failed_and_are_not_written() -> None:
     table = Busy([throttled()] * 100)
     with pytest.raises(NotAllWritten, match=r"^30 of 30 items"):
         writer(table).upsert(items(30))
     assert table.items == {}
 
 
-def test_after_giving_up_the_rest_is_not_tried_for_long() -> None:
+def test_a_writer_that_gave_up_soon_stops() -> None:
     table = Busy([throttled()] * 10_000)
     with pytest.raises(NotAllWritten):
         writer(table, threads=4).upsert(iter(items(20_000)))
@@ -178,7 +178,7 @@ def test_an_error_of_the_query_stops_the_writer() -> None:
         writer(Busy(), threads=4).upsert(broken())
 
 
-def test_items_are_taken_as_they_are_written_not_all_at_once() -> None:
+def test_the_writer_reads_items_as_it_writes_them_not_all_at_once() -> None:
     drawn = []
 
     def many() -> Any:

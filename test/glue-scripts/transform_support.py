@@ -1,4 +1,4 @@
-"""What the tests of transform share: a bucket with reference data, batches claimed as sense does, and the job's run."""
+"""Support for the tests of transform: a bucket with reference data, batches claimed as sense does, runs of the job."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 import transform
-from music_streams import layout
+from music_streams import layout, store
 
 HEADER = "user_id,track_id,listen_time"
 CLAIMED_AT = "2024-07-01T00:00:00.000Z"
@@ -25,6 +25,7 @@ USERS = """user_id,user_name,user_age,user_country,created_at
 u0,"Name, \"\"0\"\"",30,Chile,2024-01-01
 u1,One,31,Peru,2024-12-31
 """
+SONGS_KEY, USERS_KEY = (f"{layout.key('reference')}{layout.key(name)}{name}.csv" for name in ("songs", "users"))
 BUCKETS = (f"transform-{uuid.uuid4().hex[:12]}" for _ in itertools.count())
 
 
@@ -41,23 +42,21 @@ class Lake:
     def __post_init__(self) -> None:
         self.bucket = next(BUCKETS)
         self.s3.create_bucket(Bucket=self.bucket)
-        self.put("reference/songs/songs.csv", SONGS)
-        self.put("reference/users/users.csv", USERS)
+        self.put(SONGS_KEY, SONGS)
+        self.put(USERS_KEY, USERS)
 
     def put(self, key: str, content: str | bytes) -> None:
         """Writes one object."""
         self.s3.put_object(Bucket=self.bucket, Key=key, Body=content.encode() if isinstance(content, str) else content)
 
     def claim(self, files: dict[str, str | bytes] | None = None, claimed_at: str = CLAIMED_AT) -> str:
-        """Drops files (by name below incoming/), claims all that wait in a manifest; the batch's id."""
+        """Drops files by name, and claims all incoming files. Returns the batch's id."""
         for name, content in (files or {}).items():
-            self.put(f"incoming/{name}", content)
-        pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix="incoming/")
-        waiting = [entry for page in pages for entry in page.get("Contents", [])]
-        return self.write_manifest([self.claimed(entry) for entry in waiting], claimed_at)
+            self.put(incoming(name), content)
+        return self.write_manifest([self.claimed(entry) for entry in self.entries(incoming(""))], claimed_at)
 
     def write_manifest(self, files: list[dict[str, Any]], claimed_at: str = CLAIMED_AT) -> str:
-        """A batch of these files."""
+        """Writes the manifest of a batch with these files. Returns the batch's id."""
         batch_id = f"20240625T{len(self.batches):06d}Z-abcdefgh"
         self.batches.append(batch_id)
         manifest = {"batchId": batch_id, "claimedAt": claimed_at, "files": files}
@@ -66,36 +65,39 @@ class Lake:
 
     @staticmethod
     def claimed(entry: dict[str, Any]) -> dict[str, Any]:
-        """A manifest's entry for a listed object."""
+        """Makes a manifest's entry of a listed object."""
         moment = entry["LastModified"].strftime("%Y-%m-%dT%H:%M:%S.000Z")
-        name = entry["Key"].removeprefix("incoming/")
+        name = entry["Key"].removeprefix(incoming(""))
         return {"key": entry["Key"], "name": name, "etag": entry["ETag"], "size": entry["Size"], "lastModified": moment}
 
     def archive(self) -> None:
-        """Empties incoming/, as archive does after a batch."""
-        for key in self.keys("incoming/"):
-            self.s3.delete_object(Bucket=self.bucket, Key=key)
+        """Removes all incoming files, as archive does after a batch."""
+        store.delete_below(self.s3, self.bucket, incoming(""))
 
     def transform(self, batch_id: str, *more: str, s3: Any = None) -> dict[str, Any]:
-        """Runs the job; its report, which must add up."""
+        """Runs the job. Returns its report, which must add up."""
         self.runs += 1
-        argv = ["--bucket", self.bucket, "--reference-location", f"s3://{self.bucket}/reference/"]
+        argv = ["--bucket", self.bucket, "--reference-location", self.reference()]
         argv += ["--ledger-table", "l", "--WORKFLOW_NAME", "w", "--WORKFLOW_RUN_ID", f"wr_{self.runs}", *more]
         transform.run(transform.arguments(argv), batch_id, s3 or self.s3, self.spark)
         report = self.json("transformReport", batch_id)
         assert report is not None
         reconcile(report)
-        assert not self.keys("temporary/")
+        assert not self.keys(layout.folder("staged"))
         return report
 
+    def reference(self) -> str:
+        """The location of the reference data."""
+        return f"s3://{self.bucket}/{layout.key('reference')}"
+
     def run(self, files: dict[str, str | bytes], *more: str) -> dict[str, Any]:
-        """Claims and transforms files, and archives them."""
+        """Drops, claims, transforms and archives files. Returns the report."""
         report = self.transform(self.claim(files), *more)
         self.archive()
         return report
 
     def json(self, name: str, batch_id: str) -> dict[str, Any] | None:
-        """A document of a batch."""
+        """Reads a document of a batch. None when it does not exist."""
         key = layout.key(name, batchId=batch_id)
         if key not in self.keys(key):
             return None
@@ -103,39 +105,49 @@ class Lake:
         return document
 
     def keys(self, prefix: str) -> list[str]:
-        """Every key below a prefix."""
+        """Lists the keys below a prefix."""
+        return [entry["Key"] for entry in self.entries(prefix)]
+
+    def entries(self, prefix: str) -> list[dict[str, Any]]:
+        """Lists the objects below a prefix."""
         pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
-        return [entry["Key"] for page in pages for entry in page.get("Contents", [])]
+        return [entry for page in pages for entry in page.get("Contents", [])]
 
     def curated(self, batch_id: str | None = None) -> list[dict[str, Any]]:
-        """Curated rows with listen_date and batch_id, in order; listen_time as text in UTC."""
+        """Reads curated rows with listen_date and batch_id, in order. listen_time is text in UTC."""
         keys = [key for key in self.keys(layout.key("listens")) if batch_id is None or f"batch_id={batch_id}/" in key]
         assert all(key.endswith(".parquet") for key in keys), keys
         if not keys:
             return []
         paths = [f"s3://{self.bucket}/{key}" for key in keys]
-        rows = self.spark.read.option("basePath", f"s3://{self.bucket}/curated/listens/").parquet(*paths)
+        rows = self.spark.read.option("basePath", f"s3://{self.bucket}/{layout.key('listens')}").parquet(*paths)
         texts = rows.selectExpr(
             "* EXCEPT (listen_time)", "date_format(listen_time, 'yyyy-MM-dd HH:mm:ss.SSSSSS') AS listen_time"
         )
         found = [row.asDict() for row in texts.collect()]
         return sorted(found, key=lambda row: (row["user_id"], row["track_id"], row["listen_time"]))
 
-    def rejected(self, batch_id: str | None = None) -> list[tuple[str, str, str]]:
-        """(name, reason, raw) of every rejected row, in order."""
+    def quarantined_rows(self, batch_id: str | None = None) -> list[tuple[str, str, str]]:
+        """Reads (name, reason, raw) of every quarantined row, in order."""
+        batches = self.batches if batch_id is None else [batch_id]
+        keys = [key for batch in batches for key in self.keys(layout.key("quarantinedRows", batchId=batch))]
         found = []
-        for key in self.keys("quarantine/rows/"):
-            if batch_id is None or f"batch_id={batch_id}/" in key:
-                body = self.s3.get_object(Bucket=self.bucket, Key=key)["Body"].read().decode()
-                # Lines end by "\n" only: a row's text may hold what Unicode calls a line end.
-                rows = [json.loads(line) for line in body.removesuffix("\n").split("\n")]
-                assert all(list(row) == ["key", "reason", "raw"] for row in rows)
-                found += [(row["key"].removeprefix("incoming/"), row["reason"], row["raw"]) for row in rows]
+        for key in keys:
+            body = self.s3.get_object(Bucket=self.bucket, Key=key)["Body"].read().decode()
+            # Only "\n" ends a line: a row's text may hold other line ends of Unicode.
+            rows = [json.loads(line) for line in body.removesuffix("\n").split("\n")]
+            assert all(list(row) == ["key", "reason", "raw"] for row in rows)
+            found += [(row["key"].removeprefix(incoming("")), row["reason"], row["raw"]) for row in rows]
         return sorted(found)
 
 
+def incoming(name: str) -> str:
+    """The key of a dropped file."""
+    return layout.key("incoming") + name
+
+
 def reconcile(report: dict[str, Any]) -> None:
-    """Rows read = kept + duplicate + quarantined, for the batch and each file, and the files add up to the batch."""
+    """Checks that read = kept + duplicate + quarantined for batch and files, and that the files add up to the batch."""
     for counts in (report, *report["files"]):
         assert counts["rowsRead"] == counts["rowsKept"] + counts["rowsDuplicate"] + sum(
             counts["rowsQuarantined"].values()
@@ -145,7 +157,7 @@ def reconcile(report: dict[str, Any]) -> None:
 
 
 def listen_keys(rows: list[dict[str, Any]]) -> list[tuple[str, str, str]]:
-    """(user_id, track_id, listen_time) of curated rows."""
+    """Returns (user_id, track_id, listen_time) of curated rows."""
     return [(row["user_id"], row["track_id"], row["listen_time"]) for row in rows]
 
 

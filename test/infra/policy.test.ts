@@ -435,7 +435,7 @@ describe("the policy pack", function () {
     const all = resourcesOf(programs[0]![1]);
     for (const [part, problem] of [
       ["music-streams-alarms-archive-errors", "no alarm watches the errors of the function music-streams-archive"],
-      ["music-streams-sense-retries", "nothing says what becomes of failed calls of the function music-streams-sense"],
+      ["music-streams-sense-retries", "the function music-streams-sense has no setting for failed calls"],
     ]) {
       const fewer = all.filter(({ name }) => name !== part);
       assert.deepEqual(await violations(stackRule("function-watched"), fewer), [problem]);

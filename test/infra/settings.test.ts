@@ -121,7 +121,7 @@ describe("settings", () => {
     ["maxBatchBytes", "1e9", /maxBatchBytes is "1e9"/],
     ["maxAttempts", "2.5", /maxAttempts is "2\.5"/],
     ["retryPauseSeconds", "-1", /retryPauseSeconds is "-1"/],
-    ["maxRetryPauseSeconds", "59", /but must be no less than retryPauseSeconds \(60\)\. Set one of them anew/],
+    ["maxRetryPauseSeconds", "59", /but must be no less than retryPauseSeconds \(60\)\. Change one of the two/],
     ["workerType", "g.1x", /workerType is "g\.1x", but must be one of G\.1X, G\.2X, /],
     ["numberOfWorkers", "1", /numberOfWorkers is "1", but must be a whole number from 2 to 299/],
     ["transformTimeoutMinutes", "", /transformTimeoutMinutes is ""/],
@@ -133,7 +133,11 @@ describe("settings", () => {
     ["workerType", "G.025X", /workerType is/],
     ["workerType", "G.3X", /workerType is/],
     ["workerType", "Standard", /workerType is/],
-    ["bucketName", "My.Bucket", /bucketName is "My\.Bucket", but must be 3 to 63 of a-z, 0-9 and -, none of the names/],
+    [
+      "bucketName",
+      "My.Bucket",
+      /bucketName is "My\.Bucket", but must be 3 to 63 of a-z, 0-9 and -, no name that S3 reserves/,
+    ],
     ...[
       ...[
         "ab",
@@ -199,7 +203,7 @@ describe("settings", () => {
     [
       "maxBatchFile",
       "10",
-      /maxBatchFile is no setting of this project; .* Remove it: pulumi config rm maxBatchFile --stack dev/,
+      /maxBatchFile is not a setting of this project; .* Remove it: pulumi config rm maxBatchFile --stack dev/,
     ],
   ];
   for (const [key, value, expected] of wrong) {

@@ -21,16 +21,18 @@ import {
 import { localCredentials } from "../../local/credentials";
 import { startEmulator } from "../../local/emulator";
 import { openKept, putBack } from "../../local/kept";
+import { place } from "../../runtime/places";
 import { isAlive, root, until } from "../support/commands";
+import { folders } from "../support/folders";
 import { PYTHON, REGION } from "../support/provider-cloud";
 
 describe("data that a local cloud keeps", function () {
   this.timeout(60_000);
   let folder: string;
-  beforeEach(async () => {
+  before(async () => {
     folder = await mkdtemp(path.join(tmpdir(), "music-streams-kept-"));
   });
-  afterEach(() => rm(folder, { recursive: true, force: true, maxRetries: 5 }));
+  after(() => rm(folder, { recursive: true, force: true, maxRetries: 5 }));
 
   async function start() {
     const kept = await openKept(path.join(folder, "kept"));
@@ -39,72 +41,83 @@ describe("data that a local cloud keeps", function () {
     return { kept, emulator, ...clientsOf(emulator.endpoint) };
   }
 
-  it("is there again after an end in order: objects and tables", async () => {
-    const one = await start();
-    assert.deepEqual([one.kept.wasCut, one.kept.isLoaded], [false, false]);
-    await one.kept.loaded();
-    await fill(one);
-    await one.emulator.close();
-    const other = await start();
-    assert.deepEqual([other.kept.wasCut, other.kept.isLoaded], [false, true]);
-    assert.equal(await objectOf(other.s3, "archive/2024-05-01/B1/a b.csv"), "one");
-    assert.deepEqual(await itemOf(other.dynamodb), { pk: { S: "BATCH" } });
-    await other.emulator.close();
-  });
-
-  it("is there again after the program that started the emulator was killed", async () => {
+  /** Starts the same cloud in a program of its own. */
+  async function startProgram() {
     const script = `
       const { openKept } = require("./local/kept");
       const { startEmulator } = require("./local/emulator");
       (async () => {
         const kept = await openKept(${JSON.stringify(path.join(folder, "kept"))});
-        const keep = { workDir: ${JSON.stringify(folder)}, python: ${JSON.stringify(PYTHON)}, port: 0, region: "${REGION}", keep: kept };
-        const emulator = await startEmulator(keep);
+        const options = { workDir: ${JSON.stringify(folder)}, python: ${JSON.stringify(PYTHON)}, port: 0, keep: kept };
+        const emulator = await startEmulator({ ...options, region: "${REGION}" });
         await kept.opened();
-        console.log(JSON.stringify({ endpoint: emulator.endpoint, pid: emulator.process.pid }));
+        const { isUnclean, isLoaded } = kept;
+        console.log(JSON.stringify({ endpoint: emulator.endpoint, pid: emulator.process.pid, isUnclean, isLoaded }));
       })();`;
     const program = spawn("node", ["--require", "ts-node/register/transpile-only", "-e", script], {
       cwd: root,
       stdio: ["ignore", "pipe", "inherit"],
     });
     const [line] = (await once(program.stdout, "data")) as [Buffer];
-    const { endpoint, pid } = JSON.parse(line.toString());
-    await fill(clientsOf(endpoint));
-    program.kill("SIGKILL");
-    await until("the emulator has ended", 20_000, async () => !isAlive(pid));
-    const other = await start();
-    assert.equal(other.kept.wasCut, false);
-    assert.deepEqual(await itemOf(other.dynamodb), { pk: { S: "BATCH" } });
-    await other.emulator.close();
+    const { endpoint, pid, ...kept } = JSON.parse(line.toString());
+    return { program, pid, kept, ...clientsOf(endpoint) };
+  }
+
+  // Each test goes on with the data of the one before: a start takes seconds.
+  let cloud: Awaited<ReturnType<typeof startProgram>>;
+
+  it("is there again after a clean shutdown: objects and tables", async () => {
+    const first = await start();
+    assert.deepEqual([first.kept.isUnclean, first.kept.isLoaded], [false, false]);
+    await first.kept.loaded();
+    await fill(first);
+    await first.emulator.close();
+    cloud = await startProgram();
+    assert.deepEqual([cloud.kept.isUnclean, cloud.kept.isLoaded], [false, true]);
+    assert.equal(await objectOf(cloud.s3, objects.archived), "one");
+    assert.deepEqual(await itemOf(cloud.dynamodb, "first"), { pk: { S: "first" } });
   });
 
-  it("after the emulator itself was killed, its objects are there, and every file can be worked through again", async () => {
-    const one = await start();
-    await fill(one);
-    process.kill(-one.emulator.process.pid, "SIGKILL");
-    await one.emulator.close();
-    const other = await start();
-    assert.equal(other.kept.wasCut, true);
-    const { endpoint } = other.emulator;
+  it("is there again after the program that started the emulator was killed", async () => {
+    await addItem(cloud.dynamodb, "second");
+    cloud.program.kill("SIGKILL");
+    await until("the emulator has ended", 20_000, async () => !isAlive(cloud.pid));
+    const next = await start();
+    assert.equal(next.kept.isUnclean, false);
+    assert.deepEqual(await itemOf(next.dynamodb, "second"), { pk: { S: "second" } });
+    process.kill(-next.emulator.process.pid, "SIGKILL");
+    await next.emulator.close();
+  });
+
+  it("after the emulator itself was killed, its objects are there, and every file can be processed again", async () => {
+    const next = await start();
+    assert.equal(next.kept.isUnclean, true);
+    const { endpoint } = next.emulator;
     assert.equal(await putBack(endpoint, REGION), 3);
     assert.equal(await putBack(endpoint, REGION), 0);
-    const { Contents = [] } = await other.s3.send(new ListObjectsV2Command({ Bucket: "lake" }));
+    const { Contents = [] } = await next.s3.send(new ListObjectsV2Command({ Bucket: "lake" }));
+    const again = ["again/B1/a b.csv", "again/B2/a b.csv", "again/B2/deep/c.csv", "waiting.csv"];
     assert.deepEqual(
       Contents.map(({ Key }) => Key),
-      [
-        "incoming/again/B1/a b.csv",
-        "incoming/again/B2/a b.csv",
-        "incoming/again/B2/deep/c.csv",
-        "incoming/waiting.csv",
-      ],
+      again.map((name) => folders.incoming + name),
     );
-    assert.equal(await objectOf(other.s3, "incoming/again/B2/a b.csv"), "two");
-    await other.dynamodb.send(new ListTablesCommand({}));
-    await other.kept.mended();
-    await other.emulator.close();
-    assert.equal((await openKept(path.join(folder, "kept"))).wasCut, false);
+    assert.equal(await objectOf(next.s3, `${folders.incoming}again/B2/a b.csv`), "two");
+    assert.deepEqual((await next.dynamodb.send(new ListTablesCommand({}))).TableNames, []);
+    await next.kept.repaired();
+    await next.emulator.close();
+    assert.equal((await openKept(path.join(folder, "kept"))).isUnclean, false);
   });
 });
+
+const date = "2024-05-01";
+const objects = {
+  archived: place("archived", { date, batchId: "B1", name: "a b.csv" }),
+  quarantined: place("quarantinedFile", { date, batchId: "B2", name: "a b.csv" }),
+  failed: place("failed", { date, batchId: "B2", name: "deep/c.csv" }),
+  waiting: `${folders.incoming}waiting.csv`,
+  curated: `${place("listensBatch", { date, batchId: "B1" })}part-0.parquet`,
+  manifest: place("manifest", { batchId: "B1" }),
+};
 
 function clientsOf(endpoint: string) {
   const access = { endpoint, region: REGION, credentials: localCredentials };
@@ -113,15 +126,16 @@ function clientsOf(endpoint: string) {
 
 async function fill({ s3, dynamodb }: ReturnType<typeof clientsOf>): Promise<void> {
   await s3.send(new CreateBucketCommand({ Bucket: "lake" }));
-  const objects = {
-    "archive/2024-05-01/B1/a b.csv": "one",
-    "quarantine/files/2024-05-01/B2/a b.csv": "two",
-    "failed/2024-05-01/B2/deep/c.csv": "three",
-    "incoming/waiting.csv": "four",
-    "curated/listens/listen_date=2024-05-01/batch_id=B1/part-0.parquet": "rows",
-    "batches/B1/manifest.json": "{}",
+  const bodies = {
+    archived: "one",
+    quarantined: "two",
+    failed: "three",
+    waiting: "four",
+    curated: "rows",
+    manifest: "{}",
   };
-  for (const [Key, Body] of Object.entries(objects)) await s3.send(new PutObjectCommand({ Bucket: "lake", Key, Body }));
+  for (const [name, Key] of Object.entries(objects))
+    await s3.send(new PutObjectCommand({ Bucket: "lake", Key, Body: bodies[name as keyof typeof bodies] }));
   await dynamodb.send(
     new CreateTableCommand({
       TableName: "batches",
@@ -130,7 +144,11 @@ async function fill({ s3, dynamodb }: ReturnType<typeof clientsOf>): Promise<voi
       KeySchema: [{ AttributeName: "pk", KeyType: "HASH" }],
     }),
   );
-  await dynamodb.send(new PutItemCommand({ TableName: "batches", Item: { pk: { S: "BATCH" } } }));
+  await addItem(dynamodb, "first");
+}
+
+async function addItem(dynamodb: DynamoDBClient, pk: string): Promise<void> {
+  await dynamodb.send(new PutItemCommand({ TableName: "batches", Item: { pk: { S: pk } } }));
 }
 
 async function objectOf(s3: S3Client, Key: string): Promise<string | undefined> {
@@ -138,6 +156,6 @@ async function objectOf(s3: S3Client, Key: string): Promise<string | undefined> 
   return Body?.transformToString();
 }
 
-async function itemOf(dynamodb: DynamoDBClient) {
-  return (await dynamodb.send(new GetItemCommand({ TableName: "batches", Key: { pk: { S: "BATCH" } } }))).Item;
+async function itemOf(dynamodb: DynamoDBClient, pk: string) {
+  return (await dynamodb.send(new GetItemCommand({ TableName: "batches", Key: { pk: { S: pk } } }))).Item;
 }

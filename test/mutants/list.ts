@@ -169,7 +169,7 @@ export const MUTANTS: Mutant[] = [
   {
     name: "a run that Glue forgot is waited for",
     file: "runtime/glue-runs.ts",
-    find: 'if (!run) return failed("workflow", "the workflow run is gone: Glue does not know it any more", false, false);',
+    find: 'if (!run) return failed("workflow", "the workflow run is gone: Glue no longer knows it", false, false);',
     replace: 'if (!run) return { outcome: "running" };',
     caughtBy: histories,
   },
@@ -219,7 +219,7 @@ export const MUTANTS: Mutant[] = [
   {
     name: "a file's counts need not add up",
     file: "runtime/reports.ts",
-    find: "if (rowsRead !== rowsKept + rowsDuplicate + rejected)",
+    find: "if (rowsRead !== rowsKept + rowsDuplicate + rowsQuarantined)",
     replace: "if (rowsRead < rowsKept)",
     caughtBy: decisions("a run's reports a file that does not add up fails the run"),
   },
@@ -280,16 +280,16 @@ export const MUTANTS: Mutant[] = [
     caughtBy: histories,
   },
   {
-    name: "a file that was overwritten unread is archived as if it had been read",
+    name: "a changed file is archived as if it had been read",
     file: "runtime/endings.ts",
-    find: '    if (unread.has(file.name)) return "left";\n',
+    find: '    if (changed.has(file.name)) return "left";\n',
     replace: "",
     caughtBy: protocol("archiving leaves a file that the run did not read, though its old version is back"),
   },
   {
-    name: "an unreadable file is archived among the good ones",
+    name: "a quarantined file is archived among the good ones",
     file: "runtime/endings.ts",
-    find: 'const kind = unreadable.has(file.name) ? "quarantinedFile" : "archived";',
+    find: 'const kind = quarantined.has(file.name) ? "quarantinedFile" : "archived";',
     replace: 'const kind = "archived" as const;',
     caughtBy: histories,
   },
@@ -397,7 +397,7 @@ export const MUTANTS: Mutant[] = [
     find: "        self._reconcile(reading, keeping, curated, days)\n",
     replace: "",
     caughtBy: python(
-      "test_transform_batches.py",
+      "test_transform_losses.py",
       "test_a_batch_that_does_not_add_up_fails_and_has_no_report[a kept listen is not written]",
     ),
   },
@@ -421,10 +421,7 @@ export const MUTANTS: Mutant[] = [
     file: "glue-scripts/music_streams/publish_writer.py",
     find: '(answer.get("UnprocessedItems") or {}).get(self._table, [])\n',
     replace: "[]\n",
-    caughtBy: python(
-      "test_publish_writer.py",
-      "test_what_dynamodb_leaves_unprocessed_is_sent_again_after_growing_pauses",
-    ),
+    caughtBy: python("test_publish_writer.py", "test_the_writer_sends_unprocessed_requests_again_after_growing_pauses"),
   },
   {
     name: "a group that lost its last row keeps its item",
@@ -445,7 +442,7 @@ export const MUTANTS: Mutant[] = [
     file: "glue-scripts/music_streams/publish_input.py",
     find: '    if report.get("workflowRunId") != workflow_run_id:\n',
     replace: "    if not workflow_run_id:\n",
-    caughtBy: python("test_publish.py", "test_a_stale_or_absent_transform_report_is_refused"),
+    caughtBy: python("test_publish_errors.py", "test_a_stale_or_absent_transform_report_is_refused"),
   },
   {
     name: "a list of curated files ends after its first page",

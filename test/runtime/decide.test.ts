@@ -179,7 +179,7 @@ describe("what a workflow run came to", () => {
       run("COMPLETED", [node("t", "ERROR", "no capacity")]),
       "transform ERROR: no capacity (systemic)",
     ],
-    ["a run that Glue forgot", undefined, "workflow the workflow run is gone: Glue does not know it any more"],
+    ["a run that Glue forgot", undefined, "workflow the workflow run is gone: Glue no longer knows it"],
   ];
   for (const [title, one, expected] of table)
     it(`${title}`, () => {

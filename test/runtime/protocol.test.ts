@@ -689,7 +689,10 @@ describe("an operator", () => {
   it("must restore a file first that lies in a cold class", async () => {
     const { simulation, batchId } = await archived();
     simulation.s3.objects.get(simulation.s3.keys(folders.archived)[0]!)!.storageClass = "GLACIER";
-    await assert.rejects(requestReplay(simulation.actor().world, batchId), /lies in GLACIER: restore it first/);
+    await assert.rejects(
+      requestReplay(simulation.actor().world, batchId),
+      /is in storage class GLACIER: restore it first/,
+    );
   });
 
   async function failed() {

@@ -11,14 +11,14 @@ const NAMES: Resources = { bucket: "<bucket>", ledger: "<ledger>", workflow: "<w
 /** The folders that policies name. */
 const FOLDERS = [folders.curated, ...(Object.values(folders) as string[])];
 
-/** The object's key in place of which any other of its folder could stand. */
+/** Replaces an object's key by `any` below its folder. */
 function anyOfFolder(resource: string): string {
   const key = resource.slice(`${NAMES.bucket}/`.length);
   const folder = resource.startsWith(`${NAMES.bucket}/`) ? FOLDERS.find((one) => key.startsWith(one)) : undefined;
   return folder === undefined ? resource : `${NAMES.bucket}/${folder}any`;
 }
 
-/** What simulated Lambdas asked of AWS, each kind of call once, however many there were. */
+/** The calls of simulated Lambdas to AWS, each kind of call once. */
 export class AskedCalls {
   private readonly found = new Map<string, Call>();
 
@@ -31,7 +31,7 @@ export class AskedCalls {
     }
   }
 
-  /** The calls, to the resources of a program; those of the key only where it has one. */
+  /** The calls, with the ARNs of a program's resources. Calls of the key only if the program has one. */
   calls(resources: Resources): Call[] {
     const named = Object.entries(NAMES).map(
       ([part, name]) => [name, resources[part as keyof Resources] ?? ""] as const,
@@ -65,7 +65,7 @@ export function rolePermissions(program: Recorded, role: string): Permission[] {
   return permissionsOf(role, policy);
 }
 
-/** What AWS does in a function's place: Lambda writes its logs, and sends the calls that failed to the last try. */
+/** Permissions that AWS itself uses for a function: Lambda writes its logs, and sends calls whose last try failed. */
 export function byAws(program: Recorded): Unrecorded[] {
   return (["sense", "archive"] as const).flatMap((role) => {
     const ofLambda = rolePermissions(program, role).filter(({ action }) => /^(logs|sqs):/.test(action));

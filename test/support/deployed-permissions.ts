@@ -6,7 +6,7 @@ import { type Call, type Permission, permissionsOf } from "./permissions";
 
 type Cloud = Pick<LocalCloud, "endpoint" | "region" | "outputs">;
 
-/** What the roles of a deployed program may do, as IAM has it; roles and resources by what the program calls them. */
+/** The permissions of a deployed program's roles, read from IAM. Roles and resources have the program's own names. */
 export async function deployedPermissions(cloud: Cloud): Promise<Permission[]> {
   const { endpoint, region } = cloud;
   const client = new IAMClient({ endpoint, region, credentials: localCredentials });
@@ -25,15 +25,15 @@ export async function deployedPermissions(cloud: Cloud): Promise<Permission[]> {
   return permissions.map((one) => named(one, cloud));
 }
 
-/** What the emulator wrote down of the roles' calls. */
+/** The roles' calls that the emulator recorded. */
 export async function recordedCalls(file: string, cloud: Cloud): Promise<Call[]> {
   const lines = (await readFile(file, "utf8")).trim().split("\n");
   return [...new Set(lines)].map((line) => named(JSON.parse(line) as Call, cloud));
 }
 
 /**
- * The same, with `transform` for the role `music-streams-transform-role-1a2b3c4`, and `bucket/...` for objects of its
- * bucket.
+ * The same with short names: `transform` for the role `music-streams-transform-role-1a2b3c4`, and `bucket/...` for objects
+ * of its bucket.
  */
 function named<One extends Permission>(one: One, { outputs }: Cloud): One {
   const names = Object.entries({

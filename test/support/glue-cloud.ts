@@ -1,4 +1,5 @@
-import { existsSync, readdirSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -24,43 +25,86 @@ const site = join(__dirname, "..", "..", ".local");
 const python = join(site, "python", "bin", "python");
 export const client = { region: "us-east-1", credentials: localCredentials };
 export const BUCKET = "glue-tests";
+/** Milliseconds in a minute of a job's timeout. */
+const MINUTE_MS = 1500;
 
-/** An emulator and a local Glue of a test's own, with a bucket for scripts. */
+/** An emulator and a local Glue, with a bucket for scripts. */
 export interface GlueCloud {
   readonly emulator: string;
+  /** The local Glue's folder. */
   readonly workDir: string;
   readonly local: LocalGlue;
   readonly glue: GlueClient;
   readonly s3: S3Client;
-  /** What the local Glue logged. */
+  /** The log lines of the local Glue. */
   readonly lines: string[];
-  /** File in which the emulator writes down what roles ask for, when the test wants to know. */
-  readonly authorizations: string | undefined;
-  /** Job runs as the listener saw them. */
+  /** The file to which the emulator writes the calls of roles. */
+  readonly authorizations: string;
+  /** Copies of the job runs that the listener got. */
   readonly seen: JobRun[];
   close(): Promise<void>;
 }
 
-export async function startGlueCloud(options: Partial<LocalGlueOptions> = {}, records = false): Promise<GlueCloud> {
-  // A space in the path, as in many a home folder.
+let shared: Promise<GlueCloud> | undefined;
+
+/**
+ * The one cloud that all test files of a mocha process use, since its start takes seconds. So names of jobs, workflows and
+ * roles must differ between files.
+ */
+export function sharedGlueCloud(): Promise<GlueCloud> {
+  shared ??= startGlueCloud();
+  return shared;
+}
+
+after(async () => (await shared)?.close());
+
+async function startGlueCloud(): Promise<GlueCloud> {
+  // With a space in the path, as in some home folders.
   const workDir = await mkdtemp(join(tmpdir(), "local glue "));
-  const authorizations = records ? join(workDir, "authorizations.ndjson") : undefined;
+  const authorizations = join(workDir, "authorizations.ndjson");
   const emulator = await startEmulator({
     workDir: join(workDir, "emulator"),
     python,
     port: 0,
     region: client.region,
-    ...(authorizations !== undefined && { authorizationsFile: authorizations }),
+    authorizationsFile: authorizations,
   });
+  const s3 = new S3Client({ ...client, endpoint: emulator.endpoint, forcePathStyle: true });
+  await createRole(emulator.endpoint, "role", { service: "glue.amazonaws.com", actions: ["s3:*", "logs:*", "glue:*"] });
+  await s3.send(new CreateBucketCommand({ Bucket: BUCKET }));
+  const started = await startGlue(emulator.endpoint, join(workDir, "glue"), {
+    minuteMs: MINUTE_MS,
+    env: { MARK: "from the options" },
+    classArchiveDir: join(workDir, "classes"),
+  });
+  const close = async () => {
+    await started.close();
+    s3.destroy();
+    await emulator.close();
+    await rm(workDir, { recursive: true, force: true, maxRetries: 5 });
+  };
+  return { ...started, emulator: emulator.endpoint, authorizations, s3, close };
+}
+
+/** Starts another local Glue on a cloud's emulator. */
+export async function startAnotherGlue(
+  cloud: GlueCloud,
+  name: string,
+  options: Partial<LocalGlueOptions> = {},
+): Promise<GlueCloud> {
+  return { ...cloud, ...(await startGlue(cloud.emulator, join(cloud.workDir, "..", name), options)) };
+}
+
+async function startGlue(emulatorEndpoint: string, workDir: string, options: Partial<LocalGlueOptions>) {
   const lines: string[] = [];
   const seen: JobRun[] = [];
   const jars = join(site, "jars");
   const java = join(site, "java");
   const local = await startLocalGlue({
-    emulatorEndpoint: emulator.endpoint,
+    emulatorEndpoint,
     ...client,
     accountId: "000000000000",
-    workDir: join(workDir, "glue"),
+    workDir,
     python,
     sparkSubmit: join(site, "python", "bin", "spark-submit"),
     sparkJars: existsSync(jars) ? readdirSync(jars).map((jar) => join(jars, jar)) : [],
@@ -70,16 +114,12 @@ export async function startGlueCloud(options: Partial<LocalGlueOptions> = {}, re
     onJobRun: (run) => seen.push(run),
     ...options,
   });
-  await createRole(emulator.endpoint, "role", { service: "glue.amazonaws.com", actions: ["s3:*", "logs:*", "glue:*"] });
-  const s3 = new S3Client({ ...client, endpoint: emulator.endpoint, forcePathStyle: true });
-  await s3.send(new CreateBucketCommand({ Bucket: BUCKET }));
   const glue = new GlueClient({ ...client, endpoint: local.endpoint, maxAttempts: 1 });
   const close = async () => {
     await local.close();
-    await emulator.close();
-    await rm(workDir, { recursive: true, force: true, maxRetries: 5 });
+    glue.destroy();
   };
-  return { emulator: emulator.endpoint, workDir, authorizations, local, glue, s3, lines, seen, close };
+  return { workDir, local, glue, lines, seen, close };
 }
 
 /** Puts an object into the test's bucket. @returns its s3:// path */
@@ -88,7 +128,7 @@ export async function put(cloud: GlueCloud, key: string, body: string | Uint8Arr
   return `s3://${BUCKET}/${key}`;
 }
 
-/** Creates a Python shell job (unless `more` says otherwise) with the given script. */
+/** Creates a job with the given script: a Python shell job, unless `more` sets another command. */
 export async function createJob(
   cloud: GlueCloud,
   name: string,
@@ -99,6 +139,25 @@ export async function createJob(
   const Command = { Name: "pythonshell", PythonVersion: "3.9", ...more.Command, ScriptLocation };
   const GlueVersion = Command.Name === "pythonshell" ? "3.0" : "6.0";
   await cloud.glue.send(new CreateJobCommand({ Name: name, Role: "role", GlueVersion, ...more, Command }));
+}
+
+/** Starts a job. @returns the id of its run */
+export async function startJob({ glue }: GlueCloud, JobName: string): Promise<string> {
+  return (await glue.send(new StartJobRunCommand({ JobName }))).JobRunId!;
+}
+
+/** The output of a job run so far. */
+export function outputOf(cloud: GlueCloud, runId: string): string {
+  const file = cloud.local.logFile(runId);
+  return existsSync(file) ? readFileSync(file, "utf8") : "";
+}
+
+/** Waits for a line `PID n` in the output of a job run. @returns n */
+export function pidIn(cloud: GlueCloud, runId: string): Promise<number> {
+  return until(() => {
+    const [, pid] = /^PID (\d+)$/m.exec(outputOf(cloud, runId)) ?? [];
+    return pid === undefined ? undefined : Number(pid);
+  }, `the process id in the output of ${runId}`);
 }
 
 /** Starts a job, and waits for the end of its run. */
@@ -135,14 +194,30 @@ export function workflowEnded(cloud: GlueCloud, Name: string, RunId: string): Pr
   }, `workflow run ${RunId} of ${Name}`);
 }
 
-/** The first value that is there; looks again every 30 ms. */
+/** Waits until `look` returns a value, and returns it. Calls `look` every 30 ms. */
 export async function until<T>(look: () => Promise<T | undefined> | T | undefined, what: string): Promise<T> {
-  // Far above what anything takes, since machines are slow at times.
+  // Far longer than anything takes, because some machines are slow.
   const limit = Date.now() + 100_000;
   while (Date.now() < limit) {
     const found = await look();
     if (found !== undefined) return found;
     await pause(30);
   }
-  throw new Error(`gave up waiting for ${what}`);
+  throw new Error(`timed out waiting for ${what}`);
+}
+
+/** A header by which the emulator takes an unsigned request for the user's: it does not check the user's signature. */
+export function userAuthorization(service: string): string {
+  const scope = `${localCredentials.accessKeyId}/20260101/${client.region}/${service}/aws4_request`;
+  return `AWS4-HMAC-SHA256 Credential=${scope}, SignedHeaders=host, Signature=0`;
+}
+
+/** Whether a process runs. One that ended and waits for its parent does not. */
+export function isRunning(pid: number): boolean {
+  try {
+    const state = execFileSync("ps", ["-o", "stat=", "-p", `${pid}`], { encoding: "utf8" });
+    return !state.trim().startsWith("Z");
+  } catch {
+    return false;
+  }
 }

@@ -22,11 +22,13 @@ interface Model {
 export function glueModel(): Model {
   const packages = join(__dirname, "..", "..", ".local", "python", "lib", "python3*", "site-packages");
   const [file] = globSync(join(packages, "botocore", "data", "glue", "2017-03-31", "service-2.json.gz"));
-  if (!file) throw new Error("botocore is not in .local/python: run npm test, which installs it");
+  if (!file) throw new Error("botocore is not in .local/python. Run npm test, which installs it.");
   return JSON.parse(gunzipSync(readFileSync(file)).toString("utf8")) as Model;
 }
 
-/** What in a value is not as the model says: unknown members, wrong types, values outside of an enum, missing members. */
+/**
+ * What in a value is not as the model says: unknown members, wrong types, values outside of an enum, missing members.
+ */
 export function deviations(model: Model, shapeName: string, value: unknown, at = shapeName): string[] {
   const shape = model.shapes[shapeName]!;
   const wrong = (expected: string) => [`${at} is ${JSON.stringify(value)}, not ${expected}`];
@@ -65,6 +67,6 @@ export function deviations(model: Model, shapeName: string, value: unknown, at =
     case "boolean":
       return typeof value === "boolean" ? [] : wrong("a boolean");
     default:
-      return wrong(`a ${shape.type}, which this check doesn't know`);
+      return wrong(`a ${shape.type}, which this check does not support`);
   }
 }

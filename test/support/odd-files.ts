@@ -2,11 +2,11 @@ import { mkdir, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { gzipSync } from "node:zlib";
 
-/** A folder for `npm start -- --data`: small files over a week, most of them odd, with what is odd about each. */
+/** A folder for `npm start -- --data`: small files over a week, most of them odd, with their expected results. */
 export interface OddFolder {
-  /** Names below streams/ of files that hold no readable table, with the reason. */
+  /** Quarantined files: names below streams/, with the reason. */
   badFiles: Record<string, string>;
-  /** Reasons of the bad rows in the other files, with their number. */
+  /** Quarantined rows of the other files: their number by reason. */
   badRows: Record<string, number>;
   files: number;
 }
@@ -14,7 +14,7 @@ export interface OddFolder {
 const days = ["2024-06-24", "2024-06-25", "2024-06-26", "2024-06-27", "2024-06-28", "2024-06-29", "2024-06-30"];
 const header = "user_id,track_id,listen_time";
 
-/** Rows that differ from file to file and now and then repeat an earlier one. */
+/** Rows that differ from file to file and sometimes repeat an earlier one. */
 function rows(seed: number, count = 12): [string, string, string][] {
   return Array.from({ length: count }, (_, at) => {
     const n = (seed * 7 + at * 3) % 60;

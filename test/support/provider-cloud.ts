@@ -4,17 +4,20 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { PutObjectCommand, type S3Client } from "@aws-sdk/client-s3";
+import { localCredentials } from "../../local/credentials";
 import { startEmulator } from "../../local/emulator";
+import { closeClients, createClients } from "../../local/provider/clients";
+import { LocalProvider } from "../../local/provider/provider";
 import { place } from "../../runtime/places";
 import { folders } from "./folders";
 import { ROOT } from "./program-record";
 
 export const REGION = "us-east-1";
 
-/** Python of the local cloud, which `npm test` has installed. */
+/** The Python of the local cloud, which `npm test` installs. */
 export const PYTHON = process.env.MUSIC_STREAMS_PYTHON ?? path.join(ROOT, ".local", "python", "bin", "python");
 
-/** An emulator for one test file, in a folder outside of the project. */
+/** Starts an emulator for one test file, in a folder outside of the project. */
 export async function startCloud() {
   const folder = await mkdtemp(path.join(tmpdir(), "music-streams-provider-"));
   const emulator = await startEmulator({ workDir: folder, python: PYTHON, port: 0, region: REGION });
@@ -28,7 +31,35 @@ export async function startCloud() {
   };
 }
 
-/** Writes what the two jobs write about a batch of one file with one row, in the first run. */
+/** What tests of the local provider share: a cloud with a scripted Glue, clients, and a provider. */
+export type ProviderCloud = Awaited<ReturnType<typeof startProviderCloud>>;
+
+let shared: Promise<ProviderCloud> | undefined;
+
+/** The one cloud that all test files of the local provider in a mocha process use, since its start takes seconds. */
+export function sharedCloud(): Promise<ProviderCloud> {
+  shared ??= startProviderCloud();
+  return shared;
+}
+
+after(async () => (await shared)?.close());
+
+async function startProviderCloud() {
+  const cloud = await startCloud();
+  const glue = await startScriptedGlue(cloud.endpoint);
+  const where = { endpoint: cloud.endpoint, glueEndpoint: glue.endpoint, credentials: localCredentials };
+  const clients = createClients({ ...where, region: REGION });
+  const provider = await LocalProvider.connect({ ...where, region: REGION, root: ROOT });
+  const close = async () => {
+    provider.close();
+    closeClients(clients);
+    await glue.close();
+    await cloud.close();
+  };
+  return { cloud, glue, where, clients, provider, close };
+}
+
+/** Writes both jobs' reports of the first run, for a batch of one file with one row. */
 export async function reportOneRow(clients: { s3: S3Client }, Bucket: string, batchId: string, key: string) {
   const common = {
     batchId,
@@ -55,12 +86,12 @@ export async function reportOneRow(clients: { s3: S3Client }, Bucket: string, ba
   }
 }
 
-/** A run of the workflow, as GetWorkflowRun answers it. */
+/** A run of the workflow, as GetWorkflowRun returns it. */
 type Run = Record<string, unknown> & { WorkflowRunId: string; Status: string };
 
 /**
- * A Glue whose runs end when and how a test says. It keeps runs of workflows only; everything else (jobs, triggers, the
- * workflow itself) it leaves to the emulator.
+ * A Glue whose workflow runs end when and how the test chooses. It handles workflow runs only, and forwards all other
+ * calls (jobs, triggers, the workflow itself) to the emulator.
  */
 export async function startScriptedGlue(emulator: string) {
   const runs: Run[] = [];
@@ -92,7 +123,7 @@ export async function startScriptedGlue(emulator: string) {
   return {
     endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     runs,
-    /** Ends the newest run with both jobs as given. */
+    /** Ends the newest run with the given states of both jobs. */
     finish(transform: [name: string, state: string], publish: [name: string, state: string]) {
       const states = [transform[1], publish[1]];
       Object.assign(runs[0]!, {

@@ -2,10 +2,10 @@ import { CreateRoleCommand, IAMClient, PutRolePolicyCommand } from "@aws-sdk/cli
 import { localCredentials } from "../../local/credentials";
 
 interface RoleOptions {
-  /** Who may assume it. */
+  /** The service that may assume it. */
   service: string;
   actions: string[];
-  /** What it may do them to; everything, if not given. */
+  /** The resources of the actions. Default: all. */
   resources?: string[];
 }
 

@@ -1,4 +1,4 @@
--- A row a day; listens is null when the day is empty.
+-- One row per day. listens is null when the day is empty.
 SELECT listen_date, listens, unique_listeners, listening_ms, tracks, coalesce(genres, 0) AS genres
 FROM days
 LEFT JOIN (

@@ -1,4 +1,4 @@
--- The five first genres of each day, a row each; one row with a null rank for a day on which nothing with a genre was heard.
+-- The first five genres of each day, one row each. A day without any genre has one row with a null rank.
 SELECT listen_date, rank, genre, listens, unique_listeners, listening_ms
 FROM days
 LEFT JOIN (

@@ -1,4 +1,4 @@
--- Every genre of the days, not only the changed ones: the top genres of a day and its number of genres need them all.
+-- Every genre of the days, changed or not: a day's top genres and number of genres need them all.
 SELECT
   listen_date,
   genre,

@@ -1,12 +1,13 @@
--- The three first tracks of each changed genre's day, a row each; one row with a null rank when no listen of the genre is left.
--- Text compares by its UTF-8 bytes in both engines. The names are as in track_day.sql, of the rows that carry the genre.
+-- The first three tracks of each changed genre and day, one row each. One row with a null rank when no listen is left.
+-- Both engines compare text by its UTF-8 bytes. The names are as in track_day.sql, from the rows that have the genre.
 WITH counted AS (
   SELECT listen_date, genre, track_id, count(*) AS listens
   FROM genre_listens
   WHERE (listen_date, genre) IN (SELECT listen_date, genre FROM changed_genres)
   GROUP BY listen_date, genre, track_id
 ),
--- Listens decide first, so that distinct listeners, which cost memory, need counting only for tracks that may still be among the first three.
+-- Listens come first in the order, so only tracks that can be among the first three need their distinct listeners
+-- counted, which costs memory.
 candidates AS (
   SELECT listen_date, genre, track_id
   FROM (SELECT *, rank() OVER (PARTITION BY listen_date, genre ORDER BY listens DESC) AS place FROM counted) AS placed

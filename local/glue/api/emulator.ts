@@ -1,32 +1,32 @@
 import { Agent, type IncomingHttpHeaders, type IncomingMessage, request as send } from "node:http";
 import { GlueError } from "../errors";
 
-/** What the emulator said, as it came. */
+/** The emulator's answer, unchanged. */
 export interface Reply {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
   readonly body: Buffer;
 }
 
-/** Of one connection alone, not of the message ("Hop-by-hop Headers", RFC 2616). */
+/** Headers that belong to one connection and are not forwarded ("Hop-by-hop Headers", RFC 2616). */
 const HOP_BY_HOP = new Set(["connection", "content-length", "transfer-encoding", "keep-alive", "expect"]);
-/** Names what a call of Glue is about (local/python/emulator.py): the emulator then says whether it is allowed, and no more. */
+/** Names the resource of a Glue call: the emulator then only checks the permission (local/python/emulator.py). */
 const RESOURCE_HEADER = "x-local-glue-resource";
 
-/** The emulator behind the local Glue: it keeps the catalog, and it knows who may do what. */
+/** The emulator behind the local Glue. It holds the catalog and decides who may do what. */
 export class Emulator {
   private readonly agent = new Agent({ keepAlive: true });
 
   constructor(private readonly endpoint: string) {}
 
-  /** Hands on a request as it came, its Host too, which is signed with the rest. @throws GlueError when nobody answers */
+  /** Forwards a request unchanged, with its Host, which is signed too. @throws GlueError when the emulator is gone */
   forward(request: IncomingMessage, body: Buffer): Promise<Reply> {
     return this.call(request, body, {});
   }
 
   /**
-   * Asks whether whoever signed a request may do it to a resource, an ARN or `*`.
-   * @returns nothing if so; otherwise the refusal, in the words of Glue's API
+   * Asks whether a request's signer may do it to a resource (an ARN or `*`).
+   * @returns nothing if so; otherwise the refusal, as Glue's API words it
    */
   async refusal(request: IncomingMessage, body: Buffer, resource: string): Promise<Reply | undefined> {
     const reply = await this.call(request, body, { [RESOURCE_HEADER]: encodeURI(resource) });

@@ -1,18 +1,18 @@
 import { randomUUID } from "node:crypto";
 import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
 import { GlueError } from "../errors";
-import { isOurs } from "../model/tags";
+import { isLocalResource } from "../model/tags";
 import type { LocalGlueOptions } from "../options";
 import type { Emulator, Reply } from "./emulator";
 import { checked, type Operation } from "./requests";
 import { resourceOf } from "./resources";
 
 const TARGET = /^AWSGlue\.(\w+)$/;
-/** Hosts that a request may name. A page in a browser that had its own name point here would name another. */
+/** Hosts that a request may name. A web page whose own name resolves to this machine names another host. */
 const LOOPBACK = /^(localhost|127\.0\.0\.1|\[::1\])(:\d+)?$/i;
 const LONGEST_BODY = 16 * 1024 * 1024;
 
-/** Answers Glue's operations, checked and authorised; the emulator gets the operations that are not in the table. */
+/** Answers the given operations, checked and authorised. Forwards all others to the emulator. */
 export function requestListener(
   operations: Record<string, Operation>,
   emulator: Emulator,
@@ -44,18 +44,18 @@ async function answer(
   const body = await read(request);
   if (body === undefined)
     return refuse(response, new GlueError("InvalidInputException", "The request is too large."), 413);
-  const known = Object.hasOwn(operations, action) ? operations[action] : undefined;
+  const operation = Object.hasOwn(operations, action) ? operations[action] : undefined;
   try {
-    if (!known) return pass(response, await emulator.forward(request, body));
+    if (!operation) return pass(response, await emulator.forward(request, body));
     const content = parse(body);
     if (
       /^(TagResource|UntagResource|GetTags)$/.test(action) &&
-      !isOurs((content as { ResourceArn?: unknown })?.ResourceArn)
+      !isLocalResource((content as { ResourceArn?: unknown })?.ResourceArn)
     )
       return pass(response, await emulator.forward(request, body));
     const refusal = await emulator.refusal(request, body, resourceOf(action, content, { region, accountId }));
     if (refusal) return pass(response, refusal);
-    send(response, 200, await known.run(checked(known.request, content)));
+    send(response, 200, await operation.run(checked(operation.request, content)));
   } catch (error) {
     if (!(error instanceof GlueError)) throw error;
     refuse(response, error, error.code === "InternalServiceException" ? 500 : 400);
@@ -89,7 +89,7 @@ function refuse(response: ServerResponse, error: GlueError, status = 400): void 
   send(response, status, { __type: error.code, Message: error.message });
 }
 
-/** Sends an answer in AWS JSON 1.1, where a timestamp is a number: seconds since 1970. */
+/** Sends an answer in AWS JSON 1.1, in which a timestamp is a number: seconds since 1970. */
 function send(response: ServerResponse, status: number, content: unknown): void {
   const body = JSON.stringify(content, function (this: Record<string, unknown>, key, value) {
     return this[key] instanceof Date ? this[key].getTime() / 1000 : value;

@@ -120,7 +120,7 @@ export function jobOperations(jobs: JobStore, runs: JobRuns, store: TagStore): R
       { JobName: must(name), JobRunIds: must(list(name, 1, 25)) },
       (request: { JobName: string; JobRunIds: string[] }) => batchStop(jobs, runs, request.JobName, request.JobRunIds),
     ),
-    // No job here keeps bookmarks: there never is one.
+    // The local Glue keeps no bookmarks.
     GetJobBookmark: operation({ JobName: must(text()), RunId: may(text()) }, ({ JobName }: { JobName: string }) => {
       throw notFound(`Continuation for job ${JobName} not found`);
     }),

@@ -1,7 +1,7 @@
 import type { PageRequest } from "./paging";
 import { list, may, must, name, shape, text, whole } from "./requests";
 
-/** Parts of requests that several kinds of operation share. */
+/** Request members that several operations share. */
 export const notification = shape({ NotifyDelayAfter: may(whole(1)) });
 export const timeout = whole(1);
 export const paging = (most: number) => ({ NextToken: may(text()), MaxResults: may(whole(1, most)) });

@@ -6,9 +6,9 @@ export interface PageRequest {
 }
 
 /**
- * One page of `items`, which are in a fixed order and told apart by `idOf`. The token names the last item given out, so
- * items that come or go between two calls are neither skipped nor doubled.
- * @throws GlueError InvalidInputException for a token that this list did not give out
+ * One page of `items`, in their order; `idOf` identifies an item. The token names the last item of a page, so items
+ * that are added or removed between two calls cause no gap and no repetition.
+ * @throws GlueError InvalidInputException for a token that names no item of the list
  */
 export function page<T>(
   items: readonly T[],

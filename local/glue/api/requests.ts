@@ -1,9 +1,9 @@
 import { GlueError } from "../errors";
 
 /**
- * Checks a value of a request. Breaches of a constraint are collected, as AWS reports them all at once in one
- * ValidationException; a value of the wrong JSON type is a SerializationException at once. Members that a check does
- * not know are passed over, as the AWS JSON protocol asks ("AWS JSON 1.1 protocol", Smithy).
+ * Checks a value of a request. It collects breaches of constraints, because AWS reports all of them in one
+ * ValidationException. A value of the wrong JSON type is a SerializationException at once. A check ignores members that
+ * it does not list, as the protocol requires ("AWS JSON 1.1 protocol", Smithy).
  */
 export type Check = (value: unknown, path: string, breaches: string[]) => void;
 
@@ -28,9 +28,9 @@ interface TextLimits {
 export function text(limits: TextLimits = {}): Check {
   return (value, path, breaches) => {
     if (typeof value !== "string") throw wrongType(path, "STRING_VALUE");
-    const said = value.length > 200 ? `${value.slice(0, 200)}...` : value;
+    const shown = value.length > 200 ? `${value.slice(0, 200)}...` : value;
     const fail = (constraint: string) =>
-      breaches.push(`Value '${said}' at '${path}' failed to satisfy constraint: Member must ${constraint}`);
+      breaches.push(`Value '${shown}' at '${path}' failed to satisfy constraint: Member must ${constraint}`);
     if (limits.oneOf && !limits.oneOf.includes(value)) fail(`satisfy enum value set: [${limits.oneOf.join(", ")}]`);
     if (limits.min !== undefined && value.length < limits.min)
       fail(`have length greater than or equal to ${limits.min}`);
@@ -105,7 +105,7 @@ export const strings = map(text(), text());
 export const tags = map(text({ min: 1, max: 128 }), text({ max: 256 }), 50);
 
 /**
- * The request, checked, with nulls left out (a null member is the same as a missing one).
+ * Checks a request and returns it without nulls: a null member counts as missing.
  * @throws GlueError ValidationException or SerializationException
  */
 export function checked(check: Check, request: unknown): Record<string, unknown> {
@@ -133,10 +133,10 @@ function wrongType(path: string, expected: string): GlueError {
   return new GlueError("SerializationException", `Unexpected type at '${path}': expected ${expected}`);
 }
 
-/** An operation of the API: how its request must look, and what it does. The answer's Dates go out as epoch seconds. */
+/** An operation of the API: the check of its request, and what it does. Dates in its answer become epoch seconds. */
 export interface Operation {
   readonly request: Check;
-  // The check above is what makes the request of type In: the table of operations has no common In.
+  // The check gives a request its type. The operations in one table have no common type.
   // biome-ignore lint/suspicious/noExplicitAny: see above
   readonly run: (request: any) => unknown;
 }

@@ -1,4 +1,4 @@
-/** Which of an operation's members names the resource that a permission for it is about, the first that is there. */
+/** By operation: the kind of resource that a permission names, and the members with its name; the first one counts. */
 const NAMED: [operations: RegExp, kind: "job" | "trigger" | "workflow", members: string[]][] = [
   [/^(Create|Get|Update|Delete)Workflow$|WorkflowRun/, "workflow", ["Name"]],
   [/^(Create|Get|Update|Delete)Job$|^(Start|BatchStop)JobRun$|^GetJobRuns?$/, "job", ["JobName", "Name"]],
@@ -7,8 +7,8 @@ const NAMED: [operations: RegExp, kind: "job" | "trigger" | "workflow", members:
 ];
 
 /**
- * What a permission for a call must be about, by "Actions, resources, and condition keys for AWS Glue" in the Service Authorization
- * Reference: the ARN of a job, trigger or workflow, or `*` for what lists them.
+ * The resource that a permission for a call must name: the ARN of a job, trigger or workflow, or `*` for a list
+ * ("Actions, resources, and condition keys for AWS Glue", Service Authorization Reference).
  */
 export function resourceOf(action: string, content: unknown, at: { region: string; accountId: string }): string {
   const [, kind, members] = NAMED.find(([operations]) => operations.test(action)) ?? [];

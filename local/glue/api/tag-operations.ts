@@ -3,6 +3,8 @@ import type { TagStore } from "../model/tags";
 import { list, must, type Operation, operation, tags, text } from "./requests";
 
 const arn = must(text({ min: 1, max: 10240, pattern: /^arn:aws(-(cn|us-gov|iso(-[bef])?))?:glue:.*/s }));
+
+/** The operations on tags of jobs, triggers and workflows. */
 export function tagOperations(store: TagStore): Record<string, Operation> {
   return {
     TagResource: operation(

@@ -53,6 +53,8 @@ const predicate = shape({
 });
 
 const batching = shape({ BatchSize: must(whole(1, 100)), BatchWindow: may(whole(1, 900)) });
+
+/** The operations on triggers. */
 export function triggerOperations(triggers: TriggerStore, store: TagStore): Record<string, Operation> {
   const filtered = (request: Filtered) =>
     page(

@@ -7,6 +7,7 @@ import { flag, list, map, may, must, name, type Operation, operation, tags, text
 const properties = map(name, text());
 type OfRun = Named & { RunId: string; IncludeGraph?: boolean };
 
+/** The operations on workflows and their runs. */
 export function workflowOperations(workflows: Workflows): Record<string, Operation> {
   const members = {
     Name: must(name),

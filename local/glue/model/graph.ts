@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import type { Edge, JobRun, JobRunState, Node, Predicate, Trigger, WorkflowRunStatistics } from "@aws-sdk/client-glue";
 
-/** How the jobs of a workflow run ended so far, by job name. */
+/** End states of a workflow run's jobs so far, by job name. */
 export type Outcomes = ReadonlyMap<string, JobRunState>;
 
 /** Whether the watched jobs ended as the predicate asks. Without `Logical`, all conditions must hold. */
@@ -13,7 +13,7 @@ export function holds(predicate: Predicate | undefined, outcomes: Outcomes): boo
 /** The start trigger of a workflow: the one that is not conditional. */
 export const startTrigger = (triggers: readonly Trigger[]) => triggers.find((each) => each.Type !== "CONDITIONAL");
 
-/** Conditional triggers to fire now: active, not fired before in this run, and with a predicate that holds. */
+/** Conditional triggers to fire now: active, not yet fired in this run, and with a predicate that holds. */
 export function due(triggers: readonly Trigger[], fired: ReadonlySet<string>, outcomes: Outcomes): Trigger[] {
   return triggers.filter(
     (each) =>
@@ -29,7 +29,7 @@ export function jobNames(triggers: readonly Trigger[]): string[] {
   return [...new Set(triggers.flatMap((each) => (each.Actions ?? []).map((action) => action.JobName!)))];
 }
 
-/** The given jobs with all that can follow from them. */
+/** The given jobs and all jobs that can follow them. */
 export function downstream(triggers: readonly Trigger[], from: readonly string[]): Set<string> {
   const reached = new Set(from);
   for (let size = -1; size !== reached.size; ) {
@@ -42,7 +42,7 @@ export function downstream(triggers: readonly Trigger[], from: readonly string[]
   return reached;
 }
 
-/** The id of a node: the same one in each run and in the workflow itself. */
+/** A node's id: the same in every run and in the workflow itself. */
 export function nodeId(workflow: string, type: "JOB" | "TRIGGER", name: string): string {
   return `wnode_${createHash("sha256")
     .update(JSON.stringify([workflow, type, name]))
@@ -50,9 +50,9 @@ export function nodeId(workflow: string, type: "JOB" | "TRIGGER", name: string):
 }
 
 /**
- * The graph of a workflow: one node for each trigger and each job that a trigger names, edges from triggers to the jobs
- * they start and from jobs to the triggers that watch them.
- * @param runsOf the runs to show in a job's node; without it the graph is that of the workflow itself
+ * The graph of a workflow: a node for each trigger and for each job that a trigger names, edges from triggers to the
+ * jobs that they start, and from jobs to the triggers that watch them.
+ * @param runsOf the runs to show in a job's node; without it, the graph is the workflow's own
  */
 export function graph(workflow: string, triggers: readonly Trigger[], runsOf?: (job: string) => JobRun[]) {
   const watched = triggers.flatMap((each) => (each.Predicate?.Conditions ?? []).map((condition) => condition.JobName!));
@@ -81,8 +81,8 @@ export function graph(workflow: string, triggers: readonly Trigger[], runsOf?: (
 }
 
 /**
- * Counts of a workflow run. TotalActions is the number of actions in its graph, whether they were started or not; of a
- * job with several attempts, the last one counts.
+ * Counts of a workflow run. TotalActions counts all actions in its graph, started or not. Of a job with several
+ * attempts, the last one counts.
  */
 export function statistics(total: number, lastAttempts: readonly JobRun[]): WorkflowRunStatistics {
   const count = (...states: JobRunState[]) => lastAttempts.filter((run) => states.includes(run.JobRunState!)).length;

@@ -21,7 +21,7 @@ const WORKER_DPUS: Record<string, number> = {
 
 export const WORKER_TYPES = Object.keys(WORKER_DPUS);
 
-/** What a job and a run of it may both say about the machines to run on. */
+/** The capacity settings of a job, which a run of it may override. */
 export interface Capacity {
   AllocatedCapacity?: number | undefined;
   MaxCapacity?: number | undefined;
@@ -29,7 +29,7 @@ export interface Capacity {
   NumberOfWorkers?: number | undefined;
 }
 
-/** Members that are set. */
+/** A record without its undefined members. */
 export function given<T extends object>(record: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
   return Object.fromEntries(Object.entries(record).filter(([, value]) => value !== undefined)) as {
     [K in keyof T]?: Exclude<T[K], undefined>;
@@ -37,8 +37,8 @@ export function given<T extends object>(record: T): { [K in keyof T]?: Exclude<T
 }
 
 /**
- * The machines that Glue would give. Rules of "Job structure" in the Jobs API: MaxCapacity and WorkerType exclude each
- * other; a Python shell job has 0.0625 or 1 DPU and no workers; a Spark job has 2 DPU at least.
+ * The capacity that Glue would allocate. Rules of "Job structure" in the Jobs API: MaxCapacity and WorkerType exclude
+ * each other; a Python shell job has 0.0625 or 1 DPU and no workers; a Spark job has at least 2 DPU.
  */
 export function capacity(command: string, asked: Capacity): Capacity {
   const { WorkerType: worker, NumberOfWorkers: count } = asked;
@@ -70,7 +70,7 @@ export function capacity(command: string, asked: Capacity): Capacity {
 /** The default timeout in minutes ("Job structure", Timeout): 480 from Glue 5.0 on, 2,880 before. */
 const defaultTimeout = (version: string) => (Number.parseFloat(version) >= 5 || version === "auto" ? 480 : 2880);
 
-/** A job as Glue keeps it: what was asked, with Glue's defaults. @throws GlueError InvalidInputException */
+/** A job as Glue stores it: the request with Glue's defaults. @throws GlueError InvalidInputException */
 function definition(jobName: string, asked: JobUpdate | CreateJobRequest, created: Date, now: Date): Job {
   const command = asked.Command?.Name;
   if (!asked.Command || !command) throw invalidInput("Command name must be set.");
@@ -121,7 +121,7 @@ export interface JobEntry {
   readonly runs: JobRun[];
 }
 
-/** The jobs, in memory: they are gone when the local Glue ends. */
+/** Holds the jobs in memory. They are lost when the local Glue ends. */
 export class JobStore {
   private readonly entries = new Map<string, JobEntry>();
 
@@ -140,13 +140,13 @@ export class JobStore {
     return jobName;
   }
 
-  /** Overwrites the definition completely, as UpdateJob does. Runs in progress keep theirs. */
+  /** Overwrites the whole definition, as UpdateJob does. Runs in progress keep the old one. */
   update(jobName: string, update: JobUpdate): void {
     const entry = this.entry(jobName);
     entry.job = definition(jobName, update, entry.job.CreatedOn!, new Date());
   }
 
-  /** Deleting a job that isn't there is no error. */
+  /** Deleting a missing job is no error. */
   delete(jobName: string): void {
     this.entries.delete(jobName);
     this.tags.delete("job", jobName);

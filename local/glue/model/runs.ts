@@ -5,7 +5,7 @@ import { resolvedArguments } from "../run/arguments";
 import { type Launcher, logGroup } from "../run/launch";
 import { type Capacity, capacity, given, type JobStore } from "./jobs";
 
-/** What a caller or a trigger says about a run. */
+/** Settings of a run, from a caller or a trigger. */
 export interface RunRequest extends Capacity {
   JobName: string;
   JobRunId?: string | undefined;
@@ -17,7 +17,7 @@ export interface RunRequest extends Capacity {
   ExecutionClass?: string | undefined;
 }
 
-/** What started a run, other than a caller. */
+/** What started a run. Empty for a caller of StartJobRun. */
 export interface Origin {
   readonly trigger?: string;
   readonly workflow?: { readonly name: string; readonly runId: string };
@@ -45,7 +45,7 @@ type Cause = "stop" | "timeout" | "close";
 const ENDS: readonly JobRunState[] = ["SUCCEEDED", "FAILED", "STOPPED", "TIMEOUT", "ERROR", "EXPIRED"];
 export const isEnded = (run: JobRun) => ENDS.includes(run.JobRunState!);
 
-/** setTimeout takes no more than this many milliseconds. */
+/** The longest time that setTimeout takes. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 /** Starts, watches and ends the runs of jobs. */
@@ -65,7 +65,7 @@ export class JobRuns {
     this.listeners.push(listener);
   }
 
-  /** @throws GlueError when the job isn't there, can't run here, or runs as often at once as it may */
+  /** @throws GlueError when the job is missing, can't run here, or has reached its concurrency limit */
   start(request: RunRequest, origin: Origin = {}): JobRun {
     const entry = this.jobs.find(request.JobName);
     if (!entry) throw notFound("Failed to start job run due to missing metadata");
@@ -86,7 +86,7 @@ export class JobRuns {
     return run;
   }
 
-  /** A run that could not be started: it is in the history, in state ERROR, and never ran. */
+  /** Adds a run that could not be started to the history, in state ERROR. */
   refused(request: RunRequest, origin: Origin, why: string): JobRun {
     const entry = this.jobs.find(request.JobName);
     const now = new Date();
@@ -101,11 +101,11 @@ export class JobRuns {
       ErrorMessage: why,
     };
     entry?.runs.unshift(run);
-    this.tell({ run, origin, retried: false });
+    this.notify({ run, origin, retried: false });
     return run;
   }
 
-  /** Whether a run was told to stop: false when it has ended or isn't known. */
+  /** Stops a run. @returns false when it has ended or does not exist */
   stop(runId: string): boolean {
     const live = this.live.get(runId);
     if (!live) return false;
@@ -126,7 +126,7 @@ export class JobRuns {
     return predecessors && before ? { ...shown, PredecessorRuns: before } : shown;
   }
 
-  /** Ends every run, by force where it must. When this resolves, no process of a job is left. */
+  /** Ends every run, by force if needed. When this resolves, no process of a job is left. */
   async close(): Promise<void> {
     this.closed = true;
     for (const live of [...this.live.values()]) {
@@ -179,7 +179,7 @@ export class JobRuns {
   private admit(live: Live): void {
     this.live.set(live.run.Id!, live);
     this.jobs.find(live.job.Name)?.runs.unshift(live.run);
-    this.tell({ run: live.run, origin: live.origin, retried: false });
+    this.notify({ run: live.run, origin: live.origin, retried: false });
     if (live.run.JobRunState !== "WAITING") live.done = this.perform(live);
   }
 
@@ -209,19 +209,19 @@ export class JobRuns {
   private end(live: Live, state: JobRunState, message?: string): void {
     const { run, job } = live;
     if (live.startedMs !== undefined) run.ExecutionTime = Math.floor((Date.now() - live.startedMs) / 1000);
-    if (run.ExecutionTime && tellsUse(job, run)) run.DPUSeconds = run.ExecutionTime * run.MaxCapacity!;
+    if (run.ExecutionTime && reportsUse(job, run)) run.DPUSeconds = run.ExecutionTime * run.MaxCapacity!;
     run.CompletedOn = new Date();
     if (message !== undefined) run.ErrorMessage = message;
     delete run.StateDetail;
     this.live.delete(run.Id!);
-    // Only failures are tried again: a job that reached its timeout or was stopped is not ("Job properties", retries).
+    // Glue retries failures only, not timeouts and stops ("Job properties", retries).
     const retried = state === "FAILED" && run.Attempt! < (job.MaxRetries ?? 0) && !this.closed;
     this.change(live, state, retried);
     if (retried) this.retry(live);
     if (!this.closed) this.admitWaiting(job);
   }
 
-  /** The next attempt of a run: it takes the place of the one that failed, so it can't exceed the concurrency. */
+  /** Starts the next attempt. It takes the failed attempt's place, so it can't exceed the concurrency limit. */
   private retry({ job, run, origin }: Live): void {
     const attempt = run.Attempt! + 1;
     const first = run.Id!.replace(/_attempt_\d+$/, "");
@@ -252,10 +252,10 @@ export class JobRuns {
   private change(live: Live, state: JobRunState, retried = false): void {
     live.run.JobRunState = state;
     live.run.LastModifiedOn = new Date();
-    this.tell({ run: live.run, origin: live.origin, retried });
+    this.notify({ run: live.run, origin: live.origin, retried });
   }
 
-  private tell(change: RunChange): void {
+  private notify(change: RunChange): void {
     const { run } = change;
     const why = run.ErrorMessage ? `: ${run.ErrorMessage.split("\n")[0]}` : "";
     this.log(`job ${run.JobName} ${run.Id} ${run.JobRunState}${why}`);
@@ -270,15 +270,15 @@ export class JobRuns {
 }
 
 /**
- * Whether Glue says of a run how many DPU seconds it used: where it scales by itself or has the class FLEX (API: JobRun).
- * Here all of its workers are there from begin to end.
+ * Whether Glue reports the DPU seconds of a run: with auto scaling, or with the class FLEX (API: JobRun). Here all
+ * workers count from start to end.
  */
-function tellsUse(job: Job, run: JobRun): boolean {
+function reportsUse(job: Job, run: JobRun): boolean {
   const scales = resolvedArguments(job, run.Arguments)["--enable-auto-scaling"] === "true";
   return job.Command?.Name === "glueetl" && (scales || run.ExecutionClass === "FLEX");
 }
 
-/** The job's machines with those of the run over them; a run that names one way of saying it drops the other. */
+/** The job's capacity, overridden by the run's. A run with MaxCapacity drops the job's workers, and the reverse. */
 function sized(job: Job, asked: Capacity): Capacity {
   const { WorkerType, NumberOfWorkers, MaxCapacity, AllocatedCapacity } = job;
   if (asked.MaxCapacity !== undefined || asked.AllocatedCapacity !== undefined) return asked;

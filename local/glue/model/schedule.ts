@@ -22,10 +22,10 @@ const FIELDS: readonly Field[] = [
 ];
 
 /**
- * Reads a schedule of a trigger, `cron(minutes hours day-of-month month day-of-week year)` in UTC ("Time-based schedules
- * for jobs and crawlers").
- * @returns whether a minute is in the schedule
- * @throws GlueError InvalidInputException; also for the wildcards L, W and #, which the local Glue does not have
+ * Reads a schedule of a trigger, `cron(minutes hours day-of-month month day-of-week year)` in UTC ("Time-based
+ * schedules for jobs and crawlers").
+ * @returns a function that checks whether a minute is in the schedule
+ * @throws GlueError InvalidInputException; also for the wildcards L, W and #, which the local Glue does not support
  */
 export function parseSchedule(schedule: string): (time: Date) => boolean {
   const [, body] = /^cron\((.*)\)$/.exec(schedule.trim()) ?? [];
@@ -45,7 +45,7 @@ function values(schedule: string, field: Field, part: string): Set<number> {
     return value;
   };
   for (const item of part.split(",")) {
-    if (/^[LW]$|\dW$|\dL$|#/.test(item)) throw wrong(schedule, `the local Glue does not know ${item}`);
+    if (/^[LW]$|\dW$|\dL$|#/.test(item)) throw wrong(schedule, `the local Glue does not support ${item}`);
     const [range = "", step = "1"] = item.split("/");
     const [first = "", last] = range.split("-");
     const all = first === "*" || first === "?";

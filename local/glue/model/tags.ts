@@ -2,10 +2,10 @@ import { invalidInput, notFound } from "../errors";
 
 type Tags = Record<string, string>;
 
-const OURS = /^arn:aws[a-z-]*:glue:[^:]*:[^:]*:(job|trigger|workflow)\/(.+)$/s;
+const LOCAL = /^arn:aws[a-z-]*:glue:[^:]*:[^:]*:(job|trigger|workflow)\/(.+)$/s;
 
-/** Whether a resource is one of ours: a job, a trigger or a workflow (the others belong to the emulator). */
-export const isOurs = (arn: unknown): boolean => typeof arn === "string" && OURS.test(arn);
+/** Whether the local Glue holds a resource: a job, a trigger or a workflow. The emulator holds all others. */
+export const isLocalResource = (arn: unknown): boolean => typeof arn === "string" && LOCAL.test(arn);
 
 /** Tags of jobs, triggers and workflows. A resource has an entry from its creation to its deletion. */
 export class TagStore {
@@ -36,14 +36,14 @@ export class TagStore {
     for (const key of keys) delete entry[key];
   }
 
-  /** Whether a resource carries all of the given tags. */
+  /** Whether a resource has all of the given tags. */
   has(kind: "job" | "trigger" | "workflow", name: string, wanted: Tags = {}): boolean {
     const entry = this.entries.get(`${kind}/${name}`) ?? {};
     return Object.entries(wanted).every(([key, value]) => entry[key] === value);
   }
 
   private at(arn: string): Tags {
-    const [, kind, name] = OURS.exec(arn) ?? [];
+    const [, kind, name] = LOCAL.exec(arn) ?? [];
     const entry = this.entries.get(`${kind}/${name}`);
     if (!entry) throw notFound(`Resource not found: ${arn}`);
     return entry;

@@ -21,20 +21,20 @@ const AWAITED: readonly string[] = ["SUCCEEDED", "STOPPED", "FAILED", "TIMEOUT"]
 interface Entry {
   trigger: Trigger;
   readonly asked: string;
-  /** Of a conditional trigger outside of workflows: how the watched jobs ended since it fired last. */
+  /** For a conditional trigger outside of workflows: end states of the watched jobs since it last fired. */
   outcomes: Map<string, { state: JobRunState; run: Predecessor }>;
 }
 
-/** What the triggers ask of the workflows that they belong to. */
+/** What triggers need from the workflows that they belong to. */
 export interface WorkflowSide {
   exists(workflow: string): boolean;
-  /** Starts a run of a workflow by its start trigger. @throws GlueError when it runs as often at once as it may */
+  /** Starts a run of a workflow by its start trigger. @throws GlueError when its concurrency limit is reached */
   start(workflow: string): void;
-  /** The same, but a run too many is a run in state ERROR. */
+  /** The same, but above the concurrency limit it adds a run in state ERROR. */
   startOnSchedule(workflow: string): void;
 }
 
-/** The triggers, in memory, and what makes them fire outside of a workflow's run. */
+/** Holds the triggers in memory, and fires those outside of workflow runs. */
 export class TriggerStore {
   private readonly entries = new Map<string, Entry>();
 
@@ -74,7 +74,7 @@ export class TriggerStore {
     return name;
   }
 
-  /** Overwrites the definition completely ("TriggerUpdate structure"); type, workflow and state stay. */
+  /** Overwrites the whole definition ("TriggerUpdate structure"); type, workflow and state stay. */
   update(name: string, update: TriggerUpdate): Trigger {
     const entry = this.entry(name);
     const { Type, State, WorkflowName } = entry.trigger;
@@ -96,7 +96,7 @@ export class TriggerStore {
     return trigger;
   }
 
-  /** Deleting a trigger that isn't there is no error. */
+  /** Deleting a missing trigger is no error. */
   delete(name: string): void {
     this.entries.delete(name);
     this.tags.delete("trigger", name);
@@ -138,7 +138,7 @@ export class TriggerStore {
     outcomes.clear();
   }
 
-  /** Fires what is scheduled for the minute of `time`. */
+  /** Fires the triggers that are scheduled for the minute of `time`. */
   tick(time: Date): void {
     for (const { trigger } of this.entries.values()) {
       if (trigger.Type !== "SCHEDULED" || trigger.State !== "ACTIVATED" || !parseSchedule(trigger.Schedule!)(time))
@@ -149,7 +149,7 @@ export class TriggerStore {
     }
   }
 
-  /** Starts a trigger's actions. An action that is refused becomes a run in state ERROR, and the others go on. */
+  /** Starts a trigger's actions. A refused action becomes a run in state ERROR; the others still start. */
   fire(trigger: Trigger, origin: Omit<Origin, "trigger">): JobRun[] {
     return (trigger.Actions ?? []).map((action) => {
       const from = { ...origin, trigger: trigger.Name! };
@@ -165,7 +165,7 @@ export class TriggerStore {
     return this.runs.start(request(action), origin);
   }
 
-  /** A job that a trigger started, outside of a workflow, may fire the conditional triggers that watch it. */
+  /** Fires conditional triggers outside of workflows when a job ends that a trigger started. */
   private afterRun({ run, origin, retried }: RunChange): void {
     if (retried || !isEnded(run) || !origin.trigger || origin.workflow) return;
     for (const entry of this.entries.values()) {

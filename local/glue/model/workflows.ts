@@ -17,11 +17,11 @@ import type { TriggerStore, WorkflowSide } from "./triggers";
 
 type Properties = Record<string, string>;
 
-/** A run of a workflow. `triggers` are as they were at its start: later changes to them don't touch it. */
+/** A run of a workflow. `triggers` are copies from its start: later changes don't affect the run. */
 interface RunEntry {
   readonly run: WorkflowRun;
   readonly triggers: readonly Trigger[];
-  /** Jobs that this run can start: all, or those to resume and what follows them. */
+  /** Jobs that this run can start: all, or those to resume and those that follow them. */
   readonly scope: ReadonlySet<string>;
   readonly fired: Set<string>;
   readonly attempts: JobRun[];
@@ -35,10 +35,10 @@ interface Entry {
   readonly runs: RunEntry[];
 }
 
-/** A workflow run's status follows its last job's by this long. In Glue it is longer: nobody may rely on the two agreeing. */
+/** Delay between the end of the last job and of the workflow run. Glue's is longer: callers must expect one. */
 const TRAIL_MS = 300;
 
-/** The workflows, in memory, and the engine that moves their runs forward whenever a job ends. */
+/** Holds the workflows in memory, and advances their runs whenever a job ends. */
 export class Workflows implements WorkflowSide {
   private readonly entries = new Map<string, Entry>();
 
@@ -68,7 +68,7 @@ export class Workflows implements WorkflowSide {
     return name;
   }
 
-  /** Changes the members that are given. */
+  /** Changes only the given members. */
   update(request: CreateWorkflowRequest): void {
     const entry = this.entry(request.Name!);
     if (request.MaxConcurrentRuns !== undefined && request.MaxConcurrentRuns < 1)
@@ -78,7 +78,7 @@ export class Workflows implements WorkflowSide {
     entry.workflow = { ...entry.workflow, ...asked, LastModifiedOn: new Date() };
   }
 
-  /** Deletes a workflow with its triggers, not its jobs. One that isn't there is no error. */
+  /** Deletes a workflow with its triggers, not its jobs. Deleting a missing workflow is no error. */
   delete(name: string): void {
     for (const { timer } of this.entries.get(name)?.runs ?? []) clearTimeout(timer);
     this.entries.delete(name);
@@ -109,13 +109,13 @@ export class Workflows implements WorkflowSide {
     return { ...this.runEntry(name, runId).run.WorkflowRunProperties };
   }
 
-  /** Adds to a run's properties; a key that is there gets the new value. */
+  /** Adds to a run's properties. An existing key gets the new value. */
   putProperties(name: string, runId: string, properties: Properties): void {
     const { run } = this.runEntry(name, runId);
     run.WorkflowRunProperties = { ...run.WorkflowRunProperties, ...properties };
   }
 
-  /** Starts a run by the workflow's start trigger. @throws GlueError when there is none, or there are runs enough */
+  /** Starts a run. @throws GlueError without a start trigger, or when the concurrency limit is reached */
   start(name: string, properties: Properties = {}): string {
     const entry = this.entry(name);
     const triggers = structuredClone(this.triggers.ofWorkflow(name));
@@ -150,8 +150,8 @@ export class Workflows implements WorkflowSide {
   }
 
   /**
-   * Runs the given job nodes of a completed run again, and what follows from them, in a new run ("Repairing and resuming
-   * a workflow run"). Jobs outside of that count with the state that they ended with before.
+   * Runs the given job nodes of a completed run again in a new run, with all jobs that follow them ("Repairing and
+   * resuming a workflow run"). All other jobs count with their earlier end state.
    */
   resume(name: string, runId: string, nodeIds: readonly string[]): { RunId: string; NodeIds: string[] } {
     const entry = this.entry(name);
@@ -170,7 +170,7 @@ export class Workflows implements WorkflowSide {
     const again = downstream(before.triggers, chosen);
     const resumed = this.newRun(entry, before.triggers, again, { ...before.run.WorkflowRunProperties }, runId);
     for (const [job, outcome] of before.outcomes) if (!again.has(job)) resumed.outcomes.set(job, outcome);
-    // Triggers that can only start what is not run again have nothing left to do.
+    // Triggers that only start jobs outside of the new run must not fire.
     for (const trigger of before.triggers)
       if (!trigger.Actions?.some((action) => again.has(action.JobName!))) resumed.fired.add(trigger.Name!);
     const roots = [...new Set(chosen)].filter(
@@ -220,23 +220,23 @@ export class Workflows implements WorkflowSide {
     this.triggers.fire({ ...trigger, Actions }, { workflow, predecessors });
   }
 
-  /** Every attempt of a job in a run is remembered; its last one decides what comes next. */
+  /** Records every attempt of a job in a run. The last attempt decides what follows. */
   private afterJob({ run, origin, retried }: RunChange): void {
     const { workflow } = origin;
     const entry =
       workflow && this.entries.get(workflow.name)?.runs.find((each) => each.run.WorkflowRunId === workflow.runId);
     if (!entry) return;
     if (!entry.attempts.includes(run)) entry.attempts.push(run);
-    // A retry is a start of its own: a run that is being stopped must stop it too.
+    // Another attempt is a new job run: a stopping workflow run must stop it too.
     if (entry.run.Status === "STOPPING" && !isEnded(run)) queueMicrotask(() => this.jobRuns.stop(run.Id!));
     if (retried || !isEnded(run)) return;
     const ended = { JobName: run.JobName, RunId: run.Id };
     entry.outcomes.set(run.JobName!, { state: run.JobRunState!, run: ended });
-    // Not at once: the start of a trigger's other actions comes first.
+    // Later, because the trigger's other actions start first.
     queueMicrotask(() => this.settle(entry));
   }
 
-  /** Fires what is due; ends the run, a moment later, when nothing runs and nothing is due. */
+  /** Fires the due triggers. Ends the run, after a delay, when nothing runs and nothing is due. */
   private settle(entry: RunEntry): void {
     const { Status: status } = entry.run;
     if (status !== "RUNNING" && status !== "STOPPING") return;

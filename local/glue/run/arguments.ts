@@ -9,18 +9,18 @@ export interface RunFacts {
 }
 
 /**
- * The arguments in force: NonOverridableArguments before those of the run (or its trigger) before DefaultArguments
- * ("Using job parameters in AWS Glue jobs").
+ * The effective arguments. NonOverridableArguments win over those of the run (or its trigger), which win over
+ * DefaultArguments ("Using job parameters in AWS Glue jobs").
  */
 export function resolvedArguments(job: Job, ofRun: Arguments = {}): Arguments {
   return { ...job.DefaultArguments, ...ofRun, ...job.NonOverridableArguments };
 }
 
 /**
- * What the script finds in sys.argv after its own name. Glue passes every argument on, those that it consumes too; an
- * argument with an empty value is a bare key. A Spark job also gets its name and ids; the Python shell does not
- * (boto/boto3#3506), but it gets --scriptLocation and --job-language. The workflow's name and run id come only within a
- * workflow ("Getting and setting workflow run properties").
+ * The script's sys.argv after its own name. Glue passes all arguments, also those that it uses itself. An argument with
+ * an empty value is a bare key. A Spark job also gets its name and ids. A Python shell job does not (boto/boto3#3506),
+ * but gets --scriptLocation and --job-language. The workflow's name and run id are passed only within a workflow
+ * ("Getting and setting workflow run properties").
  */
 export function argv(job: Job, args: Arguments, facts: RunFacts): string[] {
   const bookmark = { "--job-bookmark-option": "job-bookmark-disable" };
@@ -40,7 +40,7 @@ export function argv(job: Job, args: Arguments, facts: RunFacts): string[] {
 }
 
 /**
- * Spark settings of the job parameter `--conf`. One parameter carries several settings by naming itself again in its
+ * Spark settings of the job parameter `--conf`. One parameter holds several settings by repeating its name in its
  * value: `a=b --conf c=d`. @returns pairs in the order given
  */
 export function sparkSettings(conf: string | undefined): [string, string][] {

@@ -4,15 +4,16 @@ import { mkdir, rename } from "node:fs/promises";
 import { join } from "node:path";
 import type { LocalGlueOptions } from "../options";
 
-/** Java's options for one run, and what to do when it has ended well. */
+/** Java options for a run, and what to do after its success. */
 export interface ArchivedRun {
   readonly javaOptions: readonly string[];
   keep(): Promise<void>;
 }
 
 /**
- * Spark's start is mostly Java loading some ten thousand classes. The first run that ends well leaves them in an archive (JDK, "Class Data
- * Sharing": dynamic archive), which later runs map into memory. Java itself passes over an archive that does not fit.
+ * Spark's start is mostly Java loading some ten thousand classes. The first successful run writes them to an archive
+ * (JDK, "Class Data Sharing": dynamic archive), which later runs map into memory. Java ignores an archive that does not
+ * fit.
  */
 export function archivedRun(options: LocalGlueOptions, folder: string): ArchivedRun {
   if (!options.classArchiveDir) return { javaOptions: [], keep: async () => {} };

@@ -3,7 +3,7 @@ import { AssumeRoleCommand, STSClient } from "@aws-sdk/client-sts";
 import { LaunchError } from "../errors";
 import type { LocalGlueOptions } from "../options";
 
-/** What a job run calls AWS with. */
+/** The credentials with which a job run calls AWS. */
 export interface Session {
   readonly accessKeyId: string;
   readonly secretAccessKey: string;
@@ -12,7 +12,7 @@ export interface Session {
 
 const SERVICE = "glue.amazonaws.com";
 
-/** Assumes the roles of jobs, as Glue does it for each run. */
+/** Assumes the role of the job for each run, as Glue does. */
 export class RoleSessions {
   private readonly iam: IAMClient;
   private readonly sts: STSClient;
@@ -24,15 +24,15 @@ export class RoleSessions {
   }
 
   /**
-   * A session of a role, by its name or ARN, in which a run may do what the role may. Glue renews a run's session by itself; the emulator
-   * holds no session to STS's twelve hours, so that here one lasts for the whole run.
+   * Opens a session of a role, given by name or ARN. Glue renews a run's session. Here one session lasts for the whole
+   * run: the emulator does not apply STS's limit of twelve hours.
    * @throws LaunchError when Glue may not assume the role
    */
   async open(role: string, seconds: number): Promise<Session> {
     try {
       const RoleName = role.slice(role.lastIndexOf("/") + 1);
       const { Role } = await this.iam.send(new GetRoleCommand({ RoleName }));
-      // The call below is root's: the emulator allows it for a role that trusts any service.
+      // The call below is made as root: the emulator allows it for a role that trusts any service.
       if (!trusted(Role!.AssumeRolePolicyDocument).includes(SERVICE)) throw new Error(`it does not trust ${SERVICE}`);
       const request = { RoleArn: Role!.Arn, RoleSessionName: "GlueJobRunnerSession", DurationSeconds: seconds };
       const { Credentials: found } = await this.sts.send(new AssumeRoleCommand(request));
@@ -54,7 +54,9 @@ export class RoleSessions {
   }
 }
 
-/** The services that may assume a role, by its trust policy: percent-encoded JSON, where one value may stand without its list. */
+/**
+ * The services that may assume a role, by its trust policy: percent-encoded JSON. A value may replace a list of one.
+ */
 function trusted(policy = "%7B%7D"): string[] {
   const { Statement = [] } = JSON.parse(decodeURIComponent(policy));
   const allowing = [Statement].flat().filter(({ Effect }) => Effect === "Allow");

@@ -2,11 +2,11 @@ import { devNull } from "node:os";
 import type { LocalGlueOptions } from "../options";
 import type { Session } from "./credentials";
 
-/** What a job must not inherit: the user's own AWS account, and settings of other Pythons, Javas, Sparks and programs. */
+/** Variables that a job must not inherit: the user's AWS account, and settings of other Pythons, Javas and Sparks. */
 const NOT_INHERITED =
   /^(AWS_|AMAZON_|PYTHON|PYSPARK|SPARK_|HADOOP_|HIVE_|JAVA_|JDK_|_JAVA|CLASSPATH$|VIRTUAL_ENV|CONDA|NODE_|npm_|PULUMI_|MINISTACK_|GATEWAY_PORT$|EDGE_PORT$|BIND_HOST$)/i;
 
-/** The environment of a job's process: every AWS call ends at the emulator or the local Glue, and time is UTC, as in Glue. */
+/** The environment of a job's process: AWS calls go to the emulator or the local Glue, and time is UTC, as in Glue. */
 export function jobEnvironment(
   options: LocalGlueOptions,
   session: Session,
@@ -31,7 +31,7 @@ export function jobEnvironment(
     AWS_EC2_METADATA_DISABLED: "true",
     AWS_ENDPOINT_URL: options.jobEndpoint ?? options.emulatorEndpoint,
     AWS_ENDPOINT_URL_GLUE: glueEndpoint,
-    // A proxy in the user's environment would take the calls to the emulator away.
+    // Calls to the emulator must not go to a proxy of the user's environment.
     NO_PROXY: withLoopback(process.env.NO_PROXY ?? process.env.no_proxy),
     no_proxy: withLoopback(process.env.no_proxy ?? process.env.NO_PROXY),
     ...(options.javaHome ? { JAVA_HOME: options.javaHome } : {}),
@@ -39,7 +39,7 @@ export function jobEnvironment(
   };
 }
 
-/** The environment for pip: the user's, with its index and proxy settings, but no other Python's. */
+/** The environment of pip: the user's, with index and proxy settings, without settings of other Pythons. */
 export function installerEnvironment(): NodeJS.ProcessEnv {
   return { ...inherited(), PYTHONUTF8: "1" };
 }
@@ -48,7 +48,7 @@ function inherited(): NodeJS.ProcessEnv {
   return Object.fromEntries(Object.entries(process.env).filter(([key]) => !NOT_INHERITED.test(key)));
 }
 
-/** Java reads its command line in the locale's encoding: outside of UTF-8, arguments in other scripts would be lost. */
+/** Java reads its command line in the locale's encoding: without UTF-8, arguments in other scripts would be lost. */
 function locale(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   const current = env.LC_ALL || env.LC_CTYPE || env.LANG || "";
   if (/utf-?8/i.test(current)) return {};

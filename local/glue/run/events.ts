@@ -12,19 +12,20 @@ import { InvokeCommand, LambdaClient } from "@aws-sdk/client-lambda";
 import pRetry from "p-retry";
 import type { LocalGlueOptions } from "../options";
 
-/** Severity and message of the states that Glue tells EventBridge ("Automating AWS Glue with EventBridge"). */
-const TOLD: Partial<Record<JobRunState, { severity: string; message: string }>> = {
+/** Severity and message of the states that Glue reports to EventBridge ("Automating AWS Glue with EventBridge"). */
+const REPORTED: Partial<Record<JobRunState, { severity: string; message: string }>> = {
   SUCCEEDED: { severity: "INFO", message: "Job run succeeded" },
   FAILED: { severity: "ERROR", message: "Job run failed" },
   TIMEOUT: { severity: "WARN", message: "Job run timed out" },
   STOPPED: { severity: "INFO", message: "Job run stopped" },
 };
 
-/** The `Glue Job State Change` event of a run, or nothing for a state that Glue doesn't tell. */
+/** The `Glue Job State Change` event of a run, or nothing for a state that Glue doesn't report. */
 export function jobStateEvent(run: JobRun, region: string, account: string) {
-  const told = TOLD[run.JobRunState!];
-  if (!told) return undefined;
-  const message = (run.JobRunState === "FAILED" && run.ErrorMessage) || told.message;
+  const reported = REPORTED[run.JobRunState!];
+  if (!reported) return undefined;
+  const { severity } = reported;
+  const message = (run.JobRunState === "FAILED" && run.ErrorMessage) || reported.message;
   return {
     version: "0",
     id: randomUUID(),
@@ -34,13 +35,13 @@ export function jobStateEvent(run: JobRun, region: string, account: string) {
     time: new Date().toISOString().replace(/\.\d+Z$/, "Z"),
     region,
     resources: [] as string[],
-    detail: { jobName: run.JobName!, severity: told.severity, state: run.JobRunState!, jobRunId: run.Id!, message },
+    detail: { jobName: run.JobName!, severity, state: run.JobRunState!, jobRunId: run.Id!, message },
   };
 }
 
 type JobStateEvent = NonNullable<ReturnType<typeof jobStateEvent>>;
 
-/** What a target gets: its constant Input, the part that InputPath names, its InputTransformer's text, or the event. */
+/** The input of a target: its constant Input, the part at InputPath, its InputTransformer's text, or the event. */
 export function targetInput(target: Target, event: JobStateEvent, rule: Rule): string {
   if (target.Input !== undefined) return target.Input;
   if (target.InputPath !== undefined) return JSON.stringify(at(event, target.InputPath) ?? event);
@@ -56,7 +57,7 @@ export function targetInput(target: Target, event: JobStateEvent, rule: Rule): s
   return fill(transformer.InputTemplate ?? "", values);
 }
 
-/** Within quotes a value is put in as text, elsewhere as JSON; a string outside of a JSON template stays bare. */
+/** Fills a template: a value within quotes as text, any other as JSON. */
 function fill(template: string, values: ReadonlyMap<string, unknown>): string {
   let quoted = false;
   return template.replace(/\\.|"|<([\w.-]+)>/g, (found: string, name: string | undefined) => {
@@ -68,7 +69,7 @@ function fill(template: string, values: ReadonlyMap<string, unknown>): string {
   });
 }
 
-/** The value at a path such as `$.detail.jobName`; dots only, as far as the events here go. */
+/** The value at a path such as `$.detail.jobName`. Only dots are supported: these events have no lists to index. */
 function at(event: object, path: string): unknown {
   const steps = path
     .replace(/^\$\.?/, "")
@@ -78,9 +79,9 @@ function at(event: object, path: string): unknown {
 }
 
 /**
- * Delivers Glue's events. The emulator takes no events of AWS services (neither does AWS), so this finds the rules that
- * match, on the default bus, and calls their targets: Lambda functions, SQS queues and SNS topics. Best effort, as Glue's
- * own: a failure is logged after a few tries, and never touches the run.
+ * Delivers Glue's events. PutEvents takes no events of AWS services, so this finds the matching rules of the default
+ * bus and calls their targets: Lambda functions, SQS queues and SNS topics. Best effort, as in Glue: after a few tries
+ * a failure is logged. It never affects the run.
  */
 export class EventDelivery {
   private readonly events: EventBridgeClient;
@@ -101,32 +102,28 @@ export class EventDelivery {
   deliver(run: JobRun): void {
     const event = jobStateEvent(run, this.options.region, this.options.accountId ?? "000000000000");
     if (!event) return;
-    const task = this.toAll(event).finally(() => this.pending.delete(task));
+    const task = this.deliverToAll(event).finally(() => this.pending.delete(task));
     this.pending.add(task);
   }
 
-  /** Waits for the deliveries on their way. */
+  /** Waits for the deliveries in progress. */
   async close(): Promise<void> {
     await Promise.all(this.pending);
     this.events.destroy();
     this.lambda.destroy();
   }
 
-  private async toAll(event: JobStateEvent): Promise<void> {
+  private async deliverToAll(event: JobStateEvent): Promise<void> {
     const what = `event ${event.detail.jobName} ${event.detail.state}`;
     try {
-      for (const rule of await this.persistently(() => this.matchingRules(event)))
-        for (const target of await this.persistently(() => this.targets(rule)))
-          await this.persistently(() => this.toTarget(target, targetInput(target, event, rule)))
+      for (const rule of await withRetries(() => this.matchingRules(event)))
+        for (const target of await withRetries(() => this.targets(rule)))
+          await withRetries(() => this.deliverTo(target, targetInput(target, event, rule)))
             .then(() => this.log(`${what} delivered to ${target.Arn}`))
             .catch((error: Error) => this.log(`${what} not delivered to ${target.Arn}: ${error.message}`));
     } catch (error) {
       this.log(`${what} not delivered: ${(error as Error).message}`);
     }
-  }
-
-  private persistently<T>(call: () => Promise<T>): Promise<T> {
-    return pRetry(call, { retries: 3, minTimeout: 100, maxTimeout: 1000 });
   }
 
   private async matchingRules(event: JobStateEvent): Promise<Rule[]> {
@@ -155,7 +152,7 @@ export class EventDelivery {
     return targets;
   }
 
-  private async toTarget(target: Target, input: string): Promise<void> {
+  private async deliverTo(target: Target, input: string): Promise<void> {
     const arn = target.Arn!;
     const [, , service, , account, ...rest] = arn.split(":");
     if (service === "lambda") {
@@ -175,12 +172,19 @@ export class EventDelivery {
     }
   }
 
-  /** A call without a client of its own; the emulator reads the service's name off the signature and doesn't check it. */
+  /**
+   * Calls a service without its client. The emulator reads the service's name from the signature, unchecked for root.
+   */
   private async post(service: string, type: string, body: string, target?: string): Promise<void> {
-    const scope = `test/20240101/${this.options.region}/${service}/aws4_request`;
+    const { credentials, region } = this.options;
+    const scope = `${credentials.accessKeyId}/20240101/${region}/${service}/aws4_request`;
     const authorization = `AWS4-HMAC-SHA256 Credential=${scope}, SignedHeaders=host, Signature=0`;
     const headers = { authorization, "content-type": type, ...(target ? { "x-amz-target": target } : {}) };
     const answer = await fetch(this.options.emulatorEndpoint, { method: "POST", headers, body });
     if (!answer.ok) throw new Error(`${answer.status} ${await answer.text()}`);
   }
+}
+
+function withRetries<T>(call: () => Promise<T>): Promise<T> {
+  return pRetry(call, { retries: 3, minTimeout: 100, maxTimeout: 1000 });
 }

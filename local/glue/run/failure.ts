@@ -1,7 +1,7 @@
 import { constants } from "node:os";
 import type { Exit } from "./process";
 
-/** The last lines of a job's output, enough to find its error in. */
+/** The last lines of a job's output, enough to find its error. */
 export class Tail {
   private readonly lines: { stream: "stdout" | "stderr"; line: string }[] = [];
 
@@ -19,30 +19,30 @@ export class Tail {
   }
 }
 
-/** Lines of Spark's own log and of Java's stack traces say nothing about the script's error. */
+/** Lines of Spark's log and of Java's stack traces, which don't explain the script's error. */
 const NOISE =
   /^(\s*at |\t|\s*\.\.\. \d+ more|\d\d\/\d\d\/\d\d \d\d:\d\d:\d\d |WARNING: |Using Spark's|Setting default log)/;
 /** Limit of ErrorMessage here; Glue cuts long messages too. */
 const LONGEST = 2000;
 
 /**
- * Why a job failed, for its ErrorMessage: what the script itself said last in a line `ERROR: ...`, else the end of
- * the last traceback, else how the process ended.
- * @param errorsIn where Python's errors come out: spark-submit writes all that its Python says to stdout
+ * Why a job failed, for its ErrorMessage: the script's last line `ERROR: ...`, or the end of the last traceback, or how
+ * the process ended.
+ * @param errorsIn the stream with Python's errors: spark-submit writes all of its Python's output to stdout
  */
 export function failureMessage(exit: Exit, tail: Tail, errorsIn: "stdout" | "stderr"): string {
-  const said = tail.all().findLast((line) => line.startsWith("ERROR: "));
-  if (said) return said.slice("ERROR: ".length).trim().slice(0, LONGEST);
+  const logged = tail.all().findLast((line) => line.startsWith("ERROR: "));
+  if (logged) return logged.slice("ERROR: ".length).trim().slice(0, LONGEST);
   const killed = killer(exit);
   const raised = killed ? undefined : exception(tail.of(errorsIn));
   if (raised) return raised.slice(0, LONGEST);
   const how = killed ? `Command was killed by signal ${killed}` : `Command failed with exit code ${exit.code}`;
-  const isTelling = (line: string) => line.trim() !== "" && !NOISE.test(line);
-  const last = tail.of(errorsIn).findLast(isTelling) ?? tail.of("stderr").findLast(isTelling);
+  const isUseful = (line: string) => line.trim() !== "" && !NOISE.test(line);
+  const last = tail.of(errorsIn).findLast(isUseful) ?? tail.of("stderr").findLast(isUseful);
   return (last ? `${how}: ${last.trim()}` : how).slice(0, LONGEST);
 }
 
-/** The signal that ended the job: its own process, or (as shells and spark-submit report it, 128 + n) one within. */
+/** The signal that ended the job's process, or a process below it (shells and spark-submit report 128 + n). */
 function killer({ code, signal }: Exit): string | undefined {
   if (signal) return `${constants.signals[signal]} (${signal})`;
   if (code === null || code <= 128) return undefined;

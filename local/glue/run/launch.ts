@@ -24,10 +24,10 @@ export interface Work {
   readonly timeoutMinutes: number;
 }
 
-/** What a run may need beyond its timeout, which counts from its start: to fetch and install what it names, and to end. */
+/** Time of a run beyond its timeout, which counts from the process's start: to download, to install, and to end. */
 const MARGIN_SECONDS = 3600;
 
-/** Where a run's logs go ("Logging for AWS Glue jobs"), unless `--custom-logGroup-prefix` says otherwise. */
+/** The log group of a run ("Logging for AWS Glue jobs"), which `--custom-logGroup-prefix` can change. */
 export function logGroup(job: Job, args: Arguments): string {
   const custom = args["--custom-logGroup-prefix"];
   return custom || (job.Command?.Name === "pythonshell" ? "/aws-glue/python-jobs" : "/aws-glue/jobs");
@@ -51,8 +51,8 @@ export class Launcher {
   }
 
   /**
-   * Runs a job to its end. `onStarted` is called when its process is there.
-   * @returns nothing when it ended well, or why it failed
+   * Runs a job to its end. Calls `onStarted` when its process has started.
+   * @returns nothing on success, otherwise why it failed
    */
   async run(work: Work, signal: AbortSignal, onStarted: () => void): Promise<string | undefined> {
     const { runId } = work.facts;

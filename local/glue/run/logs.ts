@@ -16,11 +16,11 @@ const MOST_EVENTS = 10_000;
 const MOST_BYTES = 1_000_000;
 const EVENT_OVERHEAD = 26;
 const LONGEST_EVENT = 60_000;
-/** Lines kept for a log service that doesn't answer; older ones are in the file of the run. */
+/** Lines kept for a log service that doesn't answer. Older lines are in the run's log file only. */
 const BACKLOG = 50_000;
 const FLUSH_MS = 500;
 
-/** As many of the first events as one call of PutLogEvents takes. */
+/** The first events, as many as one call of PutLogEvents takes. */
 export function firstBatch(events: readonly LogEvent[]): LogEvent[] {
   let bytes = 0;
   let count = 0;
@@ -32,7 +32,7 @@ export function firstBatch(events: readonly LogEvent[]): LogEvent[] {
   return events.slice(0, count);
 }
 
-/** One log stream of a job run. Best effort: a log service that fails costs lines there, never the run. */
+/** One log stream of a job run. Best effort: if the log service fails, it misses lines, but the run goes on. */
 export class LogStream {
   private pending: LogEvent[] = [];
   private timer: NodeJS.Timeout | undefined;
@@ -48,7 +48,7 @@ export class LogStream {
   ) {}
 
   add(line: string): void {
-    if (line === "") return; // A message has one character at least.
+    if (line === "") return; // A message has at least one character.
     const timestamp = Date.now();
     for (let at = 0; at < line.length; at += LONGEST_EVENT)
       this.pending.push({ timestamp, message: line.slice(at, at + LONGEST_EVENT) });
@@ -56,7 +56,7 @@ export class LogStream {
     this.timer ??= setTimeout(() => void this.flush(), FLUSH_MS);
   }
 
-  /** Sends what is left. */
+  /** Sends the remaining lines. */
   async close(): Promise<void> {
     await this.flush();
   }
@@ -103,7 +103,7 @@ async function ignoreExisting(call: Promise<unknown>): Promise<void> {
   }
 }
 
-/** Glue writes a run's logs by the rights of the job's role. */
+/** A client in a session of the job's role: Glue writes a run's logs with its permissions. */
 export function logsClient(endpoint: string, region: string, credentials: Session): CloudWatchLogsClient {
   return new CloudWatchLogsClient({ endpoint, region, credentials, maxAttempts: 2 });
 }

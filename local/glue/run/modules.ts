@@ -6,7 +6,7 @@ import type { LocalGlueOptions } from "../options";
 import { installerEnvironment } from "./environment";
 import { runCommand } from "./process";
 
-/** Installs the Python modules that jobs want: each set of them once, for all runs. */
+/** Installs the Python modules of jobs: each set once, for all runs. */
 export class Modules {
   private readonly installing = new Map<string, Promise<string>>();
   private pythonVersion: Promise<string> | undefined;
@@ -14,8 +14,8 @@ export class Modules {
   constructor(private readonly options: LocalGlueOptions) {}
 
   /**
-   * A folder with the given modules (names with versions, or files) and what they need. One folder for each exact set, kept for later runs;
-   * it appears whole or not at all.
+   * A folder with the given modules (names with versions, or files) and their dependencies. Each exact set has one
+   * folder, kept for later runs. A folder appears complete or not at all.
    * @throws LaunchError with pip's message
    */
   async folder(wanted: readonly string[], installerOption: string | undefined, signal: AbortSignal): Promise<string> {
@@ -24,7 +24,7 @@ export class Modules {
     const hash = createHash("sha256").update(JSON.stringify(identity.sort())).digest("hex").slice(0, 32);
     const target = join(this.options.modulesDir ?? join(this.options.workDir, "modules"), hash);
     if (await exists(target)) return target;
-    // A second run that wants the same set waits for the first one's installation. If that one was stopped, it installs.
+    // A second run with the same set waits for the first one's installation, and installs if that was stopped.
     const first = this.installing.get(hash);
     if (first) {
       const done = await first.catch((error: unknown) => error);
@@ -47,13 +47,13 @@ export class Modules {
       const exit = await runCommand(command, signal, (_, line) => output.push(line));
       if (exit.code !== 0) {
         const errors = output.filter((line) => /^\s*ERROR:|No module named pip/.test(line));
-        const said = (errors.length > 0 ? errors : output.slice(-3)).join(" ").trim();
+        const reason = (errors.length > 0 ? errors : output.slice(-3)).join(" ").trim();
         throw new LaunchError(
-          `LAUNCH ERROR | Failed to install Python modules ${wanted.map((each) => basename(each)).join(", ")}: ${said}`,
+          `LAUNCH ERROR | Failed to install Python modules ${wanted.map((each) => basename(each)).join(", ")}: ${reason}`,
         );
       }
       await rename(draft, target).catch(async (error: unknown) => {
-        if (!(await exists(target))) throw error; // Another process was quicker with the same set.
+        if (!(await exists(target))) throw error; // Another process installed the same set first.
       });
       return target;
     } finally {

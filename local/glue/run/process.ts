@@ -16,21 +16,21 @@ export interface Exit {
 
 export type Stream = "stdout" | "stderr";
 
-/** How long a process may take to end by itself after SIGTERM. */
+/** Time for a process to end after SIGTERM. */
 const GRACE_MS = 3000;
-/** Longer lines are cut in pieces, so that one endless line can't fill the memory. */
+/** Longer lines are split, so that an endless line can't fill the memory. */
 const LINE_LIMIT = 200_000;
 
 /**
- * Runs the command in the shell's place, next to a watcher that kills the whole group when the pipe from this program
- * closes: however this program ends, it leaves no job behind.
+ * Runs the command in place of the shell, beside a watcher. The watcher kills the whole group when the pipe from this
+ * program closes: however this program ends, it leaves no job behind.
  */
 const WATCHED = '(read _ <&3; kill -s KILL -- -$$) >/dev/null 2>&1 & exec "$@" 3<&-';
 
 /**
- * Runs a command as a process group of its own and reports its lines. When the signal aborts, the command gets SIGTERM,
- * then SIGKILL. When this resolves, no process of the group is left, nor any other that was below it when it was stopped.
- * @throws Error when no process can be started; a command that isn't there ends with exit code 127
+ * Runs a command in its own process group and reports its lines. When the signal aborts, the command gets SIGTERM, then
+ * SIGKILL. When this resolves, no process of the group is left, and none that was below it when it was stopped.
+ * @throws Error when no process can be started; a missing command ends with exit code 127
  */
 export async function runCommand(
   command: Command,
@@ -70,7 +70,7 @@ export async function runCommand(
     if (signal.aborted) onAbort();
     const exit = await exited;
     await terminated;
-    // Children that outlive their parent hold its pipes open: they get no more time than the output needs to arrive.
+    // Children that outlive their parent hold its pipes open: wait only as long as the output needs to arrive.
     await Promise.race([output, pause(signal.aborted ? 200 : 1000, undefined, { ref: false })]);
     signalGroup(child.pid, "SIGKILL");
     for (const pid of strays) signalProcess(pid, "SIGKILL");
@@ -111,11 +111,11 @@ function signalProcess(pid: number, signal: NodeJS.Signals): void {
   try {
     process.kill(pid, signal);
   } catch {
-    // It is gone already.
+    // The process has ended already.
   }
 }
 
-/** Children and children's children, also those in a process group of their own (Spark's Python workers make one). */
+/** Children and their children, also those in their own process group (Spark's Python workers have one). */
 async function descendants(root: number | undefined): Promise<number[]> {
   if (root === undefined) return [];
   const listed = await promisify(execFile)("ps", ["-A", "-o", "pid=,ppid="]).catch(() => ({ stdout: "" }));

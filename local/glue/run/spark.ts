@@ -13,15 +13,15 @@ export interface SparkJob {
   readonly pythonPath: readonly string[];
   readonly extraJars: readonly string[];
   readonly settings: readonly (readonly [string, string])[];
-  /** Java's options beyond those of every job. */
+  /** Java options beyond those of every job. */
   readonly javaOptions: readonly string[];
   /** Folder of the run: working directory, Spark's scratch space, warehouse. */
   readonly folder: string;
 }
 
 /**
- * The command of a Spark job on this machine. What makes it start quickly: the S3 jars stand at the end of the class
- * path (by `--jars` Spark copies each one first), Java compiles once and lightly, and there is no web page.
+ * The command of a Spark job on this machine. It starts quickly because the S3 jars stand at the end of the class path
+ * (Spark would copy each jar of `--jars` first), Java compiles once and lightly, and there is no web UI.
  */
 export async function sparkCommand(options: LocalGlueOptions, job: SparkJob, env: NodeJS.ProcessEnv): Promise<Command> {
   const home = sparkHome(options.sparkSubmit);
@@ -56,13 +56,13 @@ export async function sparkCommand(options: LocalGlueOptions, job: SparkJob, env
       SPARK_LOCAL_IP: "127.0.0.1",
       SPARK_LOCAL_DIRS: join(job.folder, "tmp"),
       SPARK_LAUNCHER_OPTS: "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
-      // Behind Spark's own jars, so that its versions of what both bring are the ones loaded.
+      // After Spark's own jars, so that Spark's versions win.
       SPARK_DIST_CLASSPATH: options.sparkJars.join(delimiter),
     },
   };
 }
 
-/** Defaults for one small machine; a job's `--conf` overrides them. */
+/** Defaults for a small machine. A job's `--conf` overrides them. */
 const speed: [string, string][] = [
   ["spark.sql.shuffle.partitions", "8"],
   ["spark.sql.session.timeZone", "UTC"],
@@ -70,14 +70,14 @@ const speed: [string, string][] = [
   ["spark.shutdown.timeout", "5s"],
 ];
 
-/** Nothing listens on another address, whatever the job says. */
+/** Nothing listens on another address, whatever the job sets. */
 const loopbackOnly: [string, string][] = [
   ["spark.ui.enabled", "false"],
   ["spark.driver.bindAddress", "127.0.0.1"],
   ["spark.driver.host", "127.0.0.1"],
 ];
 
-/** `s3://` and `s3a://` are the emulator; everything else that Spark writes lies in the run's folder. */
+/** `s3://` and `s3a://` go to the emulator. Spark writes everything else to the run's folder. */
 function storage(options: LocalGlueOptions, folder: string): [string, string][] {
   const endpoint = options.jobEndpoint ?? options.emulatorEndpoint;
   return [
@@ -89,7 +89,7 @@ function storage(options: LocalGlueOptions, folder: string): [string, string][] 
     ["spark.hadoop.fs.s3a.endpoint.region", options.region],
     ["spark.hadoop.fs.s3a.path.style.access", "true"],
     ["spark.hadoop.fs.s3a.connection.ssl.enabled", String(endpoint.startsWith("https:"))],
-    // By the environment, which other users of the machine can't read, unlike a command line.
+    // From the environment: other users of the machine can read a command line.
     [
       "spark.hadoop.fs.s3a.aws.credentials.provider",
       "software.amazon.awssdk.auth.credentials.EnvironmentVariableCredentialsProvider",
@@ -97,13 +97,13 @@ function storage(options: LocalGlueOptions, folder: string): [string, string][] 
     ["spark.hadoop.fs.s3a.bucket.probe", "0"],
     ["spark.hadoop.fs.s3a.buffer.dir", join(folder, "tmp")],
     ["spark.hadoop.hadoop.tmp.dir", join(folder, "tmp")],
-    // A rename is a copy on S3: this version of the committer renames each file once instead of twice.
+    // On S3, a rename is a copy. This version of the committer renames each file once, not twice.
     ["spark.hadoop.mapreduce.fileoutputcommitter.algorithm.version", "2"],
     ["spark.sql.warehouse.dir", join(folder, "warehouse")],
   ];
 }
 
-/** Spark's folder, so that spark-submit needn't start a Python to look for it. */
+/** Spark's folder. Without it, spark-submit starts a Python to find it. */
 function sparkHome(sparkSubmit: string): string | undefined {
   const root = dirname(dirname(sparkSubmit));
   if (existsSync(join(root, "jars"))) return root;

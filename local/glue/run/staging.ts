@@ -6,7 +6,7 @@ import type { LocalGlueOptions } from "../options";
 import type { Session } from "./credentials";
 import type { Modules } from "./modules";
 
-/** Brings what a job names in S3, and the modules it wants installed, onto this machine, as far as the job's role may read them. */
+/** Downloads a job's files from S3 and installs its modules, with the permissions of the job's role. */
 export class Staging {
   private readonly s3: S3Client;
 
@@ -18,7 +18,7 @@ export class Staging {
     this.s3 = new S3Client({ endpoint, region, credentials, forcePathStyle: true });
   }
 
-  /** Copies an object of S3 into a folder, under its own name. @throws LaunchError */
+  /** Downloads an S3 object into a folder, under its own name. @throws LaunchError */
   async fetch(location: string, folder: string, signal: AbortSignal): Promise<string> {
     const [, bucket, key] = /^s3[an]?:\/\/([^/]+)\/(.+)$/s.exec(location.trim()) ?? [];
     if (!bucket || !key || key.endsWith("/"))
@@ -27,7 +27,7 @@ export class Staging {
       const path = join(folder, basename(key));
       await mkdir(folder, { recursive: true });
       const object = await this.s3.send(new GetObjectCommand({ Bucket: bucket, Key: key }), { abortSignal: signal });
-      // Read at once: a body that nobody reads yet, broken off by a stop, is an error that nobody catches.
+      // Read at once: if a stop aborts a body before anything reads it, nothing catches the error.
       await writeFile(path, await object.Body!.transformToByteArray());
       return path;
     } catch (error) {
@@ -37,8 +37,8 @@ export class Staging {
   }
 
   /**
-   * The folders and archives for the Python path that `--extra-py-files` asks for. Zips, eggs and single modules are put
-   * on the path as they are; a wheel is installed, so that its data files are real files, as in the Python shell.
+   * The folders and archives of `--extra-py-files` for the Python path. Zips, eggs and single modules are used as they
+   * are. A wheel is installed, so that its data files are real files, as in the Python shell.
    */
   async pythonFiles(list: string | undefined, folder: string, signal: AbortSignal): Promise<string[]> {
     const paths: string[] = [];
@@ -50,14 +50,17 @@ export class Staging {
     return paths;
   }
 
-  /** Copies of the objects in a comma-separated list. */
+  /** Downloads the objects of a comma-separated list. */
   async files(list: string | undefined, folder: string, signal: AbortSignal): Promise<string[]> {
     const paths: string[] = [];
     for (const location of split(list)) paths.push(await this.fetch(location, folder, signal));
     return paths;
   }
 
-  /** A folder with the modules of `--additional-python-modules`: names with versions, or files in S3. @throws LaunchError */
+  /**
+   * A folder with the modules of `--additional-python-modules`: names with versions, or files in S3. @throws
+   * LaunchError
+   */
   async modules(
     list: string | undefined,
     installerOption: string | undefined,

@@ -1,8 +1,7 @@
-"""Writes the machine's certificate authorities as a trust store that Java reads: `trust_store.py PACKAGES_DIR STORE`.
+"""Writes the machine's certificate authorities as a trust store for Java: `trust_store.py PACKAGES_DIR STORE`.
 
-Java from a wheel brings its own list of authorities, so it knows nothing of the one that a company's proxy signs with;
-Python does, by SSL_CERT_FILE or the system's list. Writes nothing when Python knows no authority either: Java then uses
-its own list.
+Java from a wheel has its own list of authorities, without that of a company's proxy. Python finds it in SSL_CERT_FILE
+or the system's list. If Python finds no authority either, this writes nothing, and Java uses its own list.
 """
 
 import ssl

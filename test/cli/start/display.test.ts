@@ -59,9 +59,9 @@ describe("the display of npm start", () => {
       const script = [
         "from music_streams import log",
         "log.start('transform', workflow_run_id='wr_1', job_run_id='jr_1')",
-        "log.know(batch_id='b', attempt='1')",
-        "log.say('staged', files=7)",
-        "log.say('referenceRead', rows_skipped=1234, part='1 of 2', bytes=602000, seconds=13.0)",
+        "log.bind(batch_id='b', attempt='1')",
+        "log.info('staged', files=7)",
+        "log.info('referenceRead', rows_skipped=1234, part='1 of 2', bytes=602000, seconds=13.0)",
       ].join("\n");
       const python = path.join(root, ".local", "python", "bin", "python");
       const env = { PYTHONPATH: path.join(root, "glue-scripts") };

@@ -6,7 +6,15 @@ import {
   GetDatabaseCommand,
   GetJobCommand,
 } from "@aws-sdk/client-glue";
-import { client, createJob, type GlueCloud, runJob, startGlueCloud, until } from "../../../support/glue-cloud";
+import {
+  client,
+  createJob,
+  type GlueCloud,
+  runJob,
+  sharedGlueCloud,
+  until,
+  userAuthorization,
+} from "../../../support/glue-cloud";
 import { deviations, glueModel } from "../../../support/glue-model";
 
 const COMMAND = { Name: "pythonshell", ScriptLocation: "s3://glue-tests/scripts/x.py", PythonVersion: "3.9" };
@@ -23,7 +31,7 @@ describe("the API of the local Glue", () => {
   const model = glueModel();
   let cloud: GlueCloud;
   before(async () => {
-    cloud = await startGlueCloud();
+    cloud = await sharedGlueCloud();
     await createJob(cloud, "shell", "print(1)\n", { Tags: { team: "music" } });
     await createJob(cloud, "other", "print(1)\n");
     await post("CreateWorkflow", { Name: "flow", Tags: { team: "music" } });
@@ -34,13 +42,12 @@ describe("the API of the local Glue", () => {
       Actions: [{ JobName: "shell" }],
     });
   });
-  after(() => cloud.close());
 
   async function post(operation: string, body: unknown, headers: Record<string, string> = {}): Promise<Answer> {
     const answer = await fetch(cloud.local.endpoint, {
       method: "POST",
       headers: {
-        authorization: `AWS4-HMAC-SHA256 Credential=test/20260101/${client.region}/glue/aws4_request, SignedHeaders=host, Signature=0`,
+        authorization: userAuthorization("glue"),
         "content-type": "application/x-amz-json-1.1",
         "x-amz-target": `AWSGlue.${operation}`,
         ...headers,
@@ -51,7 +58,7 @@ describe("the API of the local Glue", () => {
     return { status: answer.status, body: JSON.parse((await answer.text()) || "{}"), type };
   }
 
-  /** Calls an operation and holds its answer against AWS's model: the output's shape, or an error that it declares. */
+  /** Calls an operation and checks its answer by AWS's model: the output's shape, or an error that it declares. */
   async function call(operation: string, body: unknown): Promise<Answer> {
     const answer = await post(operation, body);
     const { output, errors = [] } = model.operations[operation]!;
@@ -126,7 +133,7 @@ describe("the API of the local Glue", () => {
     assert.equal(((await ok("GetJob", { JobName: "other" })).Job as { Timeout: number }).Timeout, 5);
   });
 
-  it("what isn't there is an error that the operation declares", async () => {
+  it("a missing resource is an error that the operation declares", async () => {
     const missing = "EntityNotFoundException";
     const nobody = "nobody";
     await fails("GetJob", { JobName: nobody }, missing);
@@ -169,7 +176,7 @@ describe("the API of the local Glue", () => {
     await ok("GetJob", { JobName: "shell", Unknown: [1], Other: null });
   });
 
-  it("a job's machines must fit its kind", async () => {
+  it("a job's capacity must fit its command", async () => {
     const bad = "InvalidInputException";
     const spark = { Role: "role", Command: { ...COMMAND, Name: "glueetl", PythonVersion: "3" } };
     await fails(
@@ -196,7 +203,7 @@ describe("the API of the local Glue", () => {
     assert.deepEqual([job.MaxRetries, job.MaxCapacity, job.ExecutionProperty], [0, 0.0625, { MaxConcurrentRuns: 1 }]);
   });
 
-  it("triggers that Glue would not take are refused", async () => {
+  it("triggers that Glue would refuse are refused", async () => {
     const bad = "InvalidInputException";
     const on = { Name: "x", Actions: [{ JobName: "other" }] };
     const conditional = { ...on, Type: "CONDITIONAL" };

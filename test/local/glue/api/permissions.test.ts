@@ -9,7 +9,7 @@ import {
   UpdateJobCommand,
 } from "@aws-sdk/client-glue";
 import { AssumeRoleCommand, STSClient } from "@aws-sdk/client-sts";
-import { BUCKET, client, createJob, type GlueCloud, put, runJob, startGlueCloud } from "../../../support/glue-cloud";
+import { BUCKET, client, createJob, type GlueCloud, put, runJob, sharedGlueCloud } from "../../../support/glue-cloud";
 import { createRole } from "../../../support/roles";
 
 const READ = `
@@ -23,8 +23,8 @@ s3.get_object(Bucket="${BUCKET}", Key="closed.txt")
 describe("what roles may do on the local Glue", () => {
   let cloud: GlueCloud;
   before(async () => {
-    cloud = await startGlueCloud({}, true);
-    for (const name of ["flow", "other"]) {
+    cloud = await sharedGlueCloud();
+    for (const name of ["own", "foreign"]) {
       await createJob(cloud, `${name}-job`, "print(1)\n");
       await cloud.glue.send(new CreateWorkflowCommand({ Name: name }));
       const Actions = [{ JobName: `${name}-job` }];
@@ -33,7 +33,6 @@ describe("what roles may do on the local Glue", () => {
       );
     }
   });
-  after(() => cloud.close());
 
   const role = (name: string, service: string, actions: string[], resources: string[]) =>
     createRole(cloud.emulator, name, { service, actions, resources });
@@ -68,7 +67,7 @@ describe("what roles may do on the local Glue", () => {
     assert.match(run.ErrorMessage!, /^LAUNCH ERROR \| Error downloading from S3 .*scripts\/blind\.py.*s3:GetObject/);
   });
 
-  it("a role that isn't there, or that Glue may not assume, fails the run", async () => {
+  it("a missing role, or one that Glue may not assume, fails the run", async () => {
     await role("of-lambda", "lambda.amazonaws.com", ["s3:*"], ["*"]);
     await createJob(cloud, "roleless", "print(1)\n");
     const Command = { Name: "pythonshell", PythonVersion: "3.9", ScriptLocation: `s3://${BUCKET}/scripts/roleless.py` };
@@ -83,29 +82,29 @@ describe("what roles may do on the local Glue", () => {
   });
 
   it("a caller starts the workflow that its role names, and no other", async () => {
-    const own = "arn:aws:glue:us-east-1:000000000000:workflow/flow";
+    const own = "arn:aws:glue:us-east-1:000000000000:workflow/own";
     const glue = await glueAs(await role("starter", "lambda.amazonaws.com", ["glue:StartWorkflowRun"], [own]));
-    const { RunId } = await glue.send(new StartWorkflowRunCommand({ Name: "flow" }));
+    const { RunId } = await glue.send(new StartWorkflowRunCommand({ Name: "own" }));
     assert.match(RunId!, /^wr_/);
-    await assert.rejects(glue.send(new StartWorkflowRunCommand({ Name: "other" })), {
+    await assert.rejects(glue.send(new StartWorkflowRunCommand({ Name: "foreign" })), {
       name: "AccessDeniedException",
       message: /assumed-role\/starter\/test is not authorized to perform: glue:StartWorkflowRun/,
     });
-    await assert.rejects(glue.send(new GetWorkflowRunsCommand({ Name: "flow" })), { name: "AccessDeniedException" });
-    assert.deepEqual((await cloud.glue.send(new GetWorkflowRunsCommand({ Name: "other" }))).Runs, []);
+    await assert.rejects(glue.send(new GetWorkflowRunsCommand({ Name: "own" })), { name: "AccessDeniedException" });
+    assert.deepEqual((await cloud.glue.send(new GetWorkflowRunsCommand({ Name: "foreign" }))).Runs, []);
   });
 
-  it("a caller whose signature is not by its own key is refused", async () => {
+  it("a caller with a forged signature is refused", async () => {
     const arn = await role("forger", "lambda.amazonaws.com", ["glue:*"], ["*"]);
-    await (await glueAs(arn)).send(new GetWorkflowRunsCommand({ Name: "flow" }));
+    await (await glueAs(arn)).send(new GetWorkflowRunsCommand({ Name: "own" }));
     const forged = await glueAs(arn, { secretAccessKey: "another" });
-    await assert.rejects(forged.send(new GetWorkflowRunsCommand({ Name: "flow" })), {
+    await assert.rejects(forged.send(new GetWorkflowRunsCommand({ Name: "own" })), {
       name: "InvalidSignatureException",
     });
   });
 
-  it("what roles ask for is written down, refusals too, and what root asks for is not", () => {
-    const calls = readFileSync(cloud.authorizations!, "utf8")
+  it("the calls of roles are recorded, refused ones too, and those of root are not", () => {
+    const calls = readFileSync(cloud.authorizations, "utf8")
       .trim()
       .split("\n")
       .map((line) => JSON.parse(line));
@@ -121,9 +120,9 @@ describe("what roles may do on the local Glue", () => {
       call("s3:GetObject", object("closed.txt"), false),
     ]);
     assert.deepEqual(by("starter"), [
-      call("glue:StartWorkflowRun", flow("flow"), true),
-      call("glue:StartWorkflowRun", flow("other"), false),
-      call("glue:GetWorkflowRuns", flow("flow"), false),
+      call("glue:StartWorkflowRun", flow("own"), true),
+      call("glue:StartWorkflowRun", flow("foreign"), false),
+      call("glue:GetWorkflowRuns", flow("own"), false),
     ]);
     assert.ok(calls.every(({ role: who }) => typeof who === "string" && who !== "root"));
   });

@@ -1,8 +1,6 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { BatchStopJobRunCommand, StartJobRunCommand } from "@aws-sdk/client-glue";
@@ -15,7 +13,7 @@ import {
   type GlueCloud,
   put,
   runJob,
-  startGlueCloud,
+  sharedGlueCloud,
   until,
 } from "../../../support/glue-cloud";
 
@@ -43,14 +41,8 @@ print("FOUND " + json.dumps({
 describe("Spark jobs of the local Glue", function () {
   this.timeout(120_000);
   let cloud: GlueCloud;
-  let archives: string;
   before(async () => {
-    archives = await mkdtemp(join(tmpdir(), "music-streams-classes-"));
-    cloud = await startGlueCloud({ classArchiveDir: archives });
-  });
-  after(async () => {
-    await cloud.close();
-    await rm(archives, { recursive: true, force: true });
+    cloud = await sharedGlueCloud();
   });
 
   it("a Spark job reads and writes S3, with its arguments, Python files and settings", async () => {
@@ -87,13 +79,13 @@ describe("Spark jobs of the local Glue", function () {
       assert.match(line.trim().split(/\s+/)[3]!, /^(127\.0\.0\.1|\[::ffff:127\.0\.0\.1\]|\[::1\]):\d+$/);
     assert.deepEqual([run.LogGroupName, run.MaxCapacity, run.WorkerType], ["/aws-glue/jobs", 2, "G.1X"]);
     assert.ok(run.ExecutionTime! > 0);
-    assert.equal(run.DPUSeconds, 2 * run.ExecutionTime!, "a job that scales says what it used");
+    assert.equal(run.DPUSeconds, 2 * run.ExecutionTime!, "a job with auto scaling reports its use");
     const written = await cloud.s3.send(new ListObjectsV2Command({ Bucket: BUCKET, Prefix: "out/" }));
     assert.ok(written.Contents!.some((object) => object.Key!.endsWith(".parquet")));
-    assert.equal(readdirSync(archives).filter((name) => name.endsWith(".jsa")).length, 1);
+    assert.equal(readdirSync(join(cloud.workDir, "..", "classes")).filter((name) => name.endsWith(".jsa")).length, 1);
   });
 
-  it("a Spark job that fails says why, without Java's stack", async () => {
+  it("a failed Spark job has the reason as its message, without Java's stack", async () => {
     const script = `
 from pyspark.sql import SparkSession
 spark = SparkSession.builder.getOrCreate()
@@ -105,7 +97,7 @@ spark.read.parquet("s3://${BUCKET}/nothing/").count()
     assert.equal(run.JobRunState, "FAILED");
     assert.match(run.ErrorMessage!, /PATH_NOT_FOUND.*s3:\/\/glue-tests\/nothing/);
     assert.doesNotMatch(run.ErrorMessage!, /\tat |WARN/);
-    // The job before this one left its classes behind.
+    // The job before this one has written the class archive.
     assert.match(readFileSync(cloud.local.logFile(run.Id!), "utf8"), /-XX:SharedArchiveFile=.*\.jsa/);
   });
 
@@ -125,10 +117,11 @@ spark.sparkContext.parallelize([1, 2]).map(slow).collect()
     const file = cloud.local.logFile(runId!);
     const log = () => (existsSync(file) ? readFileSync(file, "utf8") : "");
     await until(() => (/READY/.test(log()) ? true : undefined), "Spark");
-    await pause(3000);
     const [, java] = /READY \d+ (\d+)/.exec(log())!;
-    const workers = below(Number(java));
-    assert.ok(workers.length > 1, "Spark has started its Python workers");
+    const workers = await until(() => {
+      const found = below(Number(java));
+      return found.length > 1 ? found : undefined;
+    }, "Spark's Python workers");
     await cloud.glue.send(new BatchStopJobRunCommand({ JobName: "endless", JobRunIds: [runId!] }));
     assert.equal((await ended(cloud, "endless", runId!)).JobRunState, "STOPPED");
     await pause(300);

@@ -1,4 +1,4 @@
-"""One emulator and one Spark session for all tests of the jobs; both end with the tests."""
+"""One emulator, one Spark session and one folder of real data for all tests; the processes end with the tests."""
 
 from __future__ import annotations
 
@@ -19,14 +19,17 @@ import boto3
 import pytest
 from pyspark.sql import SparkSession
 
-ROOT = Path(__file__).resolve().parents[2]
+from spark_support import FULL, QUICK, ROOT, spark_environment, spark_settings
+
 GUARD = ROOT / "local" / "python" / "guard.py"
+# Names the folder that holds `data/` and `cases/`. They are not part of the repository.
+DATA_VARIABLE = "MUSIC_STREAMS_DATA"
 START_SECONDS = 60
 
 
 @pytest.fixture(scope="session")
 def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """MiniStack on a free port of loopback, found by all clients through the environment."""
+    """Starts MiniStack on a free port of loopback. Clients find it through the environment."""
     folder = tmp_path_factory.mktemp("emulator")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -47,7 +50,7 @@ def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     }
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
-            # Tests that are killed leave no emulator behind.
+            # The guard ends the emulator when the tests are killed.
             [sys.executable, str(GUARD), "5", sys.executable, "-m", "ministack"],
             env={**os.environ, **cloud, **own},
             stdout=log,
@@ -60,12 +63,9 @@ def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         _wait_for(f"{url}/_ministack/health", process, folder / "log")
         yield url
     finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+        # It has nothing to save, and an orderly end takes seconds.
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
         for name, value in before.items():
             os.environ.pop(name, None)
             if value is not None:
@@ -97,58 +97,19 @@ def dynamodb(endpoint: str) -> Any:
     return boto3.client("dynamodb")
 
 
-def spark_jars() -> list[str]:
-    """The jars by which Spark reads S3."""
-    folder = Path(os.environ.get("MUSIC_STREAMS_JARS") or ROOT / ".local" / "jars")
-    jars = sorted(str(jar) for jar in folder.glob("*.jar"))
-    assert jars, f"no jars in {folder}: npm start or npm test installs them, or name their folder by MUSIC_STREAMS_JARS"
-    return jars
-
-
-def spark_settings(endpoint: str, folder: Path) -> dict[str, str]:
-    """Spark's settings on this machine, as the local cloud has them: the emulator is s3://, all else is in `folder`."""
-    s3a = "org.apache.hadoop.fs.s3a.S3AFileSystem"
-    return {
-        # Short jobs: what the better compiler costs doesn't come back.
-        "spark.driver.extraJavaOptions": "-XX:+UseSerialGC -XX:TieredStopAtLevel=1",
-        "spark.hadoop.fs.s3.impl": s3a,
-        "spark.hadoop.fs.s3a.endpoint": endpoint,
-        "spark.hadoop.fs.s3a.endpoint.region": "us-east-1",
-        "spark.hadoop.fs.s3a.path.style.access": "true",
-        "spark.hadoop.fs.s3a.connection.ssl.enabled": "false",
-        "spark.hadoop.fs.s3a.access.key": "test",
-        "spark.hadoop.fs.s3a.secret.key": "test",
-        "spark.hadoop.fs.s3a.aws.credentials.provider": "org.apache.hadoop.fs.s3a.SimpleAWSCredentialsProvider",
-        "spark.hadoop.fs.s3a.bucket.probe": "0",
-        "spark.hadoop.hadoop.tmp.dir": str(folder),
-        "spark.local.dir": str(folder),
-        "spark.sql.warehouse.dir": str(folder / "warehouse"),
-        "spark.ui.enabled": "false",
-        "spark.ui.showConsoleProgress": "false",
-        "spark.driver.bindAddress": "127.0.0.1",
-        "spark.driver.host": "127.0.0.1",
-    }
-
-
-def spark_environment() -> dict[str, str]:
-    """What a process needs to be Spark."""
-    return {
-        "SPARK_DIST_CLASSPATH": ":".join(spark_jars()),
-        "SPARK_LOCAL_IP": "127.0.0.1",
-        "PYSPARK_PYTHON": sys.executable,
-    }
-
-
 @pytest.fixture(scope="session")
 def spark(endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
-    """The transform's own session, with the emulator as s3://."""
-    import transform
+    """The session that transform opens, one for all tests. s3:// is the emulator."""
+    from music_streams.session import open_spark
 
     settings = spark_settings(endpoint, tmp_path_factory.mktemp("spark"))
     os.environ.update(spark_environment())
     confs = shlex.join(part for name, value in settings.items() for part in ("--conf", f"{name}={value}"))
     os.environ["PYSPARK_SUBMIT_ARGS"] = f"--master local[2] --driver-memory 2g {confs} pyspark-shell"
-    session = transform.open_spark()
+    session = open_spark()
+    if not FULL:
+        for name, value in QUICK.items():
+            session.conf.set(name, value)
     session.sparkContext.setLogLevel("FATAL")
     yield session
     gateway: Any = session.sparkContext._gateway
@@ -156,3 +117,20 @@ def spark(endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
     gateway.shutdown()
     gateway.proc.stdin.close()
     gateway.proc.wait(20)
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder with `streams/` and `reference/` of real data. Skips the test when the environment names none."""
+    named = os.environ.get(DATA_VARIABLE)
+    if not named:
+        pytest.skip(f"needs real data: set {DATA_VARIABLE} to the folder that holds data/ and cases/")
+    folder = Path(named) / "data"
+    assert folder.is_dir(), f"{DATA_VARIABLE} is {named}, but {folder} does not exist"
+    return folder
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Says which real data the tests used."""
+    named = os.environ.get(DATA_VARIABLE)
+    terminalreporter.write_line(f"real data: {named or f'none, because {DATA_VARIABLE} is not set'}")

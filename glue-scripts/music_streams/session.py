@@ -1,0 +1,33 @@
+"""The Spark session of transform."""
+
+from __future__ import annotations
+
+from pyspark.sql import SparkSession
+
+
+def open_spark() -> SparkSession:
+    """Opens a session with the settings that the results depend on, and some that help with many small files."""
+    settings = {
+        "spark.sql.session.timeZone": "UTC",
+        "spark.sql.ansi.enabled": "true",
+        "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
+        "spark.sql.csv.parser.columnPruning.enabled": "false",
+        "spark.sql.csv.filterPushdown.enabled": "false",
+        # With debugging on, Spark looks up the Python line behind every expression, which takes seconds in total.
+        "spark.python.sql.dataFrameDebugging.enabled": "false",
+        "spark.sql.inMemoryColumnarStorage.compressed": "false",
+        "spark.sql.files.ignoreCorruptFiles": "false",
+        "spark.sql.files.ignoreMissingFiles": "false",
+        # By default a small file counts as 4 MB, and listing files starts a task for each.
+        "spark.sql.files.openCostInBytes": str(512 * 1024),
+        "spark.sql.sources.parallelPartitionDiscovery.parallelism": "64",
+    }
+    builder = SparkSession.builder.appName("music-streams transform")
+    for name, value in settings.items():
+        builder = builder.config(name, value)
+    spark = builder.getOrCreate()
+    # A session that existed before has its own settings.
+    for name, value in settings.items():
+        if spark.conf.isModifiable(name):
+            spark.conf.set(name, value)
+    return spark
