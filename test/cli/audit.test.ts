@@ -8,6 +8,7 @@ import type { Manifest, ManifestFile } from "../../runtime/batch";
 import { place } from "../../runtime/places";
 import { root } from "../support/commands";
 import { folders } from "../support/folders";
+import { FULL } from "../support/full";
 import type { Lake } from "./audit/lake";
 import { a, audit, files, lone, second, soundLake } from "./audit/sound-lake";
 import { archivedKey, bodyOf, day, type Given } from "./audit/values";

@@ -232,7 +232,7 @@ describe("npm run drop", () => {
     ["quarantined", "quarantinedFile", { state: "ARCHIVED" }, 1, /: not archived, quarantined in batch /],
     ["failed", "failed", { state: "FAILED", error: "it broke" }, 1, /: not archived, batch .* FAILED: it broke/],
   ] as const)
-    it(`says how a ${what} file with a very long name ended`, async () => {
+    it(`says how a file with a very long name ended: ${what}`, async () => {
       const date = "2026-01-01";
       const prefix = Array(4).fill(what.padEnd(245, "-")).join("/");
       const name = `${prefix}/long.csv`;

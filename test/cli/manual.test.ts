@@ -15,7 +15,9 @@ describe("the manual", () => {
   it("names commands that exist, with options that they have", () => {
     let checked = 0;
     for (const page of pages)
-      for (const [command, name, rest] of read(page).matchAll(/npm run ([\w:]+)(?: -- ([^\n`#|]*))?/g)) {
+      for (const [command, name, rest] of read(page).matchAll(
+        /(?:npm run|npx music-streams) ([a-z][\w:]*)(?: (?:-- )?([^\n`#|]*))?/g,
+      )) {
         assert.ok(scripts[name!], `${page}: ${command}`);
         const source = `cli/${name}.ts`;
         for (const [option] of (rest ?? "").matchAll(/--[a-z][a-z-]*/g)) {

@@ -135,9 +135,7 @@ export class Stage extends Site {
     await pMap(
       Array.from({ length: files }, (_, n) => n),
       (n) => this.drop(`${n}.csv`, this.rows(n, rows, days)),
-      {
-        concurrency: 16,
-      },
+      { concurrency: 16 },
     );
   }
 
