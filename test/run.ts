@@ -28,8 +28,8 @@ interface Installed {
 }
 
 /**
- * `npm test`: the project's checks, as many at once as there are cores, each with its own output in one piece, then a table
- * and one line that adds them up. `npm run test:all` (--full) runs all of them at full count.
+ * `npm test`: the project's checks, as many at once as there are cores. Each has its output in one piece; a table and
+ * one line that adds them up follow. `npm run test:all` (--full) runs all of them at full count.
  */
 async function main(args: string[], terminal: Terminal): Promise<number> {
   const program = commandLine("npm test --", terminal)

@@ -18,8 +18,8 @@ export async function bytesOf(value: unknown, root: string): Promise<Uint8Array>
 function zip(contents: Contents): Uint8Array {
   const entries: Zippable = {};
   for (const path of [...contents.keys()].sort()) entries[path] = contents.get(path)!;
-  // Zip has local times and begins in 1980. The mode lets a Lambda's user read the files. On one machine, packing quickly
-  // matters more than the size.
+  // Zip has local times and begins in 1980. The mode lets a Lambda's user read the files.
+  // On one machine, packing quickly matters more than the size.
   return zipSync(entries, { mtime: new Date(1980, 0, 1), os: 3, attrs: 0o100644 << 16, level: 1 });
 }
 

@@ -138,8 +138,8 @@ function messageOf(error: unknown): string {
 }
 
 /**
- * Switches off the mapping of stack traces to TypeScript: Pulumi takes a trace for every promise, and mapping them would
- * take a quarter of a deployment's time. @returns what switches it on again: traces read after that are mapped
+ * Switches off the mapping of stack traces to TypeScript. Pulumi takes a trace for every promise, and mapping them
+ * would take a quarter of a deployment's time. @returns a function that switches it on again
  */
 function withoutMappedTraces(): () => void {
   const { prepareStackTrace } = Error;

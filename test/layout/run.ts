@@ -18,7 +18,7 @@ const SUITES: Record<string, (tree: string) => [string, ...string[]]> = {
 };
 const MOCHA: [string, ...string[]] = ["mocha", "--config", "test/.mocharc.json"];
 
-/** The `layout` check of `npm run test:all`: the tests pass under another layout.json. Arguments name suites; none: all. */
+/** The `layout` check of `npm run test:all`: the tests pass under another layout.json. Arguments name suites. */
 async function main(args: string[], { root, note, out }: Terminal): Promise<number> {
   await installToolchain(root, note);
   await installTestPython(root, note);

@@ -11,8 +11,8 @@ export interface Mutant {
 }
 
 /**
- * A test by its file and the beginning of its title. Mocha: suite and title; pytest: the function's name, with the id of
- * a case if there is one.
+ * A test by its file and the beginning of its title. Mocha: suite and title. Pytest: the function's name, with the
+ * id of a case if there is one.
  */
 export interface Check {
   file: string;

@@ -32,7 +32,7 @@ export async function recordedCalls(file: string, cloud: Cloud): Promise<Call[]>
 }
 
 /**
- * The same with short names: `transform` for the role `music-streams-transform-role-1a2b3c4`, and `bucket/...` for objects
+ * The same with short names: `transform` for the role `music-streams-transform-role-1a2b3c4`, `bucket/...` for objects
  * of its bucket.
  */
 function named<One extends Permission>(one: One, { outputs }: Cloud): One {

@@ -48,8 +48,8 @@ export interface GlueCloud {
 let shared: Promise<GlueCloud> | undefined;
 
 /**
- * The one cloud that all test files of a mocha process use, since its start takes seconds. So names of jobs, workflows and
- * roles must differ between files.
+ * The one cloud that all test files of a mocha process use, since its start takes seconds. So names of jobs, workflows
+ * and roles must differ between files.
  */
 export function sharedGlueCloud(): Promise<GlueCloud> {
   shared ??= startGlueCloud();

@@ -1,4 +1,4 @@
-// biome-ignore-all lint/suspicious/noExplicitAny: the SDK's commands come in every shape; what is read of them is what the runtime sends.
+// biome-ignore-all lint/suspicious/noExplicitAny: the SDK's commands come in every shape; the runtime sends these.
 
 import { createHash } from "node:crypto";
 
