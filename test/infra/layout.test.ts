@@ -14,7 +14,7 @@ const FILES = [
 ].map((name) => `test/${name}.test.ts`);
 
 describe("layout.json", function () {
-  this.timeout(240_000);
+  this.timeout(600_000);
 
   it("has another name in the other layout for each of its folders and files", () => {
     assert.deepEqual(Object.keys(other), Object.keys(layout));

@@ -1,3 +1,4 @@
+import { rmSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import path from "node:path";
 import { installTestPython, installToolchain } from "../../local/toolchain/install";
@@ -24,6 +25,11 @@ async function main(args: string[], { root, note, out }: Terminal): Promise<numb
   await installTestPython(root, note);
   // Below the project, because hard links need one file system.
   const tree = await mkdtemp(path.join(root, ".local", "layout-"));
+  for (const signal of ["SIGINT", "SIGTERM"] as const)
+    process.once(signal, () => {
+      rmSync(tree, { recursive: true, force: true });
+      process.exit(130);
+    });
   const total = { passed: 0, failed: 0 };
   try {
     await copyWithOtherLayout(root, tree);
