@@ -27,11 +27,11 @@ export interface Tools {
 const mocha = (...files: string[]): [string, ...string[]] => ["mocha", "--config", "test/.mocharc.json", ...files];
 const inTestPython = (tools: Tools, name: string) => path.join(path.dirname(tools.testPython), name);
 
-/** Test files that start no process. */
+/** Test files that start no process. (Mocha takes braces without a star for a file's name.) */
 const quick = [
-  "test/{docs,terminal,mutants}/**/*.test.ts",
-  "test/runtime/{decide,embedded-metrics,faults,model,permissions,protocol}.test.ts",
-  "test/infra/{alarm-stories,alarms,catalog,dashboard,program,settings}.test.ts",
+  "test/docs/*.test.ts",
+  "test/runtime/@(decide|embedded-metrics|faults|model|mutants|permissions|protocol).test.ts",
+  "test/infra/@(alarm-stories|alarms|catalog|dashboard|program|settings).test.ts",
 ];
 
 /** In the order in which they begin: what takes longest first, so that both cores have work to the end. */
@@ -72,7 +72,7 @@ export const checks: Check[] = [
     about: "mocha: program, Lambdas, terminal, docs",
     needs: "python",
     grows: true,
-    command: () => mocha("test/{infra,runtime,terminal,mutants,docs}/**/*.test.ts"),
+    command: () => mocha("test/{infra,runtime,docs}/**/*.test.ts"),
     count: mochaCounts,
   },
   {
