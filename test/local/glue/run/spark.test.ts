@@ -39,7 +39,7 @@ print("FOUND " + json.dumps({
 `;
 
 describe("Spark jobs of the local Glue", function () {
-  this.timeout(120_000);
+  this.timeout(240_000);
   let cloud: GlueCloud;
   before(async () => {
     cloud = await sharedGlueCloud();
