@@ -197,7 +197,7 @@ export function workflowEnded(cloud: GlueCloud, Name: string, RunId: string): Pr
 /** Waits until `look` returns a value, and returns it. Calls `look` every 30 ms. */
 export async function until<T>(look: () => Promise<T | undefined> | T | undefined, what: string): Promise<T> {
   // Far longer than anything takes, because some machines are slow.
-  const limit = Date.now() + 100_000;
+  const limit = Date.now() + 200_000;
   while (Date.now() < limit) {
     const found = await look();
     if (found !== undefined) return found;
