@@ -1,0 +1,37 @@
+import assert from "node:assert/strict";
+import { globSync, readFileSync } from "node:fs";
+import path from "node:path";
+import { parse } from "yaml";
+import { checks } from "../checks";
+import { root } from "../support/commands";
+
+const names = checks.filter((check) => check.in !== "named").map(({ name }) => name);
+const read = (file: string) => readFileSync(path.join(root, file), "utf8");
+
+describe("the checks", () => {
+  it("are all in the workflow's matrix, each once", () => {
+    const { jobs } = parse(read(".github/workflows/test.yml"));
+    const inMatrix = jobs.checks.strategy.matrix.include.flatMap((one: { checks: string }) => one.checks.split(" "));
+    assert.deepEqual(inMatrix.sort(), names.sort());
+  });
+
+  it("find test files with each of their patterns", () => {
+    for (const { name, command } of checks) {
+      const [runner, ...args] = command({ testPython: "python" });
+      if (runner !== "mocha") continue;
+      const patterns = args.filter((arg) => arg.endsWith(".test.ts"));
+      // Mocha takes braces without a star for a file's name, and passes over what it does not find.
+      for (const pattern of patterns)
+        assert.ok(
+          globSync(pattern, { cwd: root }).length > 0 && !/^[^*]*\{[^*]*$/.test(pattern),
+          `${name}: ${pattern}`,
+        );
+    }
+  });
+
+  it("that the pages name exist", () => {
+    for (const page of ["README.md", "CONTRIBUTING.md", "docs/reliability.md", "docs/architecture.md"])
+      for (const [, list] of read(page).matchAll(/`npm (?:test|run test:all) -- ([a-z -]+)`/g))
+        for (const name of list!.split(" ")) assert.ok([...names, "quick"].includes(name), `${page}: ${name}`);
+  });
+});
