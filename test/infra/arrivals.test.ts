@@ -126,7 +126,8 @@ describe("the start on arrival", function () {
   it("has sense take what landed meanwhile when the run has ended", async () => {
     await reportOneRow(clients, outputs.bucketName!, batchOf(glue.runs[0]!), FIRST);
     glue.finish([outputs.transformJobName!, "SUCCEEDED"], [outputs.publishJobName!, "SUCCEEDED"]);
-    const delivery = new EventDelivery({ emulatorEndpoint: cloud.endpoint, region: REGION } as never, () => {});
+    const options = { emulatorEndpoint: cloud.endpoint, region: REGION, credentials: localCredentials };
+    const delivery = new EventDelivery(options as never, () => {});
     delivery.deliver({ JobName: outputs.publishJobName!, JobRunState: "SUCCEEDED", Id: "jr_1" });
     await delivery.close();
     const next = batchOf(await run(2));
