@@ -13,7 +13,7 @@ import { LivePipeline } from "./live-pipeline";
 
 /** The one end-to-end run of `npm test`. The others in this folder are part of `npm run test:all`. */
 describe("a run of the whole program", function () {
-  this.timeout(240_000);
+  this.timeout(900_000);
   let live: LivePipeline;
 
   before(async () => {

@@ -15,7 +15,7 @@ import type { Project } from "./project";
 
 // One stack through its life: each test begins where the one before ended.
 describe("under the real engine", function () {
-  this.timeout(300_000);
+  this.timeout(900_000);
   this.bail(true);
   let engine: Engine;
   let project: Project;
