@@ -126,7 +126,7 @@ def batches(draw: st.DrawFn) -> list[list[Row]]:
 
 
 @settings(
-    max_examples=25 if FULL else 10,
+    max_examples=25 if FULL else 4,
     deadline=None,
     print_blob=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],

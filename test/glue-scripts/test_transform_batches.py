@@ -108,11 +108,13 @@ def test_a_run_again_leaves_the_same_rows_wherever_earlier_ones_ended(
     assert lake.json("touched", batch) == {"days": ["2024-06-25", "2024-06-26"]}
     crash_after(Curated, "_write")
     assert len(lake.curated(batch)) == 2
-    crash_after(Curated, "remember_replaced")
-    crash_after(curated_module, "put_json")
+    if FULL:
+        crash_after(Curated, "remember_replaced")
+        crash_after(curated_module, "put_json")
     crash_after(Curated, "clean")
     assert lake.curated(batch) == []
-    crash_after(Curated, "replace_quarantined")
+    if FULL:
+        crash_after(Curated, "replace_quarantined")
     crash_after(transform, "counts")
     # A killed writer leaves unfinished files.
     listens = layout.key("listens")
