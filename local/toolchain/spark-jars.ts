@@ -1,11 +1,13 @@
 import { copyFile, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { UserError } from "../../terminal/errors";
-import type { Toolchain } from "./install";
 import { fileHash, installOnce, type Site, step } from "./site";
 
 /** Spark's S3 connector: Spark's own Ivy downloads it from Maven Central. `spark-jars.lock` has the checksums. */
-export async function installJars(site: Site, tools: Omit<Toolchain, "sparkJars">): Promise<string[]> {
+export async function installJars(
+  site: Site,
+  tools: { python: string; sparkSubmit: string; javaHome: string },
+): Promise<string[]> {
   const { root, log } = site;
   const lockFile = path.join(root, "local", "toolchain", "spark-jars.lock");
   const lock = await readFile(lockFile, "utf8");
