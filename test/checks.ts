@@ -49,6 +49,13 @@ export const checks: Check[] = [
   },
   { name: "unused", in: "test", about: "knip: unused files, exports and packages", command: () => ["knip"] },
   {
+    name: "words",
+    in: "test",
+    about: "mocha: words and links of the docs, width of comments, and this list of checks",
+    command: () => mocha("test/docs/*.test.ts"),
+    count: mochaCounts,
+  },
+  {
     name: "python",
     in: "test",
     about: "pytest: jobs, oracle and audit",
@@ -69,10 +76,10 @@ export const checks: Check[] = [
   {
     name: "unit",
     in: "test",
-    about: "mocha: program, Lambdas, terminal, docs",
+    about: "mocha: the program and its Lambdas",
     needs: "python",
     grows: true,
-    command: () => mocha("test/{infra,runtime,docs}/**/*.test.ts"),
+    command: () => mocha("test/{infra,runtime}/**/*.test.ts"),
     count: mochaCounts,
   },
   {
