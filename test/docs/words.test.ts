@@ -10,8 +10,9 @@ const MOST_COMMENT_COLUMNS = 120;
 const BANNED = ["anew", "held against", "told of", "comes to", "so much as", "by chance", "of which", "is tried again"];
 
 const PAGES = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "Pulumi.README.md", "{docs,local}/**/*.md"];
-// Python is not here: ruff checks the width of its comments (E501).
+// The width of Python's comments is not checked here: ruff does it (E501).
 const SOURCES = "**/*.{ts,mjs,cjs}";
+const ALL_SOURCES = "**/*.{ts,mjs,cjs,py,sql,yaml,yml}";
 
 const found = (...patterns: string[]) =>
   globSync(patterns, { cwd: root, exclude: (name) => name === "node_modules" || name === ".local" }).sort();
@@ -131,6 +132,18 @@ describe("the words", () => {
     it(`of ${file} link to files and sections that exist`, () => {
       assert.deepEqual(deadLinks(file, read(file)), []);
     });
+
+  it("of comments, texts and titles in the sources are plain", () => {
+    const phrases = new RegExp(`\\b(${BANNED.join("|")})\\b`, "i");
+    const wrong = found(ALL_SOURCES)
+      .filter((file) => !file.startsWith("test/docs/"))
+      .flatMap((file) =>
+        read(file)
+          .split("\n")
+          .flatMap((line, index) => (phrases.test(line) ? [`${file}:${index + 1}: ${phrases.exec(line)![1]}`] : [])),
+      );
+    assert.deepEqual(wrong, []);
+  });
 
   it("of comments fit the width of the code", () => {
     const wide = found(SOURCES).flatMap((file) => wideComments(read(file)).map((what) => `${file}:${what}`));

@@ -55,7 +55,7 @@ export const lambdaScenarios: Scenario[] = [
         // Calls on their way still arrive after the death of their sender.
         await sleep(3500);
       }
-      await until("the run has come to be", 240_000, async () => {
+      await until("the run exists", 240_000, async () => {
         if ((await stage.inFlight())?.state === "RUNNING") return true;
         await stage.tick();
         return false;

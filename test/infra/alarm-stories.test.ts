@@ -130,7 +130,7 @@ async function keepsFailing(story: Story, kind: Parameters<Story["end"]>[0]): Pr
   }
 }
 
-describe("what the alarms tell of", function () {
+describe("what raises the alarms", function () {
   this.timeout(120_000);
   let alarms: Alarm[];
   before(async () => {

@@ -59,7 +59,7 @@ describe("the alarms", function () {
     assert.deepEqual([bound("silence").evaluationPeriods, bound("silence").datapointsToAlarm], [12, 12]);
   });
 
-  it("watch only metrics that the Lambdas send, all of which the manual explains", () => {
+  it("watch only metrics that the Lambdas send and the manual explains", () => {
     for (const name of program.namesOf(ALARM)) {
       const { namespace, metricName } = program.inputsOf(ALARM, name);
       if (namespace === "music-streams/dev")

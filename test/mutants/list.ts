@@ -389,7 +389,7 @@ export const MUTANTS: Mutant[] = [
     caughtBy: python("test_transform_batches.py", "test_a_run_again_leaves_the_same_rows_wherever_earlier_ones_ended"),
   },
   {
-    name: "publish is not told of groups that lost their rows",
+    name: "publish does not hear of groups that lost their rows",
     file: "glue-scripts/music_streams/curated.py",
     find: "        self.remember_replaced(earlier)\n",
     replace: "",

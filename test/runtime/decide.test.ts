@@ -211,7 +211,7 @@ describe("what a workflow run used", () => {
     ]);
   });
 
-  it("is told of each attempt that Glue made", () => {
+  it("sees each attempt that Glue made", () => {
     const attempt = { JobRunState: "FAILED", ExecutionTime: 5, MaxCapacity: 1 };
     assert.equal(used("p", attempt, { ...attempt, Attempt: 1 }).length, 2);
   });

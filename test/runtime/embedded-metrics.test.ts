@@ -201,7 +201,7 @@ describe("the pipeline's log", () => {
     }
   });
 
-  it("tells of files that wait while the pipeline is paused", async () => {
+  it("counts files that wait while the pipeline is paused", async () => {
     const simulation = createSimulation();
     simulation.drop("a.csv", "one");
     await pause(simulation.actor().world);

@@ -76,7 +76,7 @@ const STORIES: { name: string; steps: Step[] }[] = [
     ],
   },
   {
-    name: "a file that S3 does not let go, and that is tried again",
+    name: "a file that S3 does not let go, and that a person retries",
     steps: [
       ...[
         drop("a.csv", "l1,SEALED"),
@@ -228,7 +228,7 @@ describe("pairs of faults", () => {
       }),
       { numRuns, ...(process.env.SEED ? { seed: Number(process.env.SEED) } : {}) },
     );
-    console.log(`      ${numRuns} pairs, ${both} of which hit two calls`);
+    console.log(`      ${numRuns} pairs; ${both} hit two calls`);
     assert.ok(both > numRuns / 2);
   });
 });
