@@ -142,7 +142,7 @@ describe("npm run audit", function () {
     await lake.put(`${folders.incoming}${files.bad.name}`, bodyOf(files.bad));
     const { breaches, information } = await audit(lake);
     assert.deepEqual(breaches, []);
-    assert.ok(information.some(({ text }) => text.includes("back in incoming/ without a note")));
+    assert.ok(information.some(({ text }) => text.includes(`back in ${folders.incoming} without a note`)));
   });
 
   it("finds no breach in a replay that is queued, is prepared, or ended before it ran", async () => {

@@ -5,17 +5,15 @@ import { installTestPython, installToolchain } from "../../local/toolchain/insta
 import { runAsProgram, type Terminal } from "../../terminal/terminal";
 import { copyWithOtherLayout, linkPackages, runIn } from "./copy";
 
-/** Every suite that depends on the layout; the copy runs the end-to-end story that goes through every folder. */
+/** Suites that touch every folder. `unit` at full count runs those of infra/ and runtime/ (test/infra/layout.test.ts). */
 const SUITES: Record<string, (tree: string) => [string, ...string[]]> = {
-  unit: () => [...MOCHA, "--ignore", "test/infra/layout.test.ts", "test/{infra,runtime,local,cli}/**/*.test.ts"],
+  local: () => [...MOCHA, "test/{local,cli}/**/*.test.ts"],
   python: (tree) => [
     path.join(tree, ".local", "python-test", "bin", "python"),
-    "-m",
-    "pytest",
-    "-p",
-    "no:cacheprovider",
+    ...["-m", "pytest", "-p", "no:cacheprovider"],
+    ...["exactly_once", "transform_files", "publish"].map((name) => `test/glue-scripts/test_${name}.py`),
   ],
-  "end-to-end": () => [...MOCHA, "test/end-to-end/flow.test.ts"],
+  "end-to-end": () => [...MOCHA, "test/end-to-end/run.test.ts"],
 };
 const MOCHA: [string, ...string[]] = ["mocha", "--config", "test/.mocharc.json"];
 
