@@ -140,9 +140,9 @@ export const checks: Check[] = [
   {
     name: "layout",
     in: "all",
-    about: "the suites in a copy of the project whose layout.json names every folder differently",
+    about: "the suites of local and cli in a copy of the project whose layout.json names every folder differently",
     needs: "python",
-    command: () => ["node", "--require", "ts-node/register/transpile-only", "test/layout/run.ts"],
+    command: () => ["node", "--require", "ts-node/register/transpile-only", "test/layout/run.ts", "local"],
     count: pytestCounts,
   },
   {
