@@ -5,7 +5,7 @@ import { installTestPython, installToolchain } from "../../local/toolchain/insta
 import { runAsProgram, type Terminal } from "../../terminal/terminal";
 import { copyWithOtherLayout, linkPackages, runIn } from "./copy";
 
-/** Suites that touch every folder. `unit` at full count runs those of infra/ and runtime/ (test/infra/layout.test.ts). */
+/** Suites that touch every folder. `unit` at full count runs infra/ and runtime/ (test/infra/layout.test.ts). */
 const SUITES: Record<string, (tree: string) => [string, ...string[]]> = {
   local: () => [...MOCHA, "test/{local,cli}/**/*.test.ts"],
   python: (tree) => [
