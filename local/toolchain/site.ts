@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
-import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, readFile, realpath, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { execa } from "execa";
 import { UserError } from "../../terminal/errors";
@@ -12,7 +12,10 @@ export interface Site {
   stop?: AbortSignal;
 }
 
-/** Runs `install` unless its marker file shows that it succeeded with the same inputs. The marker is written last. */
+/**
+ * Runs `install` unless its marker file shows that it succeeded with the same inputs. The marker is written last. It
+ * names its own folder, because an installation can't be moved; a link to it, beside a link to the marker, is as good.
+ */
 export async function installOnce(
   root: string,
   name: string,
@@ -21,13 +24,14 @@ export async function installOnce(
   install: () => Promise<void>,
 ): Promise<string> {
   const marker = path.join(root, ".local", `${name}.installed`);
-  const wanted = `${inputs} ${root}`;
-  const done = existsSync(product) && existsSync(marker) && (await readFile(marker, "utf8")) === wanted;
+  const wanted = async () => `${inputs} ${path.dirname(await realpath(marker))}`;
+  const done = existsSync(product) && existsSync(marker) && (await readFile(marker, "utf8")) === (await wanted());
   if (done) return product;
   await mkdir(path.dirname(marker), { recursive: true });
   await rm(marker, { force: true });
   await install();
-  await writeFile(marker, wanted);
+  await writeFile(marker, "");
+  await writeFile(marker, await wanted());
   return product;
 }
 

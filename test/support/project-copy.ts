@@ -1,8 +1,11 @@
-import { cp, mkdir, symlink } from "node:fs/promises";
+import { cp, mkdir, readdir, symlink } from "node:fs/promises";
 import path from "node:path";
 import { execa } from "execa";
 
-/** Copies what git tracks or would track to `tree`, and links the installed packages of the original. */
+/**
+ * Copies what git tracks or would track to `tree`, and links the installed packages of the original. Its `.local/` is
+ * its own but for them, so that nothing that runs in the copy touches the original's cloud.
+ */
 export async function copyProject(root: string, tree: string): Promise<void> {
   const list = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"];
   const { stdout } = await execa("git", list, { cwd: root });
@@ -14,7 +17,11 @@ export async function copyProject(root: string, tree: string): Promise<void> {
       if (error.code !== "ENOENT") throw error;
     });
   }
-  for (const shared of ["node_modules", ".local"]) await symlink(path.join(root, shared), path.join(tree, shared));
+  await mkdir(path.join(tree, ".local"));
+  const markers = (await readdir(path.join(root, ".local"))).filter((name) => name.endsWith(".installed"));
+  const installed = markers.flatMap((marker) => [marker, path.parse(marker).name]);
+  for (const shared of ["node_modules", ...installed.map((name) => path.join(".local", name))])
+    await symlink(path.join(root, shared), path.join(tree, shared));
 }
 
 /** The environment of a test runner that works in a copy of the project. */
