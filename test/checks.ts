@@ -5,6 +5,7 @@ export interface Check {
   name: string;
   about: string;
   command: (tools: Tools) => [string, ...string[]];
+  env?: Record<string, string>;
   /** `test`: `npm test` runs it. `all`: `npm run test:all` alone does. `named`: nobody does who does not name it. */
   in: "test" | "all" | "named";
   /** What it waits for: Python and Spark, or a Pulumi CLI. Nothing: it runs while they are installed. */
@@ -158,6 +159,7 @@ export const checks: Check[] = [
     in: "named",
     about: "mocha: whatever starts no process, in seconds",
     command: () => mocha(...quick),
+    env: { HISTORIES: "200", PAIRS: "100" },
     count: mochaCounts,
   },
 ];

@@ -98,7 +98,7 @@ async function run(check: Check, installed: Installed, output: Output): Promise<
     return { check, verdict, seconds, ...counts };
   };
   output.write(`\n== ${check.name} (${check.about})\n`);
-  let env: Record<string, string> = {};
+  let { env = {} } = check;
   let testPython = "";
   try {
     if (check.needs) testPython = await installed.python;
@@ -106,7 +106,7 @@ async function run(check: Check, installed: Installed, output: Output): Promise<
       const PATH = await installed.pulumi;
       if (PATH === undefined)
         return done("NOT RUN", 0, none, `There is no Pulumi CLI that the tests can use. ${PULUMI_REMEDY}`);
-      env = { PATH };
+      env = { ...env, PATH };
     }
   } catch (error) {
     return done("FAILED", 0, { passed: 0, failed: 1 }, (error as Error).message);
