@@ -6,45 +6,29 @@ import argparse
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import datetime, timezone
-from typing import Any, TypeVar
-from uuid import uuid4
+from typing import Any
 
-from pyspark.sql import DataFrame, Observation, SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from music_streams import layout, log, store
 from music_streams.batch import BatchError, Manifest, ManifestFile, put_json, read_manifest, still_claimed
 from music_streams.curated import Curated
+from music_streams.dimensions import Reference, read_reference
 from music_streams.fence import batch_in_turn
 from music_streams.listens import COLUMNS, checked, distinct_listens, enriched
-from music_streams.reference import (
-    SONG_COLUMNS,
-    SONG_KEYS,
-    USER_COLUMNS,
-    USER_KEYS,
-    Place,
-    require_usable,
-    stage_reference,
-    tracks_of,
-    usable,
-    users_of,
-)
+from music_streams.reference import Place
 from music_streams.report import Keeping, Reading, count_kept, count_rows, counts, files_quarantined, require_reconciled
-from music_streams.rows import Staged, read_rows
-from music_streams.session import open_spark
+from music_streams.rows import ReadMode, Staged, read_rows
+from music_streams.session import materialised, open_spark
 from music_streams.staging import Staging, read_or_quarantine, run_folder, stage
 
-PROBLEMS = {"unreadable": "a quoted field is not closed", "not_text": "the file contains NUL bytes"}
 # How many times its size a gzip of rows grows, roughly.
 GZIP_GROWTH = 6
 PARTITION_BYTES = 32 * 1024**2
 MOST_PARTITIONS = 2000
-
-Counted = TypeVar("Counted")
 
 
 def main(argv: Sequence[str]) -> None:
@@ -95,25 +79,6 @@ def run(args: argparse.Namespace, batch_id: str, s3: Any, spark: SparkSession) -
         job.remove_copies()
 
 
-@dataclass(frozen=True)
-class Reference:
-    """The reference data: one row per track, one row per user, and what could not be read."""
-
-    tracks: DataFrame
-    users: DataFrame
-    rows_skipped: dict[str, int]
-    files_skipped: list[dict[str, str]]
-
-
-@dataclass(frozen=True)
-class Dimension:
-    """One set of reference data: its rows by key, the number of unreadable rows, and its files."""
-
-    rows: DataFrame
-    rows_skipped: int
-    staging: Staging
-
-
 class Job:
     """One batch's transform."""
 
@@ -140,40 +105,16 @@ class Job:
 
     def read_reference(self) -> Reference:
         """Reads the reference data. Raises BatchError when a data set is missing."""
-        with ThreadPoolExecutor(2) as pool:
-            songs = pool.submit(self._dimension, "songs", SONG_KEYS, SONG_COLUMNS, tracks_of)
-            users = pool.submit(self._dimension, "users", USER_KEYS, USER_COLUMNS, users_of)
-            dimensions = {"songs": songs.result(), "users": users.result()}
-        skipped = {name: dimensions[name].rows_skipped for name in ("users", "songs")}
-        files = [bad for dimension in dimensions.values() for bad in dimension.staging.quarantined]
-        self.log_step("referenceRead", rows_skipped=sum(skipped.values()), files_skipped=len(files))
-        return Reference(dimensions["songs"].rows, dimensions["users"].rows, skipped, files_quarantined(files, []))
-
-    def _dimension(
-        self, name: str, keys: tuple[str, ...], columns: tuple[str, ...], shape: Callable[[DataFrame], DataFrame]
-    ) -> Dimension:
-        staging = stage_reference(self.s3, self.place, self.bucket, self.folder, name, keys)
-
-        def read(tables: list[Staged]) -> tuple[DataFrame, dict[str, Any]]:
-            require_usable(staging, self.place, name)
-            # Reads each file as a whole, so that its rows have an order.
-            rows = self._rows(tables, columns, multi_line=True, exact=False)
-            seen = Observation(f"{name} {uuid4()}")
-            watched = rows.observe(
-                seen,
-                F.count_if(~usable(keys[0])).alias("skipped"),
-                F.collect_set(F.when(F.col("problem").isNotNull(), F.struct("file", "problem"))).alias("problems"),
-            )
-            shaped = shape(watched.where(usable(keys[0]))).persist()
-            self._materialised(shaped, DataFrame.count)
-            return shaped, seen.get
-
-        while True:
-            rows, counted = read_or_quarantine(staging, read)
-            if not counted["problems"]:
-                return Dimension(rows, counted["skipped"], staging)
-            rows.unpersist()
-            _quarantine(staging, dict(counted["problems"]))
+        reference = read_reference(self.spark, self.s3, self.place, self.bucket, self.folder)
+        found = reference.findings
+        self.log_step(
+            "referenceRead",
+            rows_skipped=sum(found["referenceRowsSkipped"].values()),
+            files_skipped=len(found["referenceFilesSkipped"]),
+            quotes_open=len(found["referenceQuotesOpen"]),
+            values_skipped=sum(value["rows"] for value in found["referenceValuesSkipped"]),
+        )
+        return reference
 
     def transform(self, reference: Reference) -> dict[str, Any]:
         """Reads, cleans, enriches and writes the batch. Returns the report without its stamps."""
@@ -201,8 +142,7 @@ class Job:
             **counts(streams.tables, reading, keeping),
             "filesQuarantined": files_quarantined(streams.quarantined, self.manifest.files),
             "filesChanged": [{"name": file.name, "key": file.key} for file in streams.changed],
-            "referenceRowsSkipped": reference.rows_skipped,
-            "referenceFilesSkipped": reference.files_skipped,
+            **reference.findings,
             "days": days,
         }
 
@@ -234,8 +174,10 @@ class Job:
         exact = False
 
         def read(tables: list[Staged]) -> tuple[DataFrame, Reading]:
-            rows = checked(self._rows(tables, COLUMNS, self.multi_line, exact), self.manifest.claimed_at).persist()
-            return rows, self._materialised(rows, count_rows)
+            mode = ReadMode(self.multi_line, exact)
+            read = read_rows(self.spark, f"s3://{self.bucket}/", tables, COLUMNS, mode)
+            rows = checked(read, self.manifest.claimed_at).persist()
+            return rows, materialised(rows, count_rows)
 
         rows, reading = read_or_quarantine(streams, read)
         if reading.inexact:
@@ -243,18 +185,9 @@ class Job:
             exact = True
             rows, reading = read_or_quarantine(streams, read)
         if reading.problems:
-            _quarantine(streams, reading.problems)
+            streams.quarantine_all(reading.problems)
             rows = rows.where(~F.col("file").isin(*reading.problems))
         return rows, reading
-
-    @staticmethod
-    def _materialised(rows: DataFrame, count: Callable[[DataFrame], Counted]) -> Counted:
-        try:
-            return count(rows)
-        except Exception:
-            # Otherwise Spark answers the next read of the same folder from this cache, with the files of this one.
-            rows.unpersist()
-            raise
 
     def _quarantined_rows(self, rows: DataFrame) -> DataFrame:
         keys = self.spark.createDataFrame(
@@ -265,9 +198,6 @@ class Job:
             .join(F.broadcast(keys), on="file", how="inner")
             .select("key", "reason", "raw")
         )
-
-    def _rows(self, tables: list[Staged], columns: Sequence[str], multi_line: bool, exact: bool) -> DataFrame:
-        return read_rows(self.spark, f"s3://{self.bucket}/", tables, columns, multi_line, exact)
 
     def remove_copies(self) -> None:
         """Deletes the copies. Copies that it can't delete expire by the bucket's lifecycle."""
@@ -281,12 +211,6 @@ class Job:
         now = time.monotonic()
         log.info(event, **facts, seconds=round(now - self.clock, 1))
         self.clock = now
-
-
-def _quarantine(staging: Staging, problems: dict[int, str]) -> None:
-    for staged in [staged for staged in staging.tables if staged.number in problems]:
-        reason = problems[staged.number]
-        staging.quarantine(staged, reason, PROBLEMS[reason])
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import gzip
 import json
 import subprocess
 import sys
+import zlib
 from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from pathlib import Path
@@ -68,7 +69,10 @@ def folder(tmp_path: Path) -> Folder:
         ("2024-06-25 17:13:13 ", None),
         ("2024-06-25T17:13:13.1234567890", None),
         ("2024-06-25T17:13:13+24:00", None),
-        ("2024-06-25T17:13:13 UTC", None),
+        ("2024-06-25T17:13:13 UTC", "2024-06-25T17:13:13+00:00"),
+        ("2024-06-25 17:13:13 +0200", "2024-06-25T15:13:13+00:00"),
+        ("2024-06-25T17:13:13+02:00[Europe/Oslo]", "2024-06-25T15:13:13+00:00"),
+        ("2024-06-25 17:13:13 CET", None),
         ("２０２４-06-25 17:13:13", None),
         ("1719335593", None),
         ("", None),
@@ -126,7 +130,9 @@ def test_a_row_is_a_listen_or_has_the_first_reason_that_holds(row: str, reason: 
         ((HEADER + 'u1,"t1,2024-06-25 10:00:00\nu2,t2,x\n').encode(), "unreadable"),
         (gzip.compress(HEADER.encode() * 100)[:-9], "unreadable"),
         (b"\x1f\x8b rubbish", "unreadable"),
-        (gzip.compress(HEADER.encode()) + b"\0" * 512, "unreadable"),
+        (gzip.compress(HEADER.encode()) + b"\0" * 512 + b"x", "unreadable"),
+        (zlib.compress(HEADER.encode()), "not_text"),
+        (b"\x04\x22\x4d\x18" + HEADER.encode(), "not_text"),
         (gzip.compress(HEADER.encode()) + b"\x1f", "unreadable"),
         ((HEADER + "\U0001f600" * 600_000 + "\n").encode(), "unreadable"),
     ],
@@ -159,6 +165,45 @@ def test_a_song_is_its_first_row_by_genre_with_the_genres_of_all_its_rows(folder
     assert songs["t2"] == oracle.Song("First", "first", 7, ["afro", "pop"])
     assert songs["t3"] == oracle.Song(None, None, 0, [])
     assert "short" not in songs
+
+
+def test_zeros_behind_a_gzip_say_nothing() -> None:
+    content = gzip.compress(f"{HEADER}u1,t1,2024-06-25 10:00:00\n".encode()) + b"\0" * 512
+    outcome, listens = oracle.read_stream(content, CLAIMED_AT)
+    assert (outcome.quarantined, outcome.rows_read, len(listens)) == (None, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        *(
+            ("214000", 214000),
+            ("214000.0", 214000),
+            (" 2.14e5 ", 214000),
+            ("+7.", 7),
+            ("9223372036854775807", 2**63 - 1),
+        ),
+        *(
+            ("9223372036854775808", 0),
+            ("-5", 0),
+            ("12.5", 0),
+            ("1e30", 0),
+            ("abc", 0),
+            ("nan", 0),
+            ("", 0),
+            ("0x10", 0),
+        ),
+    ],
+)
+def test_a_whole_number_is_read_however_tools_write_it(text: str, value: int) -> None:
+    assert oracle.whole_number(text) == value
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_an_open_quote_costs_its_row_of_the_reference_data_alone(end: str) -> None:
+    lines = ["id,name,genre", 'a,"two', 'lines",pop', 'b,"open,pop', "c,C,pop", 'd,"D, d",pop', 'e,E,"open', "f,F,pop"]
+    rows = list(oracle.split_mended(end.join(lines)))
+    assert [row[0] for row in rows if len(row) == 3] == ["id", "a", "c", "d", "f"]
 
 
 def test_the_metrics_of_a_tiny_folder_equal_those_worked_out_by_hand(folder: Folder) -> None:

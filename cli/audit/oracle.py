@@ -19,6 +19,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Optional
 
@@ -26,12 +27,15 @@ COLUMNS = ("user_id", "track_id", "listen_time")
 EARLIEST = datetime(2000, 1, 1, tzinfo=timezone.utc)
 
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
-ZONE = r"(?P<zone>Z|[+-]\d\d(?::?\d\d)?)?"
+# A zone's name behind an offset says nothing more: the offset counts.
+ZONE = r"(?: ?(?:UTC|GMT|(?P<zone>Z|[+-]\d\d(?::?\d\d)?)(?:\[[A-Za-z][\w+/-]*\]| [A-Z]{3,5})?))?"
 EXTENDED = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?" + ZONE,
     re.ASCII,
 )
 BASIC = re.compile(r"(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(?:(\d\d)(?:[.,](\d{1,9}))?)?" + ZONE, re.ASCII)
+
+NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,3})?", re.ASCII)
 
 # One field of a CSV and its end. A quoted field may hold anything, with quotes doubled. The last quote of an odd number
 # of quotes ends it.
@@ -43,10 +47,12 @@ UNQUOTED = re.compile(r"([^,\r\n]*)(,|\r\n|\n|\r|\Z)")
 LONGEST_FIELD = 1_048_576
 MOST_FIELDS = 100_000
 UNSUSPECTED_BYTES, MOST_GROWTH = 64 * 1024**2, 100
-# Zip and Excel, Parquet, ORC, Avro, bzip2, xz, zstd, 7z, PDF, gzip, SQLite, PNG, JPEG.
+# Zip and Excel, Parquet, ORC, Avro, bzip2, xz, zstd, LZ4, Snappy, compress, 7z, RAR, PDF, gzip, SQLite, old Excel,
+# AppleDouble, PNG, JPEG. A tar archive and zlib are recognised otherwise.
 BINARY = (
     *(b"PK\x03\x04", b"PK\x05\x06", b"PAR1", b"ORC", b"Obj\x01", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd"),
-    *(b"7z\xbc\xaf", b"%PDF", b"\x1f\x8b", b"SQLite format 3", b"\x89PNG", b"\xff\xd8\xff"),
+    *(b"\x04\x22\x4d\x18", b"\xff\x06\x00\x00sNaPpY", b"\x1f\x9d", b"7z\xbc\xaf", b"Rar!\x1a", b"%PDF", b"\x1f\x8b"),
+    *(b"SQLite format 3", b"\xd0\xcf\x11\xe0", b"\x00\x05\x16\x07", b"\x89PNG", b"\xff\xd8\xff"),
 )
 
 # A longer genre does not fit a DynamoDB key of 2,048 bytes. Names are cut to keep an item below 400 KB.
@@ -168,10 +174,18 @@ def read_time(text: str) -> Optional[datetime]:
 
 
 def read_table(content: bytes) -> Iterator[list[str]]:
-    """Yields the rows of a CSV, header first, without empty lines. Knows a gzip by its first bytes, not by its name.
+    """Yields the rows of a stream file, header first, without empty lines. Raises QuarantinedFileError."""
+    content = unpacked(content)
+    rows = split(content.decode("utf-8", errors="replace"))
+    header = next(rows)
+    if missing(header) and is_binary(content):
+        raise QuarantinedFileError("not_text")
+    yield header
+    yield from rows
 
-    Raises QuarantinedFileError with the reason.
-    """
+
+def unpacked(content: bytes) -> bytes:
+    """Returns the text of a CSV as UTF-8. Knows a gzip by its first bytes. Raises QuarantinedFileError."""
     if content.startswith(GZIP):
         content = inflated(content)
     content = content[3:] if content.startswith(codecs.BOM_UTF8) else content
@@ -181,19 +195,29 @@ def read_table(content: bytes) -> Iterator[list[str]]:
         raise QuarantinedFileError("empty_file")
     if b"\0" in content:
         raise QuarantinedFileError("not_text")
-    rows = split(content.decode("utf-8", errors="replace"))
-    header = next(rows)
-    if content.startswith(BINARY) and missing(header):
-        raise QuarantinedFileError("not_text")
-    yield header
-    yield from rows
+    return content
+
+
+def is_binary(content: bytes) -> bool:
+    """Whether some content is of another format, by its first bytes."""
+    return content.startswith(BINARY) or content[257:262] == b"ustar" or is_zlib(content)
+
+
+def is_zlib(content: bytes) -> bool:
+    """Whether some content is a zlib stream, at least at its beginning."""
+    if content[:1] != b"x" or int.from_bytes(content[:2], "big") % 31:
+        return False
+    try:
+        return bool(zlib.decompressobj().decompress(content[: 64 * 1024], 64 * 1024))
+    except zlib.error:
+        return False
 
 
 def inflated(content: bytes) -> bytes:
     """Unpacks a gzip. Raises QuarantinedFileError."""
     most = max(UNSUSPECTED_BYTES, MOST_GROWTH * len(content))
     text = bytearray()
-    # Not with the gzip module, which skips zeros after the last member. Hadoop reads them as a broken member.
+    # Not with the gzip module, which reads on where the content grows too much.
     while content:
         member = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
         try:
@@ -202,19 +226,33 @@ def inflated(content: bytes) -> bytes:
             raise QuarantinedFileError("unreadable") from error
         if len(text) > most or not member.eof:
             raise QuarantinedFileError("unreadable")
-        content = member.unused_data
+        content = member.unused_data.lstrip(b"\0")
     return bytes(text)
 
 
 def split(text: str) -> Iterator[list[str]]:
-    """Splits text by RFC 4180. A field with misplaced quotes keeps them."""
-    at, row = 0, []
+    """Splits text by RFC 4180. A field with misplaced quotes keeps them. Raises QuarantinedFileError."""
+    for row, _, end, _ in records(text):
+        if end < 0 or len(row) > MOST_FIELDS or any(map(is_too_long, row)):
+            raise QuarantinedFileError("unreadable")
+        yield row
+
+
+def records(text: str) -> Iterator[tuple[list[str], int, int, bool]]:
+    """Yields each record, where it begins and ends, and whether it has text behind a quoted field.
+
+    A record without an end (-1) is the last one.
+    """
+    at, begin, misplaced = 0, 0, False
+    row: list[str] = []
     while at < len(text):
         if text[at] == '"':
             match = QUOTED.match(text, at)
             if match is None:
-                raise QuarantinedFileError("unreadable")
+                yield row, begin, -1, misplaced
+                return
             inside, behind, end = match.groups()
+            misplaced = misplaced or bool(behind)
             row.append(match[0][: len(match[0]) - len(end)] if behind else inside.replace('""', '"'))
         else:
             match = UNQUOTED.match(text, at)
@@ -227,11 +265,24 @@ def split(text: str) -> Iterator[list[str]]:
                 row.append("")
             else:
                 continue
-        if len(row) > MOST_FIELDS or any(map(is_too_long, row)):
-            raise QuarantinedFileError("unreadable")
         if row != [""] or match[0].startswith('"'):
+            yield row, begin, at, misplaced
+        begin, row, misplaced = at, [], False
+
+
+def split_mended(text: str) -> Iterator[list[str]]:
+    """Splits reference data. A record of several lines is split by lines if it does not fit the header, does not end,
+    or has text behind a quoted field.
+    """
+    width = 0
+    for row, begin, end, misplaced in records(text):
+        width = width or len(row)
+        whole = text[begin:] if end < 0 else text[begin:end]
+        lines = [line for line in re.split(r"[\r\n]+", whole) if line]
+        if (end < 0 or len(row) != width or misplaced) and len(lines) > 1:
+            yield from (cells for line in lines for cells, _, closed, _ in records(line) if closed >= 0)
+        elif end >= 0:
             yield row
-        row = []
 
 
 def is_too_long(value: str) -> bool:
@@ -260,27 +311,35 @@ def read_songs(reference: Path) -> dict[str, Song]:
     rows: dict[str, list[tuple[str, int, dict[str, str]]]] = defaultdict(list)
     number = 0
     for path in sorted([*reference.glob("songs*.csv"), *reference.glob("songs/*.csv")]):
-        table = read_table(path.read_bytes())
+        table = split_mended(unpacked(path.read_bytes()).decode("utf-8", errors="replace"))
         names = [name.strip().lower() for name in next(table)]
         for row in table:
             if len(row) == len(names):
                 number += 1
                 song = dict(zip(names, row))
-                rows[song["track_id"]].append((song.get("track_genre", ""), number, song))
+                genre = song.get("track_genre", "").strip()
+                rows[song["track_id"].strip()].append((genre, number, song))
     return {track_id: song_of(sorted(of_track, key=lambda row: row[:2])) for track_id, of_track in rows.items()}
 
 
 def song_of(rows: list[tuple[str, int, dict[str, str]]]) -> Song:
     """Makes a track of its rows (genre, place, row), which are in order."""
     first = rows[0][2]
-    text = first.get("duration_ms", "").strip(" \t\n\v\f\r")
-    duration = int(text) if re.fullmatch(r"[+-]?[0-9]+", text) else 0
     return Song(
         track_name=first.get("track_name", "")[:NAME_CHARACTERS] or None,
         artists=first.get("artists", "")[:NAME_CHARACTERS] or None,
-        duration_ms=duration if -(2**63) <= duration < 2**63 else 0,
+        duration_ms=whole_number(first.get("duration_ms", "")),
         genres=sorted({genre for genre, _, _ in rows if genre and len(genre.encode()) <= GENRE_BYTES}),
     )
+
+
+def whole_number(text: str) -> int:
+    """Reads a whole number of 64 bits, such as 214000, 214000.0 or 2.14e5. Anything else is 0."""
+    text = text.strip()
+    if not NUMBER.fullmatch(text):
+        return 0
+    value = Decimal(text)
+    return int(value) if value == value.to_integral_value() and 0 <= value < 2**63 else 0
 
 
 def metrics(listens: set[Listen], songs: dict[str, Song]) -> list[dict[str, Any]]:

@@ -14,6 +14,7 @@ import urllib3.exceptions
 from botocore.exceptions import ClientError, ReadTimeoutError, ResponseStreamingError
 
 from music_streams.batch import ManifestFile
+from music_streams.formats import GZIP, format_of, utf_16_of
 from music_streams.store import ChangedError, raise_changed
 
 HEAD_BYTES = 64 * 1024
@@ -28,22 +29,7 @@ MOST_GZIP_GROWTH = 100
 CHUNK_BYTES = 1024**2
 STREAM_ATTEMPTS = 4
 
-GZIP = b"\x1f\x8b"
 UNICODE_BOMS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)
-# First bytes of formats that people name .csv by mistake: zip and Excel, Parquet, ORC, Avro, bzip2, xz, zstd, 7z;
-# below them PDF, gzip in gzip, SQLite, PNG, JPEG.
-MAGIC = (
-    b"PK\x03\x04",
-    b"PK\x05\x06",
-    b"PAR1",
-    b"ORC",
-    b"Obj\x01",
-    b"BZh",
-    b"\xfd7zXZ",
-    b"\x28\xb5\x2f\xfd",
-    b"7z\xbc\xaf",
-)
-MORE_MAGIC = (b"%PDF", GZIP, b"SQLite format 3", b"\x89PNG", b"\xff\xd8\xff")
 
 
 @dataclass(frozen=True)
@@ -51,7 +37,7 @@ class Table:
     """A readable file.
 
     `columns`: names, trimmed and in lower case, by position. `line_end`: "\\n" or "\\r". `skip`: bytes of text before
-    the header that Spark would mistake for it.
+    the header that Spark would mistake for it. `padded`: zeros follow the gzip, which Spark takes for a broken one.
     """
 
     file: ManifestFile
@@ -59,6 +45,7 @@ class Table:
     columns: tuple[str, ...]
     line_end: str
     skip: int
+    padded: bool = False
 
 
 @dataclass(frozen=True)
@@ -81,6 +68,13 @@ class QuarantinedFileError(Exception):
     """The file must be quarantined. Arguments: reason, detail."""
 
 
+@dataclass
+class Gzip:
+    """What reading a gzip found besides its content: whether zeros follow a member."""
+
+    padded: bool = False
+
+
 @dataclass(frozen=True)
 class Head:
     """The beginning of a file's text, or all of it (`whole`)."""
@@ -94,12 +88,13 @@ def examine(s3: Any, bucket: str, file: ManifestFile, required: Sequence[str]) -
     try:
         size = HEAD_BYTES
         start = fetch(s3, bucket, file, size)
-        gzip = start.startswith(GZIP)
+        gzip, found = start.startswith(GZIP), Gzip()
         head = Head(start, file.size <= size)
         if gzip:
             pieces = [start] if head.whole else chunks(s3, bucket, file)
             # Reads a larger gzip far enough to see how much it grows.
-            head = head_of(inflate(pieces), size, None if file.size <= CHECKED_GZIP_BYTES else UNSUSPECTED_BYTES)
+            most = None if file.size <= CHECKED_GZIP_BYTES else UNSUSPECTED_BYTES
+            head = head_of(inflate(pieces, found), size, most)
         while True:
             refuse_binary(head)
             header = header_of(head)
@@ -112,21 +107,22 @@ def examine(s3: Any, bucket: str, file: ManifestFile, required: Sequence[str]) -
             head = head_of(inflate(pieces) if gzip else pieces, size, size)
         columns, line_end = header
         require_columns(columns, required, head)
-        return Table(file, gzip, columns, line_end, before_header(head.content))
+        return Table(file, gzip, columns, line_end, before_header(head.content), found.padded)
     except QuarantinedFileError as error:
         return QuarantinedFile(file, error.args[0], error.args[1])
     except ChangedError:
         return ChangedFile(file)
 
 
-def is_sound_gzip(s3: Any, bucket: str, file: ManifestFile) -> bool:
-    """Whether a gzip of any size can be read to its end."""
+def sound_gzip(s3: Any, bucket: str, file: ManifestFile) -> Gzip | None:
+    """Reads a gzip of any size. None when it can't be read to its end."""
+    found = Gzip()
     try:
-        for _ in inflate(chunks(s3, bucket, file)):
+        for _ in inflate(chunks(s3, bucket, file), found):
             pass
     except QuarantinedFileError:
-        return False
-    return True
+        return None
+    return found
 
 
 def head_of(pieces: Iterable[bytes], size: int, most: int | None) -> Head:
@@ -181,11 +177,13 @@ def chunks(s3: Any, bucket: str, file: ManifestFile) -> Iterator[bytes]:
                 raise
 
 
-def inflate(compressed: Iterable[bytes]) -> Iterator[bytes]:
+def inflate(compressed: Iterable[bytes], found: Gzip | None = None) -> Iterator[bytes]:
     """Yields the content of a gzip of any number of members, in pieces of 1 MB or less.
 
-    Raises QuarantinedFileError when the gzip is corrupt or truncated, or grows more than a CSV may.
+    Zeros behind a member are skipped, as gzip(1) and Python do: tapes and some tools fill a block with them. Raises
+    QuarantinedFileError when the gzip is corrupt or truncated, or grows more than a CSV may.
     """
+    found = found or Gzip()
     member = zlib.decompressobj(wbits=31)
     fresh = True
     taken = given = 0
@@ -195,6 +193,10 @@ def inflate(compressed: Iterable[bytes]) -> Iterator[bytes]:
             rest = chunk
             while rest:
                 if member.eof:
+                    behind, rest = rest, rest.lstrip(b"\0")
+                    found.padded = found.padded or len(rest) < len(behind)
+                    if not rest:
+                        break
                     member, fresh = zlib.decompressobj(wbits=31), True
                 piece = member.decompress(rest, CHUNK_BYTES)
                 fresh = False
@@ -227,11 +229,14 @@ def refuse_binary(head: Head) -> None:
     """Raises QuarantinedFileError when the content is empty, or can't be UTF-8 text."""
     content = head.content
     if content.startswith(UNICODE_BOMS):
-        raise QuarantinedFileError("not_text", "the file is UTF-16 or UTF-32, not UTF-8")
+        name = "UTF-32" if content.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)) else "UTF-16"
+        raise QuarantinedFileError("not_text", f"the file is {name}, not UTF-8")
     if head.whole and not content.removeprefix(codecs.BOM_UTF8).strip():
         raise QuarantinedFileError("empty_file", "the file is empty or blank")
     if b"\0" in content:
-        raise QuarantinedFileError("not_text", "the file contains NUL bytes")
+        what = format_of(content) or utf_16_of(content)
+        detail = f"the file is {what}, not CSV" if what else "the file contains NUL bytes"
+        raise QuarantinedFileError("not_text", detail)
 
 
 def header_of(head: Head) -> tuple[tuple[str, ...], str] | None:
@@ -272,8 +277,8 @@ def require_columns(columns: Sequence[str], required: Sequence[str], head: Head)
         raise QuarantinedFileError("duplicate_columns", f"more than one column {', '.join(twice)}")
     missing = [name for name in required if name not in columns]
     if missing:
-        if head.content.startswith(MAGIC + MORE_MAGIC):
-            raise QuarantinedFileError("not_text", "a binary format, not CSV")
+        if what := format_of(head.content):
+            raise QuarantinedFileError("not_text", f"the file is {what}, not CSV")
         found = ", ".join(columns)
         raise QuarantinedFileError(
             "missing_columns", f"no column {', '.join(missing)}; the first line is: {found[:200]}"

@@ -17,12 +17,16 @@ EARLIEST = datetime(2000, 1, 1, tzinfo=timezone.utc)
 LATEST_AFTER_CLAIM = timedelta(days=1)
 
 PLAIN_TIME = r"\A(?!0000)[0-9]{4}-[0-9]{2}-[0-9]{2}[ T](?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]\z"
-ZONE = r"(Z|[+-](?:[01][0-9]|2[0-3])(?::?[0-5][0-9])?)?"
+OFFSET = r"[+-](?:[01][0-9]|2[0-3])(?::?[0-5][0-9])?"
+# Behind Z or an offset may stand the zone's name, as Java ("[Europe/Paris]") and Go (" CET") write it. The offset
+# counts, the name is not read.
+ZONE_NAME = r"(?:\[[A-Za-z][A-Za-z0-9_+/-]*\]| [A-Z]{3,5})"
+ZONE = rf"(?: ?(UTC|GMT|Z|{OFFSET})(?:(?<=[Z0-9]){ZONE_NAME})?)?"
 ISO_TIME = (
     r"\A((?!0000)[0-9]{4}-[0-9]{2}-[0-9]{2})[ T]((?:[01][0-9]|2[0-3]):[0-5][0-9])"
     r"(?::([0-5][0-9])(?:[.,]([0-9]{1,9}))?)?" + ZONE + r"\z"
 )
-BASIC_TIME = r"\A[0-9]{8}T[0-9]{4}(?:[0-9]{2}(?:[.,][0-9]{1,9})?)?(?:Z|[+-][0-9]{2}(?::?[0-9]{2})?)?\z"
+BASIC_TIME = r"\A[0-9]{8}T[0-9]{4}(?:[0-9]{2}(?:[.,][0-9]{1,9})?)?" + ZONE + r"\z"
 
 
 def checked(rows: DataFrame, claimed_at: datetime) -> DataFrame:
@@ -58,7 +62,8 @@ def checked(rows: DataFrame, claimed_at: datetime) -> DataFrame:
 def instant(column: str) -> Column:
     """Parses a time to UTC and microseconds. Null when the text is no time.
 
-    Accepts `yyyy-MM-dd HH:mm:ss`, and ISO 8601 (extended or basic format) with a time of day. No zone means UTC.
+    Accepts `yyyy-MM-dd HH:mm:ss`, and ISO 8601 (extended or basic format) with a time of day. A space may stand before
+    the zone, and UTC or GMT for it. No zone means UTC.
     """
     text = F.col(column)
     basic = F.regexp_replace(
@@ -80,7 +85,7 @@ def _iso_instant(text: Column) -> Column:
     second = F.when(part(3) == "", F.lit("00")).otherwise(part(3))
     local = F.concat(part(1), F.lit(" "), part(2), F.lit(":"), second).try_cast("timestamp")
     microseconds = F.rpad(part(4), 6, "0").substr(1, 6).cast("bigint")
-    zone = F.rpad(F.regexp_replace(part(5), "[Z:]", ""), 5, "0")
+    zone = F.rpad(F.regexp_replace(part(5), "[A-Z:]", ""), 5, "0")
     minutes = zone.substr(2, 2).cast("bigint") * 60 + zone.substr(4, 2).cast("bigint")
     ahead = F.when(F.startswith(zone, F.lit("-")), -minutes).otherwise(minutes)
     # By arithmetic: Spark's zones end at 18 hours, and times beyond years 0001 and 9999 must not raise.

@@ -177,11 +177,11 @@ def files_quarantined(files: Sequence[QuarantinedFile], manifest: Sequence[Manif
     place = {file.key: number for number, file in enumerate(manifest)}
     ordered = sorted(files, key=lambda bad: place.get(bad.file.key, 0))
     return [
-        {"name": bad.file.name, "key": bad.file.key, "reason": bad.reason, "detail": _printable(bad.detail)}
+        {"name": bad.file.name, "key": bad.file.key, "reason": bad.reason, "detail": printable(bad.detail)}
         for bad in ordered
     ]
 
 
-def _printable(text: str) -> str:
-    # A detail may quote the file, and a file may hold control sequences.
+def printable(text: str) -> str:
+    """Escapes what a terminal would not print as it is: a text from a file may hold control sequences."""
     return "".join(mark if mark.isprintable() else mark.encode("unicode_escape").decode() for mark in text)

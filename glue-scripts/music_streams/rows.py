@@ -40,54 +40,91 @@ class Staged:
     name: str
 
 
+@dataclass(frozen=True)
+class ReadMode:
+    """How rows are read.
+
+    `multi_line`: a field may hold line ends. `exact`: a record of one field keeps its quotes, which takes three times
+    as long; without it, rows that may have lost their quotes have `inexact` set. `mend`: a record of several lines that
+    does not fit its header, or does not end, is read again line by line. `longest_field`: -1 is no limit.
+    """
+
+    multi_line: bool = True
+    exact: bool = False
+    mend: bool = False
+    longest_field: int = LONGEST_FIELD
+
+
 def read_rows(
-    spark: SparkSession, root: str, files: Sequence[Staged], columns: Sequence[str], multi_line: bool, exact: bool
+    spark: SparkSession, root: str, files: Sequence[Staged], columns: Sequence[str], mode: ReadMode
 ) -> DataFrame:
     """Returns one row per record: file (its number), row (rises within a file), raw, problem, width_ok, `columns`.
 
     `columns` are text; one is null when the file lacks it. `problem` makes the whole file unusable: `unreadable` (it
-    ends within quotes) or `not_text` (a NUL byte). A record of one field keeps its quotes only with `exact`, which
-    takes three times as long; without it, rows that may have lost their quotes have `inexact` set.
+    ends within quotes) or `not_text` (a NUL byte). `broken` records most likely swallowed others (see `_is_broken`).
     """
     if not files:
         texts = ", ".join(f"{column} STRING" for column in columns)
         return spark.createDataFrame(
-            [], f"file INT, row LONG, raw STRING, problem STRING, inexact BOOLEAN, width_ok BOOLEAN, {texts}"
+            [],
+            "file INT, row LONG, raw STRING, problem STRING, inexact BOOLEAN, width_ok BOOLEAN, broken BOOLEAN, "
+            + texts,
         )
     folders = sorted({(staged.folder, staged.table.line_end) for staged in files})
-    records = reduce(
-        DataFrame.unionAll, [_records(spark, f"{root}{folder}/", end, multi_line, exact) for folder, end in folders]
-    )
+    records = reduce(DataFrame.unionAll, [_records(spark, f"{root}{folder}/", end, mode) for folder, end in folders])
     shapes = sorted({staged.table.columns for staged in files})
-    fields = F.when(
-        F.contains("raw", F.lit('"')), F.regexp_extract_all(F.concat(F.lit(","), "raw"), F.lit(f",({FIELD})"), 1)
-    )
-    split = records.select(
-        "*", fields.otherwise(F.split("raw", ",", -1)).alias("fields"), _shape(files, shapes).alias("shape")
-    )
     width_ok = (F.size("fields") == _of_shape([len(shape) for shape in shapes])) & ~F.col("unclosed")
+    split = _split(records, files, shapes)
+    if mode.mend:
+        split = _split(_lines_of_broken(split, width_ok), files, shapes)
     problem = F.when(F.contains("raw", F.lit("\0")), "not_text")
-    if multi_line:
+    if mode.multi_line and not mode.mend:
         problem = problem.when(F.col("unclosed"), "unreadable")
     places = {column: [shape.index(column) if column in shape else -1 for shape in shapes] for column in columns}
     found = [F.get("fields", _of_shape(places[column])).alias(column) for column in columns]
-    rows = split.select("file", "row", "raw", problem.alias("problem"), "inexact", width_ok.alias("width_ok"), *found)
-    return rows.select(
-        "file", "row", "raw", "problem", "inexact", "width_ok", *[_unquoted(column).alias(column) for column in columns]
+    flags = [problem.alias("problem"), width_ok.alias("width_ok"), _is_broken(width_ok).alias("broken")]
+    rows = split.select("file", "row", "raw", "inexact", *flags, *found)
+    return rows.withColumns({column: _unquoted(column) for column in columns})
+
+
+def _split(records: DataFrame, files: Sequence[Staged], shapes: Sequence[tuple[str, ...]]) -> DataFrame:
+    fields = F.when(
+        F.contains("raw", F.lit('"')), F.regexp_extract_all(F.concat(F.lit(","), "raw"), F.lit(f",({FIELD})"), 1)
     )
+    split = fields.otherwise(F.split("raw", ",", -1))
+    return records.select("*", split.alias("fields"), _shape(files, shapes).alias("shape"))
 
 
-def _records(spark: SparkSession, folder: str, line_end: str, multi_line: bool, exact: bool) -> DataFrame:
+def _lines_of_broken(records: DataFrame, width_ok: Column) -> DataFrame:
+    """Splits each broken record into its lines, as records of their own."""
+    lines = F.when(_is_broken(width_ok), F.split("raw", "[\r\n]+", -1)).otherwise(F.array("raw"))
+    exploded = records.select("file", "inexact", F.explode(lines).alias("raw")).where("raw != ''")
+    row = F.monotonically_increasing_id()
+    return exploded.select("file", row.alias("row"), "raw", _ends_within_quotes("raw").alias("unclosed"), "inexact")
+
+
+def _is_broken(width_ok: Column) -> Column:
+    """Whether a quote is most likely not closed.
+
+    Then the record does not end. Or it has several lines, and does not fit its header, or has text behind quotes.
+    """
+    misplaced = F.exists(
+        "fields", lambda field: F.startswith(field, F.lit('"')) & ~F.rlike(field, F.lit(rf"\A{QUOTED}\z"))
+    )
+    return F.col("unclosed") | (F.rlike("raw", F.lit(r"[\r\n]")) & (~width_ok | misplaced))
+
+
+def _records(spark: SparkSession, folder: str, line_end: str, mode: ReadMode) -> DataFrame:
     options: dict[str, str | int | bool] = {
         "header": True,
-        "multiLine": multi_line,
+        "multiLine": mode.multi_line,
         "quote": '"',
         "escape": '"',
         "encoding": "UTF-8",
         "mode": "PERMISSIVE",
         "columnNameOfCorruptRecord": "record",
         "maxColumns": MOST_COLUMNS,
-        "maxCharsPerColumn": LONGEST_FIELD,
+        "maxCharsPerColumn": mode.longest_field,
         "lineSep": line_end,
         "nullValue": NO_VALUE,
         "emptyValue": "",
@@ -95,12 +132,12 @@ def _records(spark: SparkSession, folder: str, line_end: str, multi_line: bool, 
         "dateFormat": f"'{NO_VALUE}'",
         "enableDateTimeParsingFallback": False,
     }
-    schema = f"field {'DATE' if exact else 'STRING'}, record STRING"
+    schema = f"field {'DATE' if mode.exact else 'STRING'}, record STRING"
     read = spark.read.options(**options).schema(schema).csv(folder)
     # Spark refuses to read only its own column.
     text = F.coalesce("record", F.col("field").cast("string"))
     inexact = F.lit(False)
-    if not exact:
+    if not mode.exact:
         quoted = F.concat(F.lit('"'), F.replace("field", F.lit('"'), F.lit('""')), F.lit('"'))
         text = F.coalesce("record", F.when(F.rlike("field", F.lit('\\A\\z|[",\\n]')), quoted).otherwise(F.col("field")))
         inexact = F.col("record").isNull() & F.rlike("field", F.lit("[^\\r\\n]"))

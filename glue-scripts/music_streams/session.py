@@ -1,8 +1,13 @@
-"""The Spark session of transform."""
+"""The Spark session of transform, and what it keeps in memory."""
 
 from __future__ import annotations
 
-from pyspark.sql import SparkSession
+from collections.abc import Callable
+from typing import TypeVar
+
+from pyspark.sql import DataFrame, SparkSession
+
+Counted = TypeVar("Counted")
 
 
 def open_spark() -> SparkSession:
@@ -31,3 +36,13 @@ def open_spark() -> SparkSession:
         if spark.conf.isModifiable(name):
             spark.conf.set(name, value)
     return spark
+
+
+def materialised(rows: DataFrame, count: Callable[[DataFrame], Counted]) -> Counted:
+    """Counts rows that are to be kept in memory."""
+    try:
+        return count(rows)
+    except Exception:
+        # Otherwise Spark answers the next read of the same folder from this cache, with the files of this one.
+        rows.unpersist()
+        raise

@@ -22,10 +22,11 @@ from music_streams.inputs import (
     chunks,
     examine,
     inflate,
-    is_sound_gzip,
+    sound_gzip,
 )
 from music_streams.rows import LONGEST_FIELD, MOST_COLUMNS, NUMBER_DIGITS, Staged
 
+PROBLEMS = {"unreadable": "a quoted field is not closed", "not_text": "the file contains NUL bytes"}
 FOLDERS = {"\n": "newline", "\r": "return"}
 # The error of Spark's reader for a field that is too long, or a row of too many fields.
 TOO_LARGE = re.compile(
@@ -53,6 +54,18 @@ class Staging:
         self.tables.remove(staged)
         self.quarantined.append(QuarantinedFile(staged.table.file, reason, detail))
         self.s3.delete_object(Bucket=self.bucket, Key=staged.folder + staged.name)
+
+    def quarantine_all(self, problems: dict[int, str]) -> None:
+        """Quarantines files by number, each for a reason that its rows have shown."""
+        for staged in [staged for staged in self.tables if staged.number in problems]:
+            reason = problems[staged.number]
+            self.quarantine(staged, reason, PROBLEMS[reason])
+
+    def inflated(self, staged: Staged, copy: ManifestFile) -> None:
+        """Replaces a table's copy, a gzip, by its content."""
+        name = _rewrite(self.s3, (self.bucket, self.bucket), replace(staged, table=replace(staged.table, file=copy)))
+        self.tables[self.tables.index(staged)] = replace(staged, name=name)
+        self.s3.delete_object(Bucket=self.bucket, Key=copy.key)
 
 
 def stage(
@@ -95,7 +108,7 @@ def _stage_one(
         f"{number:0{NUMBER_DIGITS}}.csv{'.gz' if found.gzip else ''}",
     )
     try:
-        if found.skip:
+        if found.skip or found.padded:
             return replace(staged, name=_rewrite(s3, buckets, staged))
         store.copy(s3, buckets, file, staged.folder + staged.name)
     except store.ChangedError:
@@ -147,26 +160,30 @@ def read_or_quarantine(staging: Staging, read: Callable[[list[Staged]], Result])
         except (PySparkException, Py4JError) as error:
             # The text after the file's name may be its content.
             named = set(re.findall(rf"reading file \S*?{re.escape(staging.folder)}\w+/(\d+\.csv(?:\.gz)?)", str(error)))
-            culprits = [
-                staged
-                for staged in staging.tables
-                if staged.name in named and _is_at_fault(staging, staged, str(error))
-            ]
-            if not culprits:
+            culprits = [staged for staged in staging.tables if staged.name in named]
+            reread = [_without_culprit(staging, staged, str(error)) for staged in culprits]
+            if not any(reread):
                 raise
-            for staged in culprits:
-                staging.quarantine(staged, "unreadable", _cause(str(error)))
 
 
-def _is_at_fault(staging: Staging, staged: Staged, error: str) -> bool:
-    """Whether Spark failed because of the file, and not because of S3 or the network."""
-    if TOO_LARGE.search(error):
-        return True
-    copy = replace(staged.table.file, key=staged.folder + staged.name)
-    if not staged.table.gzip:
-        return False
-    head = staging.s3.head_object(Bucket=staging.bucket, Key=copy.key)
-    return not is_sound_gzip(staging.s3, staging.bucket, replace(copy, etag=head["ETag"], size=head["ContentLength"]))
+def _without_culprit(staging: Staging, staged: Staged, error: str) -> bool:
+    """Quarantines a file at which Spark failed, or copies it as plain text where only Spark can't read it.
+
+    Returns whether the next reading can succeed. It can't when S3 or the network failed, and not the file.
+    """
+    if not TOO_LARGE.search(error):
+        if not staged.table.gzip or not staged.name.endswith(".gz"):
+            return False
+        key = staged.folder + staged.name
+        head = staging.s3.head_object(Bucket=staging.bucket, Key=key)
+        copy = replace(staged.table.file, key=key, etag=head["ETag"], size=head["ContentLength"])
+        found = sound_gzip(staging.s3, staging.bucket, copy)
+        if found:
+            if found.padded:
+                staging.inflated(staged, copy)
+            return found.padded
+    staging.quarantine(staged, "unreadable", _cause(error))
+    return True
 
 
 def _cause(error: str) -> str:

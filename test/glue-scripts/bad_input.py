@@ -10,6 +10,8 @@ import bz2
 import gzip
 import io
 import itertools
+import lzma
+import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterable, Mapping
@@ -131,8 +133,8 @@ def encodings(cases: Cases) -> None:
     )
     cases.quarantined_file("encodings/utf-16-le bom.csv", "not_text", b"\xff\xfe" + text.encode("utf-16-le"), "UTF-16")
     cases.quarantined_file("encodings/utf-16-be bom.csv", "not_text", b"\xfe\xff" + text.encode("utf-16-be"), "UTF-16")
-    cases.quarantined_file("encodings/utf-16-le.csv", "not_text", text.encode("utf-16-le"), "NUL")
-    cases.quarantined_file("encodings/utf-16-be.csv", "not_text", text.encode("utf-16-be"), "NUL")
+    cases.quarantined_file("encodings/utf-16-le.csv", "not_text", text.encode("utf-16-le"), "is UTF-16")
+    cases.quarantined_file("encodings/utf-16-be.csv", "not_text", text.encode("utf-16-be"), "is UTF-16")
     cases.quarantined_file("encodings/utf-32.csv", "not_text", text.encode("utf-32"))
     cases.quarantined_file("encodings/utf-16 in gzip.csv.gz", "not_text", zipped(text.encode("utf-16")))
     cases.table(
@@ -354,22 +356,32 @@ def other_formats(cases: Cases) -> None:
     cases.quarantined_file(
         "formats/array.csv", "missing_columns", '[{"user_id":"u0","track_id":"t0","listen_time":"2024"}]'
     )
-    cases.quarantined_file("formats/zip.csv", "not_text", zip_file(a_csv=csv(row())))
-    cases.quarantined_file("formats/empty zip.csv", "not_text", zip_file())
-    cases.quarantined_file(
-        "formats/sheet.csv", "not_text", zip_file(xl_workbook_xml="<workbook/>", xl_sheet1_xml="<sheet/>")
-    )
-    cases.quarantined_file(
-        "formats/old sheet.csv", "not_text", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 16 + b"\x3e\0\x03\0"
-    )
-    cases.quarantined_file("formats/parquet.csv", "not_text", b"PAR1\x15\x04\x15\x20\x15\x24 rest PAR1", "binary")
-    cases.quarantined_file(
-        "formats/document.csv", "not_text", b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n1 0 obj\n<<>>\nendobj\n", "binary"
-    )
-    cases.quarantined_file("formats/picture.csv", "not_text", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR")
-    cases.quarantined_file("formats/photo.csv", "not_text", b"\xff\xd8\xff\xe0\x10JFIF", "binary")
-    cases.quarantined_file("formats/bzip2.csv", "not_text", bz2.compress(csv(row()).encode()))
-    cases.quarantined_file("formats/zstd.csv", "not_text", b"\x28\xb5\x2f\xfd\x04\x01" + csv(row()).encode())
+    tar = io.BytesIO()
+    with tarfile.open(fileobj=tar, mode="w") as archive:
+        archive.addfile(tarfile.TarInfo("plays.csv"), io.BytesIO())
+    binary = {
+        "zip.csv": (zip_file(a_csv=csv(row())), "a zip archive"),
+        "empty zip.csv": (zip_file(), "an empty zip archive"),
+        "sheet.csv": (zip_file(xl_workbook_xml="<workbook/>", xl_sheet1_xml="<sheet/>"), "an Excel file"),
+        "old sheet.csv": (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 16 + b"\x3e\0\x03\0", "an old Excel file"),
+        "parquet.csv": (b"PAR1\x15\x04\x15\x20\x15\x24 rest PAR1", "is Parquet"),
+        "document.csv": (b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n1 0 obj\n<<>>\nendobj\n", "is PDF"),
+        "picture.csv": (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "a PNG image"),
+        "photo.csv": (b"\xff\xd8\xff\xe0\x10JFIF", "a JPEG image"),
+        "bzip2.csv": (bz2.compress(csv(row()).encode()), "is bzip2"),
+        "xz.csv": (lzma.compress(csv(row()).encode()), "is xz"),
+        "zstd.csv": (b"\x28\xb5\x2f\xfd\x04\x01" + csv(row()).encode(), "is Zstandard"),
+        "lz4.csv": (b"\x04\x22\x4d\x18\x60\x40\x82" + csv(row()).encode(), "is LZ4"),
+        "zlib.csv.gz": (zlib.compress(csv(*[row() for _ in range(99)]).encode()), "is zlib"),
+        "zlib, fast.csv": (zlib.compress(csv(row()).encode(), 1), "is zlib"),
+        "tar.csv": (tar.getvalue(), "a tar archive"),
+        "tar in gzip.csv.gz": (zipped(tar.getvalue()), "a tar archive"),
+        "of a mac.csv": (b"\0\5\x16\7\0\2\0\0Mac OS X        ", "macOS metadata"),
+    }
+    for name, (content, what) in binary.items():
+        cases.quarantined_file(f"formats/{name}", "not_text", content, what)
+    # Text may begin like a binary format.
+    cases.quarantined_file("formats/x to the.csv", "missing_columns", "x^2,y\n1,2\n")
 
 
 def gzips(cases: Cases) -> None:
@@ -385,6 +397,14 @@ def gzips(cases: Cases) -> None:
     text = csv(row())
     cases.table("gzips/cut between members within a row.csv.gz", zipped(text[:-9]) + zipped(text[-9:]) + zipped(""), 1)
     cases.table("gzips/grown a thousand times, but small.csv.gz", zipped("\n" * MB + csv(row()) + "\n" * MB), 1)
+    cases.table("gzips/zeros behind.csv.gz", zipped(csv(row())) + bytes(700), 1)
+    cases.table("gzips/zeros between.csv.gz", zipped(HEADER + "\n") + bytes(MB) + zipped(row() + "\n") + b"\0", 1)
+    cases.quarantined_file(
+        "gzips/zeros and garbage.csv.gz", "unreadable", whole + bytes(512) + b"garbage", "corrupt gzip"
+    )
+    cases.quarantined_file(
+        "gzips/cut, then zeros.csv.gz", "unreadable", whole[:-30] + bytes(512), "corrupt gzip|truncated"
+    )
     cases.quarantined_file("gzips/cut.csv.gz", "unreadable", whole[:-30], "is truncated")
     cases.quarantined_file("gzips/cut in the trailer.csv.gz", "unreadable", whole[:-3], "is truncated")
     cases.quarantined_file("gzips/cut after two bytes.csv.gz", "unreadable", whole[:2], "is truncated")
@@ -577,7 +597,8 @@ def times(cases: Cases) -> None:
         "2024-06-25 10:00:00 ",
         "2024-06-25 10:00:00\t",
         "2024-06-25 10:00:00\u00a0",
-        "2024-06-25 10:00:00 UTC",
+        "2024-06-25 10:00:00 CET",
+        "2024-06-25 10:00:00 UTC+1",
         "2024-06-25T10:00:00[Europe/Paris]",
         "2024-06-25t10:00:00z",
         "2024-06-25T10:00:00.",

@@ -121,6 +121,8 @@ def test_a_gzip_too_large_to_check_is_quarantined_when_spark_finds_its_end_bad(
     monkeypatch.setattr(inputs, "UNSUSPECTED_BYTES", 1024**2)
     noise = csv(*[f"{os.urandom(20).hex()},t0,2024-06-25 10:00:00" for _ in range(20_000)])
     whole = zipped(noise)
+    listens = [f"u4,t1,2024-06-25 10:00:00,{os.urandom(20).hex()}" for _ in range(20_000)]
+    noted = zipped(csv(*listens, header="user_id,track_id,listen_time,note"))
     report = lake.run(
         {
             "a.csv.gz": whole[:-1000],
@@ -131,13 +133,15 @@ def test_a_gzip_too_large_to_check_is_quarantined_when_spark_finds_its_end_bad(
             "e.csv.gz": zipped("\ufeff\r\n" + noise)[:-1000],
             "f.csv.gz": zipped("\ufeff\r\n" + csv("u2,t1,2024-06-25 10:00:00")),
             "g.csv.gz": zipped(csv(*["u3,t1,2024-06-25 10:00:00"] * 200_000)),
+            # Zeros behind a gzip are none of its content. Spark alone can't read them.
+            "h.csv.gz": noted + bytes(600),
         }
     )
     assert [(bad["name"], bad["reason"]) for bad in report["filesQuarantined"]] == [
         (name, "unreadable") for name in ("a.csv.gz", "c.csv.gz", "e.csv.gz", "g.csv.gz")
     ]
     assert "grows too much" in report["filesQuarantined"][-1]["detail"]
-    assert [row["user_id"] for row in lake.curated()] == ["u0", "u1", "u2"]
+    assert [row["user_id"] for row in lake.curated()] == ["u0", "u1", "u2", "u4"]
 
 
 def test_a_failure_that_is_not_the_file_s_own_fails_the_job(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -222,36 +226,55 @@ def test_reference_data_is_read_from_odd_files_and_its_bad_rows_are_counted(lake
         ),
     )
     lake.put(f"{songs}c.csv", "track_id,name\nt0,x\n")
-    lake.put(f"{songs}d.csv", "track_id,track_genre\nt1,Ärger\nt1,Zebra\nt1,apple\nt1,apple\n")
-    lake.put(f"{songs}e.csv", 'track_id,track_genre\nt2,pop\nt3,"open\n')
-    lake.put(f"{users} .csv", "user_id,user_age,user_country\nu0, 41 ,\nu0,9,Second\nu1,old,Ö\nu1\n")
-    report = lake.run(
-        {"a.csv": csv("u0,t0,2024-06-25 10:00:00", "u1,t1,2024-06-25 10:00:00", "u2,t2,2024-06-25 10:00:00")}
+    # A gap of U+00A0 and blanks around genres and ids say nothing; a genre of blanks is none.
+    lake.put(
+        f"{songs}d.csv", "track_id,track_genre\n t1,Ärger\nt1\u00a0,\u00a0Zebra \nt1,apple\nt1, apple\nt1,\u00a0\n"
     )
-    assert report["referenceRowsSkipped"] == {"users": 1, "songs": 2}
+    # One quote is open in the middle, one at the end: each costs its row.
+    opened = ['t2,pop,"two', 'lines"', 't3,"open,x', "t4,nan,F", 't4,None,"D, d"', 't5,pop,"open', ""]
+    lake.put(f"{songs}e.csv", "\r\n".join(["track_id,track_genre,track_name", *opened]))
+    numbers = ["214000.0", "2.14e5", " +7 ", "-5", "12.5", "9223372036854775808", "3 min", "", "9223372036854775807"]
+    lake.put(
+        f"{songs}f.csv",
+        csv(*[f"n{n},Caf\ufffd,{text}" for n, text in enumerate(numbers)], header="track_id,track_genre,duration_ms"),
+    )
+    lake.put(f"{users} .csv", "user_id,user_age,user_country\nu0, 41 ,\nu0,9,Second\n u1,old,Ö\nu1\n")
+    lake.put(f"{users}first column.csv", 'user_id,user_age\n"u7,7\nu8,8\n')
+    tracks = [*[f"t{n}" for n in range(6)], *[f"n{n}" for n in range(len(numbers))]]
+    report = lake.run({"a.csv": csv(*[f"u{n},{track},2024-06-25 10:00:00" for n, track in enumerate(tracks)])})
+    assert report["referenceRowsSkipped"] == {"users": 2, "songs": 4}
     assert [(bad["key"], bad["reason"]) for bad in report["referenceFilesSkipped"]] == [
-        (f"{songs}c.csv", "missing_columns"),
-        (f"{songs}e.csv", "unreadable"),
+        (f"{songs}c.csv", "missing_columns")
     ]
-    first, second, third = lake.curated()
+    assert report["referenceQuotesOpen"] == [
+        {"key": f"{users}first column.csv", "line": 2},
+        {"key": f"{songs}e.csv", "line": 4},
+        {"key": f"{songs}e.csv", "line": 7},
+    ]
+    assert [
+        tuple(value[name] for name in ("column", "reason", "rows", "example"))
+        for value in (*report["referenceValuesSkipped"], *report["referenceValuesSuspicious"])
+    ] == [
+        ("user_age", "not_a_number", 1, "old"),
+        ("duration_ms", "negative", 1, "-5"),
+        ("duration_ms", "not_a_number", 2, "abc"),
+        ("duration_ms", "not_whole", 1, "12.5"),
+        ("duration_ms", "too_large", 1, "9223372036854775808"),
+        ("popularity", "not_whole", 1, "12.5"),
+        ("track_genre", "not_utf_8", len(numbers), "Caf\ufffd"),
+        ("track_genre", "suspicious", 1, "None"),
+        ("track_genre", "suspicious", 1, "nan"),
+    ]
+    names = ("track_name", "artists", "duration_ms", "genres", "user_age", "user_country")
+    found = {row["track_id"]: [row[name] for name in names] for row in lake.curated()}
     # The first row by genre is the one without a genre.
-    assert [first[name] for name in ("track_name", "artists", "duration_ms", "genres", "user_age", "user_country")] == [
-        "None",
-        "D",
-        4,
-        ["pop", "zouk"],
-        41,
-        None,
-    ]
-    assert [second[name] for name in ("track_name", "duration_ms", "genres", "user_age", "user_country")] == [
-        None,
-        None,
-        ["Zebra", "apple", "Ärger"],
-        None,
-        "Ö",
-    ]
-    assert [third[name] for name in ("track_name", "genres", "user_age", "user_country")] == [None, [], None, None]
-    assert (report["unknownTracks"], report["unknownUsers"]) == (1, 1)
+    assert found["t0"] == ["None", "D", 4, ["pop", "zouk"], 41, None]
+    assert found["t1"] == [None, None, None, ["Zebra", "apple", "Ärger"], None, "Ö"]
+    assert found["t2"] == ["two\r\nlines", None, None, ["pop"], None, None]
+    assert found["t3"] == found["t5"] == [None, None, None, [], None, None]
+    assert found["t4"][3] == ["None", "nan"]
+    assert [found[f"n{n}"][2] for n in range(len(numbers))] == [214000, 214000, 7, *[None] * 5, 2**63 - 1]
+    assert (report["unknownTracks"], report["unknownUsers"]) == (2, len(tracks) - 3)
 
 
 @pytest.mark.parametrize("head_bytes", [20, 65536])

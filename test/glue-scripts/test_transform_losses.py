@@ -17,7 +17,7 @@ from pyspark.sql import functions as F
 from transform_support import Lake, csv
 
 import transform
-from music_streams import layout
+from music_streams import dimensions, layout
 from music_streams.batch import BatchError
 from music_streams.curated import Curated
 from music_streams.report import ReconciliationError
@@ -74,7 +74,7 @@ LOSSES: dict[str, tuple[Lose, str]] = {
         r"3 rows accounted for \(2 kept, 1 duplicates of these, 0 of other batches' rows\), but 4 valid$",
     ),
     "a listen is doubled by the reference data": (
-        after(transform, "users_of", lambda users: users.unionAll(users.where("user_id = 'u1'"))),
+        after(dimensions, "users_of", lambda users: users.unionAll(users.where("user_id = 'u1'"))),
         r"5 rows accounted for \(4 kept, 1 duplicates of these, 0 of other batches' rows\), but 4 valid$",
     ),
     "a kept listen is not written": (

@@ -455,4 +455,51 @@ export const MUTANTS: Mutant[] = [
     replace: "    for page in [s3.list_objects_v2(Bucket=bucket, Prefix=prefix)]:\n",
     caughtBy: python("test_publish.py", "test_a_day_of_more_than_a_thousand_files_is_read_whole"),
   },
+  {
+    name: "a genre keeps its blanks",
+    file: "glue-scripts/music_streams/reference.py",
+    find: "    return rows.withColumns({name: F.trim(name, F.lit(BLANKS)) for name in TRIMMED if name in rows.columns})\n",
+    replace: "    return rows\n",
+    caughtBy: python(
+      "test_transform_files.py",
+      "test_reference_data_is_read_from_odd_files_and_its_bad_rows_are_counted",
+    ),
+  },
+  {
+    name: "a number with a point or an exponent counts as unknown",
+    file: "glue-scripts/music_streams/reference.py",
+    find: "\n    exact = F.when(F.rlike(text, F.lit(NUMBER)),",
+    replace: "\n    exact = F.when(F.rlike(text, F.lit(INTEGER)),",
+    caughtBy: python(
+      "test_transform_files.py",
+      "test_reference_data_is_read_from_odd_files_and_its_bad_rows_are_counted",
+    ),
+  },
+  {
+    name: "one open quote takes a whole file of the reference data away",
+    file: "glue-scripts/music_streams/dimensions.py",
+    find: 'if counted["broken"] and not mode.mend:',
+    replace: "if not mode:",
+    caughtBy: python(
+      "test_transform_files.py",
+      "test_reference_data_is_read_from_odd_files_and_its_bad_rows_are_counted",
+    ),
+  },
+  {
+    name: "zeros behind a gzip make it corrupt",
+    file: "glue-scripts/music_streams/inputs.py",
+    find: 'behind, rest = rest, rest.lstrip(b"\\0")',
+    replace: "behind = rest",
+    caughtBy: python(
+      "test_transform_files.py",
+      "test_a_gzip_too_large_to_check_is_quarantined_when_spark_finds_its_end_bad",
+    ),
+  },
+  {
+    name: "the name of a zone makes a time unreadable",
+    file: "glue-scripts/music_streams/listens.py",
+    find: "(?:(?<=[Z0-9]){ZONE_NAME})?",
+    replace: "",
+    caughtBy: python("test_transform_rows.py", "test_a_listen_time_is_read_as_utc_or_quarantined_with_its_reason"),
+  },
 ];

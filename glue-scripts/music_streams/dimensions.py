@@ -1,0 +1,131 @@
+"""Reads the reference data: tracks and users, and what of them could not be used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any
+from uuid import uuid4
+
+from pyspark.sql import DataFrame, Observation, SparkSession
+from pyspark.sql import functions as F
+
+from music_streams.reference import (
+    SONG_COLUMNS,
+    SONG_KEYS,
+    USER_COLUMNS,
+    USER_KEYS,
+    Place,
+    is_odd,
+    odd_values,
+    open_quotes,
+    require_usable,
+    stage_reference,
+    tracks_of,
+    trimmed,
+    usable,
+    users_of,
+)
+from music_streams.report import files_quarantined
+from music_streams.rows import ReadMode, Staged, read_rows
+from music_streams.session import materialised
+from music_streams.staging import Staging, read_or_quarantine
+
+# Reasons of values that stay as they are.
+KEPT = ("suspicious", "not_utf_8")
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The reference data: one row per track, one row per user, and what transform's report says of it."""
+
+    tracks: DataFrame
+    users: DataFrame
+    findings: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Dimension:
+    """One set of reference data: its rows by key, its files, and what of it could not be used.
+
+    `rows_skipped` counts unreadable rows. `quotes_open` are quotes that are not closed. `values` are odd values.
+    """
+
+    rows: DataFrame
+    staging: Staging
+    rows_skipped: int
+    quotes_open: list[dict[str, Any]]
+    values: list[dict[str, Any]]
+
+
+def read_reference(spark: SparkSession, s3: Any, place: Place, bucket: str, folder: str) -> Reference:
+    """Reads both data sets of `place`, by copies in a folder of `bucket`. Raises BatchError when one is missing."""
+
+    def dimension(
+        name: str, required: tuple[str, ...], columns: tuple[str, ...], shape: Callable[[DataFrame], DataFrame]
+    ) -> Dimension:
+        return _dimension(
+            spark, stage_reference(s3, place, bucket, folder, name, required), place, name, columns, shape
+        )
+
+    with ThreadPoolExecutor(2) as pool:
+        songs = pool.submit(dimension, "songs", SONG_KEYS, SONG_COLUMNS, tracks_of)
+        users = pool.submit(dimension, "users", USER_KEYS, USER_COLUMNS, users_of)
+        dimensions = {"users": users.result(), "songs": songs.result()}
+    files = [bad for name in ("songs", "users") for bad in dimensions[name].staging.quarantined]
+    values = [value for dimension in dimensions.values() for value in dimension.values]
+    findings = {
+        "referenceRowsSkipped": {name: dimension.rows_skipped for name, dimension in dimensions.items()},
+        "referenceFilesSkipped": files_quarantined(files, []),
+        "referenceQuotesOpen": [quote for dimension in dimensions.values() for quote in dimension.quotes_open],
+        "referenceValuesSkipped": [value for value in values if value["reason"] not in KEPT],
+        "referenceValuesSuspicious": [value for value in values if value["reason"] in KEPT],
+    }
+    return Reference(dimensions["songs"].rows, dimensions["users"].rows, findings)
+
+
+def _dimension(
+    spark: SparkSession,
+    staging: Staging,
+    place: Place,
+    name: str,
+    columns: tuple[str, ...],
+    shape: Callable[[DataFrame], DataFrame],
+) -> Dimension:
+    key = columns[0]
+    # Each file is read as a whole, so that its rows have an order.
+    mode = ReadMode(longest_field=-1)
+
+    def read(tables: list[Staged]) -> tuple[DataFrame, DataFrame, dict[str, Any]]:
+        require_usable(staging, place, name)
+        rows = trimmed(read_rows(spark, f"s3://{staging.bucket}/", tables, columns, mode))
+        seen = Observation(f"{name} {uuid4()}")
+        watched = rows.observe(
+            seen,
+            F.count_if(~usable(key)).alias("skipped"),
+            F.count_if(usable(key) & is_odd(columns)).alias("odd"),
+            F.collect_set(F.when(F.col("broken"), F.col("file"))).alias("broken"),
+            F.collect_set(F.when(F.col("problem").isNotNull(), F.struct("file", "problem"))).alias("problems"),
+        )
+        shaped = shape(watched.where(usable(key))).persist()
+        materialised(shaped, DataFrame.count)
+        return rows, shaped, seen.get
+
+    quotes: list[dict[str, Any]] = []
+    while True:
+        rows, shaped, counted = read_or_quarantine(staging, read)
+        if counted["broken"] and not mode.mend:
+            broken = [staged for staged in staging.tables if staged.number in counted["broken"]]
+            quotes = [
+                {"key": staged.table.file.key, "line": line}
+                for staged in broken
+                for line in open_quotes(staging, staged)
+            ]
+            mode = replace(mode, mend=True, exact=True)
+        elif counted["problems"]:
+            staging.quarantine_all(dict(counted["problems"]))
+        else:
+            values = odd_values(rows.where(usable(key)), staging.tables) if counted["odd"] else []
+            return Dimension(shaped, staging, counted["skipped"], quotes, values)
+        shaped.unpersist()
