@@ -122,10 +122,20 @@ def spark(endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """The folder with `streams/` and `reference/` of real data. Skips the test when the environment names none."""
+    return _named_folder("data")
+
+
+@pytest.fixture(scope="session")
+def cases_folder() -> Path:
+    """The folder with files after public bug reports. Skips the test when the environment names none."""
+    return _named_folder("cases")
+
+
+def _named_folder(name: str) -> Path:
     named = os.environ.get(DATA_VARIABLE)
     if not named:
         pytest.skip(f"needs real data: set {DATA_VARIABLE} to the folder that holds data/ and cases/")
-    folder = Path(named) / "data"
+    folder = Path(named) / name
     assert folder.is_dir(), f"{DATA_VARIABLE} is {named}, but {folder} does not exist"
     return folder
 
