@@ -1,11 +1,12 @@
 import { mkdir, rm } from "node:fs/promises";
 import path from "node:path";
 import { UserError } from "../terminal/errors";
-import { localCredentials } from "./credentials";
+import { type Credentials, newCredentials } from "./credentials";
 import { deploy } from "./deploy";
 import { startEmulator } from "./emulator";
 import { type LocalGlue, startLocalGlue } from "./glue/server";
 import { type Kept, openKept, putBack } from "./kept";
+import { makePrivateFolder } from "./private-folder";
 import { readConfig } from "./provider/program";
 import { findRunningCloud, removeRunFile, writeRunFile } from "./run-file";
 import { installToolchain } from "./toolchain/install";
@@ -32,9 +33,11 @@ export interface CloudOptions {
 
 /** The program, deployed on this machine. */
 export interface LocalCloud {
+  /** The one endpoint for every service, Glue included. */
   endpoint: string;
-  glueEndpoint: string;
   region: string;
+  /** They may do everything on this cloud, and end with it. */
+  credentials: Credentials;
   outputs: Record<string, string>;
   glue: LocalGlue;
   /** Its kept data, if it keeps any. */
@@ -54,8 +57,10 @@ export async function startCloud(options: CloudOptions): Promise<LocalCloud> {
   try {
     const toolchain = await installToolchain(root, log, stop);
     const region = regionOf(root);
+    const credentials = newCredentials();
     const workDir = path.join(root, ".local", "cloud");
     await rm(workDir, { recursive: true, force: true });
+    await makePrivateFolder(path.join(root, ".local"));
     await mkdir(workDir, { recursive: true });
     const kept = options.keepIn === undefined ? undefined : await openKept(options.keepIn);
     log("Starting the emulator and the local Glue ...");
@@ -64,13 +69,14 @@ export async function startCloud(options: CloudOptions): Promise<LocalCloud> {
       python: toolchain.python,
       port,
       region,
+      credentials,
       ...(kept && { keep: kept }),
       ...(options.authorizationsFile !== undefined && { authorizationsFile: options.authorizationsFile }),
     });
     closers.push(() => emulator.close());
     await kept?.opened();
     if (kept?.isUnclean) {
-      const files = await putBack(emulator.endpoint, region);
+      const files = await putBack({ endpoint: emulator.endpoint, region, credentials });
       await kept.repaired();
       if (files > 0)
         log(
@@ -82,6 +88,8 @@ export async function startCloud(options: CloudOptions): Promise<LocalCloud> {
       pids: [emulator.process.pid],
       endpoint: emulator.endpoint,
       region,
+      // Clients add members of their own to the object.
+      credentials: { accessKeyId: credentials.accessKeyId, secretAccessKey: credentials.secretAccessKey },
       startedAt: new Date().toISOString(),
     };
     closers.push(() => removeRunFile(root));
@@ -91,7 +99,7 @@ export async function startCloud(options: CloudOptions): Promise<LocalCloud> {
       emulatorEndpoint: emulator.endpoint,
       jobEndpoint: aws,
       region,
-      credentials: localCredentials,
+      credentials,
       workDir: path.join(workDir, "glue"),
       // Kept from one start to the next: what a job asks for is installed once.
       modulesDir: path.join(root, ".local", "modules"),
@@ -100,31 +108,32 @@ export async function startCloud(options: CloudOptions): Promise<LocalCloud> {
       ...toolchain,
     });
     closers.push(() => glue.close());
+    await emulator.useGlue(glue.endpoint);
     stop?.throwIfAborted();
     log("Deploying index.ts ...");
     const { outputs, resources } = await deploy({
       root,
       stack: "local",
       endpoint: emulator.endpoint,
-      glueEndpoint: glue.endpoint,
-      credentials: localCredentials,
+      glueEndpoint: emulator.endpoint,
+      credentials,
       functionVariables: {
         AWS_ENDPOINT_URL_S3: aws,
         AWS_ENDPOINT_URL_DYNAMODB: aws,
-        AWS_ENDPOINT_URL_GLUE: await between("glue", glue.endpoint),
+        AWS_ENDPOINT_URL_GLUE: await between("glue", emulator.endpoint),
       },
     });
     log(`Deployed ${resources} resources.`);
     stop?.throwIfAborted();
     const cloud = {
       endpoint: emulator.endpoint,
-      glueEndpoint: glue.endpoint,
       region,
+      credentials,
       outputs: outputs as Record<string, string>,
       glue,
       kept,
     };
-    await writeRunFile(root, { ...run, glueEndpoint: glue.endpoint, outputs });
+    await writeRunFile(root, { ...run, glueEndpoint: emulator.endpoint, outputs });
     return { ...cloud, close };
   } catch (error) {
     await close();

@@ -18,13 +18,15 @@ import {
   PutObjectCommand,
   S3Client,
 } from "@aws-sdk/client-s3";
-import { localCredentials } from "../../local/credentials";
 import { startEmulator } from "../../local/emulator";
 import { openKept, putBack } from "../../local/kept";
 import { place } from "../../runtime/places";
 import { isAlive, root, until } from "../support/commands";
+import { testCredentials } from "../support/credentials";
 import { folders } from "../support/folders";
 import { PYTHON, REGION } from "../support/provider-cloud";
+
+const client = { region: REGION, credentials: testCredentials };
 
 describe("data that a local cloud keeps", function () {
   this.timeout(60_000);
@@ -36,7 +38,7 @@ describe("data that a local cloud keeps", function () {
 
   async function start() {
     const kept = await openKept(path.join(folder, "kept"));
-    const emulator = await startEmulator({ workDir: folder, python: PYTHON, port: 0, region: REGION, keep: kept });
+    const emulator = await startEmulator({ workDir: folder, python: PYTHON, port: 0, ...client, keep: kept });
     await kept.opened();
     return { kept, emulator, ...clientsOf(emulator.endpoint) };
   }
@@ -49,7 +51,7 @@ describe("data that a local cloud keeps", function () {
       (async () => {
         const kept = await openKept(${JSON.stringify(path.join(folder, "kept"))});
         const options = { workDir: ${JSON.stringify(folder)}, python: ${JSON.stringify(PYTHON)}, port: 0, keep: kept };
-        const emulator = await startEmulator({ ...options, region: "${REGION}" });
+        const emulator = await startEmulator({ ...options, ...${JSON.stringify(client)} });
         await kept.opened();
         const { isUnclean, isLoaded } = kept;
         console.log(JSON.stringify({ endpoint: emulator.endpoint, pid: emulator.process.pid, isUnclean, isLoaded }));
@@ -93,8 +95,8 @@ describe("data that a local cloud keeps", function () {
     const next = await start();
     assert.equal(next.kept.isUnclean, true);
     const { endpoint } = next.emulator;
-    assert.equal(await putBack(endpoint, REGION), 3);
-    assert.equal(await putBack(endpoint, REGION), 0);
+    assert.equal(await putBack({ endpoint, ...client }), 3);
+    assert.equal(await putBack({ endpoint, ...client }), 0);
     const { Contents = [] } = await next.s3.send(new ListObjectsV2Command({ Bucket: "lake" }));
     const again = ["again/B1/a b.csv", "again/B2/a b.csv", "again/B2/deep/c.csv", "waiting.csv"];
     assert.deepEqual(
@@ -120,7 +122,7 @@ const objects = {
 };
 
 function clientsOf(endpoint: string) {
-  const access = { endpoint, region: REGION, credentials: localCredentials };
+  const access = { endpoint, ...client };
   return { s3: new S3Client({ ...access, forcePathStyle: true }), dynamodb: new DynamoDBClient(access) };
 }
 

@@ -6,16 +6,9 @@ import {
   GetDatabaseCommand,
   GetJobCommand,
 } from "@aws-sdk/client-glue";
-import {
-  client,
-  createJob,
-  type GlueCloud,
-  runJob,
-  sharedGlueCloud,
-  until,
-  userAuthorization,
-} from "../../../support/glue-cloud";
+import { client, createJob, type GlueCloud, runJob, sharedGlueCloud, until } from "../../../support/glue-cloud";
 import { deviations, glueModel } from "../../../support/glue-model";
+import { signedFetch } from "../../../support/signed";
 
 const COMMAND = { Name: "pythonshell", ScriptLocation: "s3://glue-tests/scripts/x.py", PythonVersion: "3.9" };
 const JOB = { Role: "role", Command: COMMAND };
@@ -44,10 +37,9 @@ describe("the API of the local Glue", () => {
   });
 
   async function post(operation: string, body: unknown, headers: Record<string, string> = {}): Promise<Answer> {
-    const answer = await fetch(cloud.local.endpoint, {
+    const answer = await signedFetch("glue", cloud.local.endpoint, {
       method: "POST",
       headers: {
-        authorization: userAuthorization("glue"),
         "content-type": "application/x-amz-json-1.1",
         "x-amz-target": `AWSGlue.${operation}`,
         ...headers,
