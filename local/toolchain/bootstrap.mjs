@@ -2,7 +2,7 @@
 // project's packages if they are missing or old, then starts the project's own Node.
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
-import { closeSync, existsSync, openSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, closeSync, existsSync, mkdirSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { interrupted } from "../../terminal/exit-codes.cjs";
@@ -17,6 +17,7 @@ class SetupError extends Error {}
 
 try {
   checkMachine();
+  keepPrivate(path.join(root, ".local"));
   await installPackages();
   const [program = "", ...args] = process.argv.slice(2);
   process.exitCode = await runProgram(program, args);
@@ -37,6 +38,17 @@ function checkMachine() {
       `music-streams needs Node 20 or newer, this is ${process.version}. Install it from https://nodejs.org and try again.`,
     );
   }
+}
+
+/**
+ * Nobody else on the machine may read the data and credentials of a local cloud. It must be done before anything
+ * writes there.
+ *
+ * @param {string} folder
+ */
+function keepPrivate(folder) {
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  chmodSync(folder, 0o700);
 }
 
 async function installPackages() {

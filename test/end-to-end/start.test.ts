@@ -1,10 +1,20 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm, stat } from "node:fs/promises";
 import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { commandOf, familyOf, isAlive, listeningAddresses, npm, oracle, realData, until } from "../support/commands";
+import {
+  commandOf,
+  familyOf,
+  isAlive,
+  listeningAddresses,
+  npm,
+  oracle,
+  realData,
+  root,
+  until,
+} from "../support/commands";
 import { writeOddFolder } from "../support/odd-files";
 import { dataFolder } from "./data";
 
@@ -49,6 +59,12 @@ describe("npm start", function () {
     assert.match(output, /Going on with the data in .*kept: nothing is loaded/);
     assert.ok((await readFile(exported())).length > 0);
     assert.equal(await readFile(again, "utf8"), await readFile(exported(), "utf8"));
+    const modeOf = async (file: string) => (await stat(file)).mode & 0o777;
+    const local = path.join(root, ".local");
+    assert.deepEqual(
+      await Promise.all([local, path.join(local, "run.json"), kept()].map(modeOf)),
+      [0o700, 0o600, 0o700],
+    );
     const family = await familyOf(run.pid!);
     assert.ok(sockets.size >= 2, "the emulator and the local Glue listen");
     for (const address of sockets) assert.match(address, /^(127\.0\.0\.1|\[::1\]|\[::ffff:127\.0\.0\.1\]):/);

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import boto3
 import pytest
-from botocore.auth import S3SigV4Auth, S3SigV4QueryAuth, SigV4Auth, SigV4QueryAuth
+from botocore.auth import S3SigV4Auth, S3SigV4QueryAuth, SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.credentials import Credentials
@@ -134,6 +134,12 @@ def signed(
     request.headers["Host"] = f"127.0.0.1:{door.port}" if host is None else host
     (S3SigV4Auth if service == "s3" else SigV4Auth)(key, service, REGION).add_auth(request)
     return dict(request.headers.items())
+
+
+def presigned(door: Door, *, key: Credentials = KEY, expires: int = 60, more: str = "") -> str:
+    request = AWSRequest("GET", f"{door.url}/{BUCKET}?{more}", headers={"Host": f"127.0.0.1:{door.port}"})
+    S3SigV4QueryAuth(key, "s3", REGION, expires=expires).add_auth(request)
+    return str(request.prepare().url).removeprefix(door.url)
 
 
 LIST = f"GET /{BUCKET}?list-type=2 HTTP/1.1"
@@ -306,15 +312,11 @@ def test_refuses_a_second_credential_beside_the_signed_one(door: Door) -> None:
     for query in ("X-Amz-Credential=test/20260101/us-east-1/s3/aws4_request", "AWSAccessKeyId=test", "signature=x"):
         path = f"/{BUCKET}?{query}"
         assert send(door, text(f"GET {path} HTTP/1.1", signed(door, path=path))).status == 403
+    for more in ("x-amz-credential=test/20260101/us-east-1/s3/aws4_request", "AWSAccessKeyId=test"):
+        url = presigned(door, more=more)
+        assert send(door, text(f"GET {url} HTTP/1.1", {"Host": f"127.0.0.1:{door.port}"})).status == 403
     twice = text(LIST, signed(door)).replace("Authorization:", "Authorization: AWS test:x\r\nAuthorization:")
     assert send(door, twice).status in (400, 403)
-
-
-def presigned(door: Door, *, key: Credentials = KEY, expires: int = 60, service: str = "s3") -> str:
-    request = AWSRequest("GET", f"{door.url}/{BUCKET}", headers={"Host": f"127.0.0.1:{door.port}"})
-    kind = S3SigV4QueryAuth if service == "s3" else SigV4QueryAuth
-    kind(key, service, REGION, expires=expires).add_auth(request)
-    return str(request.prepare().url).removeprefix(door.url)
 
 
 def test_checks_presigned_urls(door: Door) -> None:
