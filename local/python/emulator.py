@@ -8,6 +8,7 @@ of roles, buckets, queues and topics. This module adds:
 - A Glue call with the header `x-local-glue-resource` is authorised for that resource, but not executed. The local Glue
   sends it, because it runs jobs and workflows while MiniStack holds the roles.
 - A copy of an object with tags needs the permissions to read and to write tags, as on S3.
+- The tagging API lists no Glue resource without tags.
 - Every request goes through the front door (front_door.py), which refuses whatever is not signed.
 - With AUTHORIZATIONS_FILE in the environment, each decision about a role's call is appended to that file, as a line of
   JSON: role, action, resource, allowed. Tests compare the roles' policies with them.
@@ -26,7 +27,7 @@ from typing import Any
 from front_door import RESOURCE_HEADER, Asgi, front_door
 from ministack import app as ministack
 from ministack.core import iam_actions, iam_evaluator, responses
-from ministack.services import s3
+from ministack.services import s3, tagging
 
 
 def over_tls(app: Asgi) -> Asgi:
@@ -78,6 +79,16 @@ def check_tags_of_copies() -> None:
     iam_actions.s3_additional_checks = more_of
 
 
+def list_tagged_glue_resources_only() -> None:
+    """Hides what is left of a deleted job: the emulator keeps an empty entry for each Glue resource that had tags."""
+    collect = tagging._COLLECTORS["glue"]
+
+    def collect_tagged() -> Any:
+        return (pair for pair in collect() if pair[1])
+
+    tagging._COLLECTORS["glue"] = collect_tagged
+
+
 def record_authorizations(file: Path) -> None:
     """Appends each decision about a call by a role to a file."""
     decide = iam_evaluator.enforce
@@ -115,6 +126,7 @@ def main() -> None:
     """Serves until a signal ends it. Settings come from the environment, as for MiniStack itself."""
     authorize_for_local_glue()
     check_tags_of_copies()
+    list_tagged_glue_resources_only()
     file = os.environ.get("AUTHORIZATIONS_FILE")
     if file:
         record_authorizations(Path(file))
