@@ -58,7 +58,7 @@ export async function main(args: string[], terminal: Terminal): Promise<number> 
     await cloud.kept?.loaded();
     return await follow(pipeline, options, terminal, stop);
   } catch (error) {
-    if (!stop.aborted) throw error;
+    if (!stop.aborted) throw cloud ? await cloud.explain(error) : error;
     return interrupted;
   } finally {
     if (stop.aborted) terminal.note("\nStopping ...");

@@ -1,9 +1,11 @@
 import { mkdir, rm } from "node:fs/promises";
 import path from "node:path";
-import { UserError } from "../terminal/errors";
+import { diskFullAdvice } from "../terminal/disk-full.cjs";
+import { isUnreachable, UserError } from "../terminal/errors";
+import { printable } from "../terminal/format";
 import { type Credentials, newCredentials } from "./credentials";
 import { deploy } from "./deploy";
-import { startEmulator } from "./emulator";
+import { type Emulator, startEmulator } from "./emulator";
 import { type LocalGlue, startLocalGlue } from "./glue/server";
 import { type Kept, openKept, putBack } from "./kept";
 import { makePrivateFolder } from "./private-folder";
@@ -42,6 +44,8 @@ export interface LocalCloud {
   glue: LocalGlue;
   /** Its kept data, if it keeps any. */
   kept: Kept | undefined;
+  /** An error of a call to the cloud, or what it came from: the emulator has died. */
+  explain(error: unknown): Promise<unknown>;
   /** Ends every process that it started. Safe to call twice. */
   close(): Promise<void>;
 }
@@ -51,6 +55,7 @@ export async function startCloud(options: CloudOptions): Promise<LocalCloud> {
   const { root, port, log, stop, between = async (_, endpoint) => endpoint } = options;
   await refuseSecondCloud(root);
   const closers: (() => Promise<unknown>)[] = [];
+  let explain = async (error: unknown) => error;
   const close = async () => {
     for (const step of closers.splice(0).reverse()) await step();
   };
@@ -74,6 +79,7 @@ export async function startCloud(options: CloudOptions): Promise<LocalCloud> {
       ...(options.authorizationsFile !== undefined && { authorizationsFile: options.authorizationsFile }),
     });
     closers.push(() => emulator.close());
+    explain = (error) => deathOf(emulator, error, options.keepIn);
     await kept?.opened();
     if (kept?.isUnclean) {
       const files = await putBack({ endpoint: emulator.endpoint, region, credentials });
@@ -132,14 +138,40 @@ export async function startCloud(options: CloudOptions): Promise<LocalCloud> {
       outputs: outputs as Record<string, string>,
       glue,
       kept,
+      explain,
     };
     await writeRunFile(root, { ...run, glueEndpoint: emulator.endpoint, outputs });
     return { ...cloud, close };
   } catch (error) {
+    const cause = stop?.aborted ? error : await explain(error);
     await close();
-    throw error;
+    throw cause;
   }
 }
+
+/** The time in which the system tells us that a process whose connections broke has ended. */
+const deathKnownMs = 2_000;
+
+/** The error, or if the emulator has died, one that says how, where its log is, what is left and what to do. */
+async function deathOf({ process: service }: Emulator, error: unknown, keepIn?: string): Promise<unknown> {
+  if (!isUnreachable(error) && !service.hasExited()) return error;
+  const end = await service.end(deathKnownMs);
+  if (end === undefined) return error;
+  const log = await service.logTail();
+  const memory = end.includes("SIGKILL") ? " Somebody killed it, or the machine ran out of memory." : "";
+  const left =
+    keepIn === undefined
+      ? "Nothing is kept: this cloud ran without --keep. Start again with: npm start"
+      : `All files are kept in ${keepIn}, but not the ledger and the metrics. Start again with the same --keep: the pipeline then processes the files from scratch.`;
+  const advice = diskFullAdvice(log);
+  return new UserError(
+    `The emulator (MiniStack) has died (${end}).${memory}\n${advice ? `${advice}\n` : ""}The end of its log, ${service.logFile}:\n${indented(log)}\n${left}`,
+    { cause: error },
+  );
+}
+
+/** A part of a log for a terminal: a log may hold whatever a name or a row holds. */
+const indented = (text: string) => text.replace(/^.*$/gm, (line) => `    ${printable(line)}`);
 
 /** The region that the stack file sets. */
 function regionOf(root: string): string {

@@ -3,7 +3,7 @@ import { rm, stat, writeFile } from "node:fs/promises";
 import path from "node:path";
 import {
   CopyObjectCommand,
-  DeleteObjectsCommand,
+  DeleteObjectCommand,
   ListBucketsCommand,
   paginateListObjectsV2,
   S3Client,
@@ -113,15 +113,16 @@ function folderOf(pattern: string): string {
 
 async function keysBelow(s3: S3Client, bucket: string, prefix: string): Promise<string[]> {
   const keys: string[] = [];
-  for await (const page of paginateListObjectsV2({ client: s3 }, { Bucket: bucket, Prefix: prefix }))
-    for (const { Key } of page.Contents ?? []) if (Key !== undefined) keys.push(Key);
+  // XML can't carry every character that a key may hold, and changes a carriage return: so keys come percent-encoded.
+  const list = { Bucket: bucket, Prefix: prefix, EncodingType: "url" as const };
+  for await (const page of paginateListObjectsV2({ client: s3 }, list))
+    for (const { Key } of page.Contents ?? [])
+      if (Key !== undefined) keys.push(decodeURIComponent(Key.replaceAll("+", "%20")));
   return keys;
 }
 
 async function remove(s3: S3Client, bucket: string, prefix: string): Promise<void> {
   const keys = await keysBelow(s3, bucket, prefix);
-  for (let start = 0; start < keys.length; start += 1000) {
-    const Objects = keys.slice(start, start + 1000).map((Key) => ({ Key }));
-    await s3.send(new DeleteObjectsCommand({ Bucket: bucket, Delete: { Quiet: true, Objects } }));
-  }
+  // DeleteObjects would name the keys in XML.
+  await pMap(keys, (Key) => s3.send(new DeleteObjectCommand({ Bucket: bucket, Key })), { concurrency: 16 });
 }

@@ -8,6 +8,7 @@ of roles, buckets, queues and topics. This module adds:
 - A Glue call with the header `x-local-glue-resource` is authorised for that resource, but not executed. The local Glue
   sends it, because it runs jobs and workflows while MiniStack holds the roles.
 - A copy of an object with tags needs the permissions to read and to write tags, as on S3.
+- A wildcard of a policy matches line breaks too.
 - The tagging API lists no Glue resource without tags.
 - Every request goes through the front door (front_door.py), which refuses whatever is not signed.
 - With AUTHORIZATIONS_FILE in the environment, each decision about a role's call is appended to that file, as a line of
@@ -19,8 +20,10 @@ LOCAL_GLUE_FILE in the environment names the file that holds the local Glue's en
 
 from __future__ import annotations
 
+import functools
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +82,18 @@ def check_tags_of_copies() -> None:
     iam_actions.s3_additional_checks = more_of
 
 
+def let_wildcards_match_line_breaks() -> None:
+    """Lets `*` and `?` of a policy match every character of a name, as on AWS: a key may hold line breaks."""
+    compile_one_line = iam_evaluator._fnmatch_compile
+
+    @functools.lru_cache(maxsize=4096)
+    def compile_any(pattern: str, ignore_case: bool) -> re.Pattern[str]:
+        found = compile_one_line(pattern, ignore_case)
+        return re.compile(found.pattern.removesuffix("$") + r"\Z", found.flags | re.DOTALL)
+
+    iam_evaluator._fnmatch_compile = compile_any
+
+
 def list_tagged_glue_resources_only() -> None:
     """Hides what is left of a deleted job: the emulator keeps an empty entry for each Glue resource that had tags."""
     collect = tagging._COLLECTORS["glue"]
@@ -126,6 +141,7 @@ def main() -> None:
     """Serves until a signal ends it. Settings come from the environment, as for MiniStack itself."""
     authorize_for_local_glue()
     check_tags_of_copies()
+    let_wildcards_match_line_breaks()
     list_tagged_glue_resources_only()
     file = os.environ.get("AUTHORIZATIONS_FILE")
     if file:

@@ -5,6 +5,7 @@ import { createHash } from "node:crypto";
 import { chmodSync, closeSync, existsSync, mkdirSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
+import { diskFullAdvice } from "../../terminal/disk-full.cjs";
 import { interrupted } from "../../terminal/exit-codes.cjs";
 import { withInstallLock } from "./install-lock.cjs";
 
@@ -63,8 +64,10 @@ async function installPackages() {
     const log = path.join(root, ".local", "npm-ci.log");
     const code = await run(process.execPath, [npmCli(), "ci", "--no-audit", "--no-fund", "--include=dev"], log);
     if (code !== 0) {
+      const advice =
+        diskFullAdvice(readFileSync(log, "utf8")) ?? "Check the network (and proxy settings), then try again.";
       throw new SetupError(
-        `npm ci failed:\n${tail(log)}\nCheck the network (and proxy settings), then try again. The whole output is in ${path.relative(process.cwd(), log)}.`,
+        `npm ci failed:\n${tail(log)}\n${advice} The whole output is in ${path.relative(process.cwd(), log)}.`,
       );
     }
     if (!existsSync(ownNode)) {

@@ -102,6 +102,29 @@ describe("npm start", function () {
     await until("every process is gone", 60_000, async () => !family.some(isAlive));
   });
 
+  it("says that the emulator died, where its log is, what is kept and what to do", async () => {
+    const own = path.join(folder, "died");
+    const run = npm("start", "--port", "0", "--keep", own);
+    let output = "";
+    run.all.on("data", (chunk) => {
+      output += chunk;
+    });
+    await until("a batch is in flight", 400_000, async () => {
+      if (!isAlive(run.pid!)) throw new Error(`npm start ended early:\n${output}`);
+      return /transform +running/.test(output);
+    });
+    const family = await familyOf(run.pid!);
+    const emulator = family.find((pid) => /python\S* \S*emulator\.py$/.test(commandOf(pid)));
+    process.kill(emulator!, "SIGKILL");
+    const { exitCode } = await run;
+    assert.equal(exitCode, 1, output);
+    assert.match(output, /The emulator \(MiniStack\) has died \(killed by SIGKILL\)\. .*ran out of memory/);
+    assert.match(output, /The end of its log, \S+emulator\.log:\n {4}\S/);
+    assert.ok(output.includes(`All files are kept in ${own}, but not the ledger and the metrics. Start again`), output);
+    assert.doesNotMatch(output, /ECONNREFUSED|No answer from the service/);
+    await until("every process is gone", 60_000, async () => !family.some(isAlive));
+  });
+
   it("says what is missing before it starts anything", async () => {
     const run = await npm("start", "--once", "--data", path.join(folder, "nowhere"));
     assert.equal(run.exitCode, 1);

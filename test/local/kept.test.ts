@@ -20,6 +20,7 @@ import {
 } from "@aws-sdk/client-s3";
 import { startEmulator } from "../../local/emulator";
 import { openKept, putBack } from "../../local/kept";
+import { plainKey } from "../../runtime/lake";
 import { place } from "../../runtime/places";
 import { isAlive, root, until } from "../support/commands";
 import { testCredentials } from "../support/credentials";
@@ -95,15 +96,16 @@ describe("data that a local cloud keeps", function () {
     const next = await start();
     assert.equal(next.kept.isUnclean, true);
     const { endpoint } = next.emulator;
-    assert.equal(await putBack({ endpoint, ...client }), 3);
+    assert.equal(await putBack({ endpoint, ...client }), 4);
     assert.equal(await putBack({ endpoint, ...client }), 0);
-    const { Contents = [] } = await next.s3.send(new ListObjectsV2Command({ Bucket: "lake" }));
-    const again = ["again/B1/a b.csv", "again/B2/a b.csv", "again/B2/deep/c.csv", "waiting.csv"];
+    const { Contents = [] } = await next.s3.send(new ListObjectsV2Command({ Bucket: "lake", EncodingType: "url" }));
+    const again = ["again/B1/a b.csv", `again/B1/${oddName}`, "again/B2/a b.csv", "again/B2/deep/c.csv", "waiting.csv"];
     assert.deepEqual(
-      Contents.map(({ Key }) => Key),
+      Contents.map(({ Key }) => plainKey(Key!)),
       again.map((name) => folders.incoming + name),
     );
     assert.equal(await objectOf(next.s3, `${folders.incoming}again/B2/a b.csv`), "two");
+    assert.equal(await objectOf(next.s3, `${folders.incoming}again/B1/${oddName}`), "odd");
     assert.deepEqual((await next.dynamodb.send(new ListTablesCommand({}))).TableNames, []);
     await next.kept.repaired();
     await next.emulator.close();
@@ -112,8 +114,11 @@ describe("data that a local cloud keeps", function () {
 });
 
 const date = "2024-05-01";
+/** XML changes a carriage return, and a listing in plain form would lose it. */
+const oddName = "odd\rx\ny+z%20.csv";
 const objects = {
   archived: place("archived", { date, batchId: "B1", name: "a b.csv" }),
+  odd: place("archived", { date, batchId: "B1", name: oddName }),
   quarantined: place("quarantinedFile", { date, batchId: "B2", name: "a b.csv" }),
   failed: place("failed", { date, batchId: "B2", name: "deep/c.csv" }),
   waiting: `${folders.incoming}waiting.csv`,
@@ -130,6 +135,7 @@ async function fill({ s3, dynamodb }: ReturnType<typeof clientsOf>): Promise<voi
   await s3.send(new CreateBucketCommand({ Bucket: "lake" }));
   const bodies = {
     archived: "one",
+    odd: "odd",
     quarantined: "two",
     failed: "three",
     waiting: "four",

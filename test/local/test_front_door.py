@@ -5,6 +5,7 @@ Requests go over a socket, byte by byte as a row of a table has them: no client 
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -382,6 +383,27 @@ def test_takes_the_sessions_of_roles_with_their_token_alone(door: Door) -> None:
     for token in ({}, {"aws_session_token": "another"}):
         with pytest.raises(ClientError, match="InvalidClientTokenId"):
             door.client("s3", **keys, **token).list_objects_v2(Bucket=BUCKET)
+
+
+@pytest.mark.parametrize("name", ["a\nb.csv", "\n", "a\r\nb\n", "a\u2028b.csv"])
+def test_lets_a_role_at_names_with_line_breaks_that_its_pattern_covers(door: Door, name: str) -> None:
+    trust = '{"Statement":[{"Effect":"Allow","Principal":{"Service":"glue.amazonaws.com"},"Action":"sts:AssumeRole"}]}'
+    iam = door.client("iam")
+    role = f"breaks-{name.encode().hex()}"
+    arn = iam.create_role(RoleName=role, AssumeRolePolicyDocument=trust)["Role"]["Arn"]
+    allow = {"Effect": "Allow", "Action": "s3:PutObject", "Resource": f"arn:aws:s3:::{BUCKET}/in/*"}
+    iam.put_role_policy(RoleName=role, PolicyName="own", PolicyDocument=json.dumps({"Statement": [allow]}))
+    session = door.client("sts").assume_role(RoleArn=arn, RoleSessionName="own")["Credentials"]
+    own = door.client(
+        "s3",
+        aws_access_key_id=session["AccessKeyId"],
+        aws_secret_access_key=session["SecretAccessKey"],
+        aws_session_token=session["SessionToken"],
+    )
+    own.put_object(Bucket=BUCKET, Key=f"in/{name}", Body=b"1")
+    for elsewhere in (f"out/{name}", f"\nin/{name}", f"{name}/in/x"):
+        with pytest.raises(ClientError, match="AccessDenied"):
+            own.put_object(Bucket=BUCKET, Key=elsewhere, Body=b"1")
 
 
 def test_names_the_reason_in_the_form_of_each_service(door: Door) -> None:
