@@ -18,6 +18,7 @@ const verbs: Record<string, Verb> = {
   pause: { about: "stops the pipeline from claiming files", load: () => require("./pause") },
   resume: { about: "ends the pause", load: () => require("./resume") },
   audit: { about: "checks that nothing is lost or counted twice", load: () => require("./audit") },
+  env: { about: "prints what AWS clients need for the local cloud", load: () => require("./env") },
   generate: { about: "writes sample data of any size", load: () => require("./generate") },
 };
 

@@ -5,7 +5,6 @@ import { GlueClient } from "@aws-sdk/client-glue";
 import { GetFunctionConfigurationCommand } from "@aws-sdk/client-lambda";
 import layout from "../layout.json";
 import { type LocalCloud, startCloud } from "../local/cloud";
-import { localCredentials } from "../local/credentials";
 import { generateSample } from "../local/sample/generator";
 import type { Batch } from "../runtime/batch";
 import { pause, resume } from "../runtime/operator";
@@ -59,7 +58,7 @@ export async function main(args: string[], terminal: Terminal): Promise<number> 
     await cloud.kept?.loaded();
     return await follow(pipeline, options, terminal, stop);
   } catch (error) {
-    if (!stop.aborted) throw error;
+    if (!stop.aborted) throw cloud ? await cloud.explain(error) : error;
     return interrupted;
   } finally {
     if (stop.aborted) terminal.note("\nStopping ...");
@@ -129,8 +128,8 @@ interface LocalPipeline {
 /** The clients of the deployed program, with its Lambdas' own settings. */
 async function connectPipeline(cloud: LocalCloud): Promise<LocalPipeline> {
   const target = localTarget(cloud);
-  const credentials = localCredentials;
-  const glue = new GlueClient({ endpoint: cloud.glueEndpoint, region: cloud.region, credentials });
+  const { endpoint, region, credentials } = cloud;
+  const glue = new GlueClient({ endpoint, region, credentials });
   const sense = await target.lambda.send(
     new GetFunctionConfigurationCommand({ FunctionName: target.outputs.senseFunctionName }),
   );
@@ -232,7 +231,7 @@ function howToGoOn({ cloud, target }: LocalPipeline): string {
   return `
 The local cloud is ready.
   bucket     ${target.outputs.bucketName}
-  endpoint   ${cloud.endpoint}  (any AWS client; credentials test / test, region ${cloud.region})
+  endpoint   ${cloud.endpoint}  (for any AWS client: eval "$(npm run -s env)")
   drop       npm run drop -- FILE.csv --wait
   batches    npm run batches
   metrics    npm run metrics -- day DATE

@@ -5,7 +5,7 @@ import { DynamoDBClient } from "@aws-sdk/client-dynamodb";
 import { LambdaClient } from "@aws-sdk/client-lambda";
 import { S3Client } from "@aws-sdk/client-s3";
 import { DynamoDBDocumentClient } from "@aws-sdk/lib-dynamodb";
-import { localCredentials } from "../local/credentials";
+import type { Credentials } from "../local/credentials";
 import { findRunningCloud } from "../local/run-file";
 import type { Store } from "../runtime/world";
 import { UserError } from "../terminal/errors";
@@ -56,20 +56,21 @@ export async function openTarget(options: TargetOptions): Promise<Target> {
 }
 
 /** The target of a local cloud whose addresses are known. */
-export function localTarget(cloud: { endpoint: string; region: string; outputs: Record<string, unknown> }): Target {
-  const access = {
-    endpoint: cloud.endpoint,
-    region: cloud.region,
-    credentials: localCredentials,
-  };
-  return connect(true, "the local cloud", cloud.outputs, access);
+export function localTarget(cloud: {
+  endpoint: string;
+  region: string;
+  credentials: Credentials;
+  outputs: Record<string, unknown>;
+}): Target {
+  const { endpoint, region, credentials } = cloud;
+  return connect(true, "the local cloud", cloud.outputs, { endpoint, region, credentials });
 }
 
 function connect(
   isLocal: boolean,
   name: string,
   found: Record<string, unknown>,
-  access: { endpoint?: string; region?: string },
+  access: { endpoint?: string; region?: string; credentials?: Credentials },
 ): Target {
   const missing = outputNames.filter((output) => typeof found[output] !== "string" || found[output] === "");
   if (missing.length > 0) {

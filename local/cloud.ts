@@ -1,11 +1,14 @@
 import { mkdir, rm } from "node:fs/promises";
 import path from "node:path";
-import { UserError } from "../terminal/errors";
-import { localCredentials } from "./credentials";
+import { diskFullAdvice } from "../terminal/disk-full.cjs";
+import { isUnreachable, UserError } from "../terminal/errors";
+import { printable } from "../terminal/format";
+import { type Credentials, newCredentials } from "./credentials";
 import { deploy } from "./deploy";
-import { startEmulator } from "./emulator";
+import { type Emulator, startEmulator } from "./emulator";
 import { type LocalGlue, startLocalGlue } from "./glue/server";
 import { type Kept, openKept, putBack } from "./kept";
+import { makePrivateFolder } from "./private-folder";
 import { readConfig } from "./provider/program";
 import { findRunningCloud, removeRunFile, writeRunFile } from "./run-file";
 import { installToolchain } from "./toolchain/install";
@@ -32,13 +35,17 @@ export interface CloudOptions {
 
 /** The program, deployed on this machine. */
 export interface LocalCloud {
+  /** The one endpoint for every service, Glue included. */
   endpoint: string;
-  glueEndpoint: string;
   region: string;
+  /** They may do everything on this cloud, and end with it. */
+  credentials: Credentials;
   outputs: Record<string, string>;
   glue: LocalGlue;
   /** Its kept data, if it keeps any. */
   kept: Kept | undefined;
+  /** An error of a call to the cloud, or what it came from: the emulator has died. */
+  explain(error: unknown): Promise<unknown>;
   /** Ends every process that it started. Safe to call twice. */
   close(): Promise<void>;
 }
@@ -48,14 +55,17 @@ export async function startCloud(options: CloudOptions): Promise<LocalCloud> {
   const { root, port, log, stop, between = async (_, endpoint) => endpoint } = options;
   await refuseSecondCloud(root);
   const closers: (() => Promise<unknown>)[] = [];
+  let explain = async (error: unknown) => error;
   const close = async () => {
     for (const step of closers.splice(0).reverse()) await step();
   };
   try {
     const toolchain = await installToolchain(root, log, stop);
     const region = regionOf(root);
+    const credentials = newCredentials();
     const workDir = path.join(root, ".local", "cloud");
     await rm(workDir, { recursive: true, force: true });
+    await makePrivateFolder(path.join(root, ".local"));
     await mkdir(workDir, { recursive: true });
     const kept = options.keepIn === undefined ? undefined : await openKept(options.keepIn);
     log("Starting the emulator and the local Glue ...");
@@ -64,13 +74,15 @@ export async function startCloud(options: CloudOptions): Promise<LocalCloud> {
       python: toolchain.python,
       port,
       region,
+      credentials,
       ...(kept && { keep: kept }),
       ...(options.authorizationsFile !== undefined && { authorizationsFile: options.authorizationsFile }),
     });
     closers.push(() => emulator.close());
+    explain = (error) => deathOf(emulator, error, options.keepIn);
     await kept?.opened();
     if (kept?.isUnclean) {
-      const files = await putBack(emulator.endpoint, region);
+      const files = await putBack({ endpoint: emulator.endpoint, region, credentials });
       await kept.repaired();
       if (files > 0)
         log(
@@ -82,6 +94,8 @@ export async function startCloud(options: CloudOptions): Promise<LocalCloud> {
       pids: [emulator.process.pid],
       endpoint: emulator.endpoint,
       region,
+      // Clients add members of their own to the object.
+      credentials: { accessKeyId: credentials.accessKeyId, secretAccessKey: credentials.secretAccessKey },
       startedAt: new Date().toISOString(),
     };
     closers.push(() => removeRunFile(root));
@@ -91,7 +105,7 @@ export async function startCloud(options: CloudOptions): Promise<LocalCloud> {
       emulatorEndpoint: emulator.endpoint,
       jobEndpoint: aws,
       region,
-      credentials: localCredentials,
+      credentials,
       workDir: path.join(workDir, "glue"),
       // Kept from one start to the next: what a job asks for is installed once.
       modulesDir: path.join(root, ".local", "modules"),
@@ -100,37 +114,64 @@ export async function startCloud(options: CloudOptions): Promise<LocalCloud> {
       ...toolchain,
     });
     closers.push(() => glue.close());
+    await emulator.useGlue(glue.endpoint);
     stop?.throwIfAborted();
     log("Deploying index.ts ...");
     const { outputs, resources } = await deploy({
       root,
       stack: "local",
       endpoint: emulator.endpoint,
-      glueEndpoint: glue.endpoint,
-      credentials: localCredentials,
+      glueEndpoint: emulator.endpoint,
+      credentials,
       functionVariables: {
         AWS_ENDPOINT_URL_S3: aws,
         AWS_ENDPOINT_URL_DYNAMODB: aws,
-        AWS_ENDPOINT_URL_GLUE: await between("glue", glue.endpoint),
+        AWS_ENDPOINT_URL_GLUE: await between("glue", emulator.endpoint),
       },
     });
     log(`Deployed ${resources} resources.`);
     stop?.throwIfAborted();
     const cloud = {
       endpoint: emulator.endpoint,
-      glueEndpoint: glue.endpoint,
       region,
+      credentials,
       outputs: outputs as Record<string, string>,
       glue,
       kept,
+      explain,
     };
-    await writeRunFile(root, { ...run, glueEndpoint: glue.endpoint, outputs });
+    await writeRunFile(root, { ...run, glueEndpoint: emulator.endpoint, outputs });
     return { ...cloud, close };
   } catch (error) {
+    const cause = stop?.aborted ? error : await explain(error);
     await close();
-    throw error;
+    throw cause;
   }
 }
+
+/** The time in which the system tells us that a process whose connections broke has ended. */
+const deathKnownMs = 2_000;
+
+/** The error, or if the emulator has died, one that says how, where its log is, what is left and what to do. */
+async function deathOf({ process: service }: Emulator, error: unknown, keepIn?: string): Promise<unknown> {
+  if (!isUnreachable(error) && !service.hasExited()) return error;
+  const end = await service.end(deathKnownMs);
+  if (end === undefined) return error;
+  const log = await service.logTail();
+  const memory = end.includes("SIGKILL") ? " Somebody killed it, or the machine ran out of memory." : "";
+  const left =
+    keepIn === undefined
+      ? "Nothing is kept: this cloud ran without --keep. Start again with: npm start"
+      : `All files are kept in ${keepIn}, but not the ledger and the metrics. Start again with the same --keep: the pipeline then processes the files from scratch.`;
+  const advice = diskFullAdvice(log);
+  return new UserError(
+    `The emulator (MiniStack) has died (${end}).${memory}\n${advice ? `${advice}\n` : ""}The end of its log, ${service.logFile}:\n${indented(log)}\n${left}`,
+    { cause: error },
+  );
+}
+
+/** A part of a log for a terminal: a log may hold whatever a name or a row holds. */
+const indented = (text: string) => text.replace(/^.*$/gm, (line) => `    ${printable(line)}`);
 
 /** The region that the stack file sets. */
 function regionOf(root: string): string {

@@ -1,10 +1,11 @@
-import { mkdir } from "node:fs/promises";
+import { mkdir, rename, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { GetCallerIdentityCommand, STSClient } from "@aws-sdk/client-sts";
 import pRetry from "p-retry";
 import { UserError } from "../terminal/errors";
-import { localCredentials } from "./credentials";
+import type { Credentials } from "./credentials";
 import type { Kept } from "./kept";
 import { type ServiceProcess, startService } from "./processes";
 
@@ -16,6 +17,8 @@ export interface EmulatorOptions {
   /** 0 takes any free port. */
   port: number;
   region: string;
+  /** The user's credentials. They may do everything on this emulator. */
+  credentials: Credentials;
   /** For tests: a file to which it appends each call of the program's roles, and whether it was allowed. */
   authorizationsFile?: string;
   /** Folders that keep its data. Without them, a new emulator is an empty cloud. */
@@ -25,6 +28,8 @@ export interface EmulatorOptions {
 export interface Emulator {
   endpoint: string;
   process: ServiceProcess;
+  /** Lets the emulator's endpoint serve Glue too, by the local Glue at this endpoint. */
+  useGlue(endpoint: string): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -44,7 +49,9 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
 
 async function startAt(port: number, options: EmulatorOptions): Promise<Emulator> {
   const temporary = path.join(options.workDir, "tmp");
+  const glueFile = path.join(options.workDir, "glue-endpoint");
   await mkdir(temporary, { recursive: true });
+  await rm(glueFile, { force: true });
   const service = await startService({
     name: "the emulator (MiniStack)",
     python: options.python,
@@ -59,20 +66,25 @@ async function startAt(port: number, options: EmulatorOptions): Promise<Emulator
       MINISTACK_REGION: options.region,
       // Roles may do what their policies allow, as on AWS. The user's credentials may do everything.
       AUTH: "true",
+      LOCAL_GLUE_FILE: glueFile,
       ...(options.authorizationsFile && { AUTHORIZATIONS_FILE: options.authorizationsFile }),
       // Lambdas run in the project's own Node, which is first on PATH, even if the machine has Docker.
       LAMBDA_EXECUTOR: "local",
       STATE_DIR: options.keep?.stateDir ?? path.join(options.workDir, "state"),
       ...(options.keep && { PERSIST_STATE: "1", S3_PERSIST: "1", S3_DATA_DIR: options.keep.objectsDir }),
       TMPDIR: temporary,
-      AWS_ACCESS_KEY_ID: localCredentials.accessKeyId,
-      AWS_SECRET_ACCESS_KEY: localCredentials.secretAccessKey,
+      AWS_ACCESS_KEY_ID: options.credentials.accessKeyId,
+      AWS_SECRET_ACCESS_KEY: options.credentials.secretAccessKey,
       AWS_DEFAULT_REGION: options.region,
     },
   });
   const endpoint = `http://127.0.0.1:${port}`;
-  await untilHealthy(endpoint, service);
-  return { endpoint, process: service, close: () => service.stop() };
+  await untilHealthy(endpoint, service, options);
+  const useGlue = async (glue: string) => {
+    await writeFile(`${glueFile}.new`, glue);
+    await rename(`${glueFile}.new`, glueFile);
+  };
+  return { endpoint, process: service, useGlue, close: () => service.stop() };
 }
 
 /** Returns the port if it is free. @throws UserError that names the port and what to do */
@@ -94,15 +106,22 @@ async function claimPort(port: number): Promise<number> {
   });
 }
 
-async function untilHealthy(endpoint: string, service: ServiceProcess): Promise<void> {
+/** Waits until the emulator answers to its credentials: another program on the port would not. */
+async function untilHealthy(
+  endpoint: string,
+  service: ServiceProcess,
+  { region, credentials }: EmulatorOptions,
+): Promise<void> {
   const deadline = Date.now() + startTimeoutMs;
-  while (Date.now() < deadline) {
-    if (service.hasExited()) break;
-    const answer = await fetch(`${endpoint}/_ministack/health`, { signal: AbortSignal.timeout(2000) }).catch(
-      () => undefined,
-    );
-    if (answer?.ok) return;
-    await sleep(100);
+  const sts = new STSClient({ endpoint, region, credentials, maxAttempts: 1 });
+  try {
+    while (Date.now() < deadline && !service.hasExited()) {
+      const ask = sts.send(new GetCallerIdentityCommand({}), { abortSignal: AbortSignal.timeout(2000) });
+      if (await ask.catch(() => undefined)) return;
+      await sleep(100);
+    }
+  } finally {
+    sts.destroy();
   }
   const log = await service.logTail();
   await service.stop();

@@ -1,16 +1,17 @@
 import { existsSync } from "node:fs";
-import { mkdir, rm, stat, writeFile } from "node:fs/promises";
+import { rm, stat, writeFile } from "node:fs/promises";
 import path from "node:path";
 import {
   CopyObjectCommand,
-  DeleteObjectsCommand,
+  DeleteObjectCommand,
   ListBucketsCommand,
   paginateListObjectsV2,
   S3Client,
 } from "@aws-sdk/client-s3";
 import pMap from "p-map";
 import layout from "../layout.json";
-import { localCredentials } from "./credentials";
+import type { Credentials } from "./credentials";
+import { makePrivateFolder } from "./private-folder";
 
 /** A folder that keeps a local cloud's data from one start to the next. */
 export interface Kept {
@@ -45,7 +46,7 @@ export async function openKept(folder: string): Promise<Kept> {
     loaded: path.join(folder, "loaded"),
   };
   const mark = (file: string) => writeFile(file, "");
-  await mkdir(folder, { recursive: true });
+  await makePrivateFolder(folder);
   if (existsSync(marks.opened) && !(await isNewer(path.join(stateDir, tables), marks.opened)))
     await mark(marks.unclean);
   const isUnclean = existsSync(marks.unclean);
@@ -71,8 +72,8 @@ async function isNewer(file: string, than: string): Promise<boolean> {
  * incoming/, below `again/<batch>/`, so that files of the same name stay apart. Returns their number. It is safe to
  * repeat, also after an interruption. Call it before anything can claim files.
  */
-export async function putBack(endpoint: string, region: string): Promise<number> {
-  const s3 = new S3Client({ endpoint, region, credentials: localCredentials, forcePathStyle: true });
+export async function putBack(cloud: { endpoint: string; region: string; credentials: Credentials }): Promise<number> {
+  const s3 = new S3Client({ ...cloud, forcePathStyle: true });
   const { Buckets = [] } = await s3.send(new ListBucketsCommand({}));
   let files = 0;
   for (const { Name = "" } of Buckets) files += await putBackIn(s3, Name);
@@ -112,15 +113,16 @@ function folderOf(pattern: string): string {
 
 async function keysBelow(s3: S3Client, bucket: string, prefix: string): Promise<string[]> {
   const keys: string[] = [];
-  for await (const page of paginateListObjectsV2({ client: s3 }, { Bucket: bucket, Prefix: prefix }))
-    for (const { Key } of page.Contents ?? []) if (Key !== undefined) keys.push(Key);
+  // XML can't carry every character that a key may hold, and changes a carriage return: so keys come percent-encoded.
+  const list = { Bucket: bucket, Prefix: prefix, EncodingType: "url" as const };
+  for await (const page of paginateListObjectsV2({ client: s3 }, list))
+    for (const { Key } of page.Contents ?? [])
+      if (Key !== undefined) keys.push(decodeURIComponent(Key.replaceAll("+", "%20")));
   return keys;
 }
 
 async function remove(s3: S3Client, bucket: string, prefix: string): Promise<void> {
   const keys = await keysBelow(s3, bucket, prefix);
-  for (let start = 0; start < keys.length; start += 1000) {
-    const Objects = keys.slice(start, start + 1000).map((Key) => ({ Key }));
-    await s3.send(new DeleteObjectsCommand({ Bucket: bucket, Delete: { Quiet: true, Objects } }));
-  }
+  // DeleteObjects would name the keys in XML.
+  await pMap(keys, (Key) => s3.send(new DeleteObjectCommand({ Bucket: bucket, Key })), { concurrency: 16 });
 }

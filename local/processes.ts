@@ -18,6 +18,8 @@ export interface ServiceProcess {
   pid: number;
   logFile: string;
   hasExited(): boolean;
+  /** How it ended, such as "exit code 1" or "killed by SIGKILL". Waits up to `waitMs`; undefined while it runs. */
+  end(waitMs: number): Promise<string | undefined>;
   /** The last lines of its log, for an error message. */
   logTail(): Promise<string>;
   /** Ends it and all processes that it started. */
@@ -45,10 +47,17 @@ export async function startService(options: ServiceOptions): Promise<ServiceProc
     child.once("error", (error) => reject(new Error(`${options.name} could not be started: ${error.message}`)));
   });
   const pid = child.pid!;
+  const hasExited = () => child.exitCode !== null || child.signalCode !== null;
   return {
     pid,
     logFile: options.logFile,
-    hasExited: () => child.exitCode !== null || child.signalCode !== null,
+    hasExited,
+    end: async (waitMs) => {
+      const deadline = Date.now() + waitMs;
+      while (!hasExited() && Date.now() < deadline) await sleep(50);
+      if (!hasExited()) return undefined;
+      return child.signalCode ? `killed by ${child.signalCode}` : `exit code ${child.exitCode}`;
+    },
     logTail: async () => (await readFile(options.logFile, "utf8")).trim().split("\n").slice(-15).join("\n"),
     stop: () => stopGroup(pid, child, graceMs),
   };

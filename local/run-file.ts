@@ -3,7 +3,7 @@ import { get } from "node:http";
 import path from "node:path";
 import { HeadBucketCommand, S3Client } from "@aws-sdk/client-s3";
 import { UserError } from "../terminal/errors";
-import { localCredentials } from "./credentials";
+import type { Credentials } from "./credentials";
 
 /** `.local/run.json`: describes the local cloud while it runs (docs/architecture.md, "The local cloud"). */
 export interface RunFile {
@@ -12,8 +12,10 @@ export interface RunFile {
   pids: number[];
   endpoint: string;
   region: string;
+  /** The user's credentials on this cloud. */
+  credentials: Credentials;
   startedAt: string;
-  /** These two are missing while the cloud starts. */
+  /** These two are missing while the cloud starts. The endpoint serves Glue too; scripts of 0.1.0 read this one. */
   glueEndpoint?: string;
   outputs?: Record<string, unknown>;
 }
@@ -23,10 +25,12 @@ export type RunningCloud = RunFile & { outputs: Record<string, unknown> };
 
 const fileOf = (root: string) => path.join(root, ".local", "run.json");
 
-/** Replaces the file in one step, because commands may read it at any moment. */
+/** Replaces the file in one step, because commands may read it at any moment. Only its owner may read it. */
 export async function writeRunFile(root: string, run: RunFile): Promise<void> {
   const file = fileOf(root);
-  await writeFile(`${file}.new`, JSON.stringify(run, null, 2));
+  // A file that is there keeps its mode.
+  await rm(`${file}.new`, { force: true });
+  await writeFile(`${file}.new`, JSON.stringify(run, null, 2), { mode: 0o600 });
   await rename(`${file}.new`, file);
 }
 
@@ -62,6 +66,8 @@ function parse(text: string): RunFile | undefined {
   try {
     const run = JSON.parse(text) as RunFile;
     const isWhole = Number.isSafeInteger(run.pid) && run.pid > 0 && typeof run.region === "string";
+    const { accessKeyId, secretAccessKey } = run.credentials;
+    if (typeof accessKeyId !== "string" || typeof secretAccessKey !== "string") return undefined;
     return isWhole && new URL(run.endpoint).protocol === "http:" ? run : undefined;
   } catch {
     return undefined;
@@ -90,8 +96,8 @@ function answers(endpoint: string): Promise<boolean> {
   });
 }
 
-async function hasBucket({ endpoint, region }: RunFile, bucket: string): Promise<boolean> {
-  const s3 = new S3Client({ endpoint, region, credentials: localCredentials, maxAttempts: 5, forcePathStyle: true });
+async function hasBucket({ endpoint, region, credentials }: RunFile, bucket: string): Promise<boolean> {
+  const s3 = new S3Client({ endpoint, region, credentials, maxAttempts: 5, forcePathStyle: true });
   try {
     await s3.send(new HeadBucketCommand({ Bucket: bucket }));
     return true;

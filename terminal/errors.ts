@@ -1,3 +1,5 @@
+import { diskFullAdvice } from "./disk-full.cjs";
+
 /**
  * An error that the user can fix. Its message says what was expected, what came and what to do. It is shown without a
  * stack trace.
@@ -36,6 +38,8 @@ function isServiceError(error: Error): boolean {
 export function describeError(error: unknown): string {
   if (error instanceof UserError) return error.message;
   if (!(error instanceof Error)) return String(error);
+  const full = chain(error).find((one) => diskFullAdvice(`${(one as NodeJS.ErrnoException).code} ${one.message}`));
+  if (full) return `${full.message}\n${diskFullAdvice("ENOSPC")}`;
   if (isUnreachable(error))
     return `No answer from the service: ${chain(error).at(-1)?.message || error.message || error.name}`;
   if (error.name === "CredentialsProviderError") {

@@ -13,6 +13,7 @@ import type { LocalGlueOptions } from "./options";
 import { RoleSessions } from "./run/credentials";
 import { EventDelivery } from "./run/events";
 import { Launcher } from "./run/launch";
+import { TagMirror } from "./run/tag-mirror";
 
 export type { LocalGlueOptions } from "./options";
 
@@ -34,7 +35,8 @@ export async function startLocalGlue(options: LocalGlueOptions): Promise<LocalGl
   const log = options.log ?? (() => {});
   await mkdir(options.workDir, { recursive: true });
   let endpoint = "";
-  const tags = new TagStore();
+  const mirror = new TagMirror(options, log);
+  const tags = new TagStore((...change) => mirror.change(...change));
   const jobs = new JobStore(tags);
   const sessions = new RoleSessions(options);
   const emulator = new Emulator(options.emulatorEndpoint);
@@ -57,6 +59,7 @@ export async function startLocalGlue(options: LocalGlueOptions): Promise<LocalGl
     workflows.close();
     await runs.close();
     await events.close();
+    await mirror.close();
     sessions.close();
     emulator.close();
     server.closeAllConnections();

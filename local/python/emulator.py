@@ -8,27 +8,29 @@ of roles, buckets, queues and topics. This module adds:
 - A Glue call with the header `x-local-glue-resource` is authorised for that resource, but not executed. The local Glue
   sends it, because it runs jobs and workflows while MiniStack holds the roles.
 - A copy of an object with tags needs the permissions to read and to write tags, as on S3.
+- A wildcard of a policy matches line breaks too.
+- The tagging API lists no Glue resource without tags.
+- Every request goes through the front door (front_door.py), which refuses whatever is not signed.
 - With AUTHORIZATIONS_FILE in the environment, each decision about a role's call is appended to that file, as a line of
   JSON: role, action, resource, allowed. Tests compare the roles' policies with them.
 
 The user's credentials are MiniStack's own root credentials, which it reads from the environment (local/credentials.ts).
+LOCAL_GLUE_FILE in the environment names the file that holds the local Glue's endpoint once it has started.
 """
 
 from __future__ import annotations
 
+import functools
 import json
 import os
-from collections.abc import Awaitable
+import re
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any
 
+from front_door import RESOURCE_HEADER, Asgi, front_door
 from ministack import app as ministack
-from ministack.core import iam_actions, iam_evaluator
-from ministack.services import s3
-
-Asgi = Callable[[Any, Any, Any], Awaitable[None]]
-
-RESOURCE_HEADER = "x-local-glue-resource"
+from ministack.core import iam_actions, iam_evaluator, responses
+from ministack.services import s3, tagging
 
 
 def over_tls(app: Asgi) -> Asgi:
@@ -80,6 +82,28 @@ def check_tags_of_copies() -> None:
     iam_actions.s3_additional_checks = more_of
 
 
+def let_wildcards_match_line_breaks() -> None:
+    """Lets `*` and `?` of a policy match every character of a name, as on AWS: a key may hold line breaks."""
+    compile_one_line = iam_evaluator._fnmatch_compile
+
+    @functools.lru_cache(maxsize=4096)
+    def compile_any(pattern: str, ignore_case: bool) -> re.Pattern[str]:
+        found = compile_one_line(pattern, ignore_case)
+        return re.compile(found.pattern.removesuffix("$") + r"\Z", found.flags | re.DOTALL)
+
+    iam_evaluator._fnmatch_compile = compile_any
+
+
+def list_tagged_glue_resources_only() -> None:
+    """Hides what is left of a deleted job: the emulator keeps an empty entry for each Glue resource that had tags."""
+    collect = tagging._COLLECTORS["glue"]
+
+    def collect_tagged() -> Any:
+        return (pair for pair in collect() if pair[1])
+
+    tagging._COLLECTORS["glue"] = collect_tagged
+
+
 def record_authorizations(file: Path) -> None:
     """Appends each decision about a call by a role to a file."""
     decide = iam_evaluator.enforce
@@ -98,14 +122,32 @@ def record_authorizations(file: Path) -> None:
     iam_evaluator.enforce = decide_and_record
 
 
+def secret_of(access_key: str, token: str) -> str | None:
+    """The secret of the user's key, or of a key that the emulator gave out; not of MiniStack's fixed root keys."""
+    if access_key == os.environ["AWS_ACCESS_KEY_ID"]:
+        return None if token else os.environ["AWS_SECRET_ACCESS_KEY"]
+    if iam_evaluator.is_root_access_key(access_key):
+        return None
+    try:
+        account = iam_evaluator.find_iam_access_key_account(access_key)
+    except iam_evaluator.AmbiguousAccessKeyError:
+        return None
+    account = account or responses._account_from_sts_session(access_key)
+    found = iam_evaluator.resolve_credential(access_key, account, token)
+    return getattr(found, "secret_access_key", None)
+
+
 def main() -> None:
     """Serves until a signal ends it. Settings come from the environment, as for MiniStack itself."""
     authorize_for_local_glue()
     check_tags_of_copies()
+    let_wildcards_match_line_breaks()
+    list_tagged_glue_resources_only()
     file = os.environ.get("AUTHORIZATIONS_FILE")
     if file:
         record_authorizations(Path(file))
-    ministack.app = over_tls(ministack.app)
+    glue = os.environ.get("LOCAL_GLUE_FILE")
+    ministack.app = front_door(over_tls(ministack.app), secret_of, Path(glue) if glue else None)
     ministack.main()
 
 

@@ -2,9 +2,10 @@
 // project's packages if they are missing or old, then starts the project's own Node.
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
-import { closeSync, existsSync, openSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, closeSync, existsSync, mkdirSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
+import { diskFullAdvice } from "../../terminal/disk-full.cjs";
 import { interrupted } from "../../terminal/exit-codes.cjs";
 import { withInstallLock } from "./install-lock.cjs";
 
@@ -17,6 +18,7 @@ class SetupError extends Error {}
 
 try {
   checkMachine();
+  keepPrivate(path.join(root, ".local"));
   await installPackages();
   const [program = "", ...args] = process.argv.slice(2);
   process.exitCode = await runProgram(program, args);
@@ -39,6 +41,17 @@ function checkMachine() {
   }
 }
 
+/**
+ * Nobody else on the machine may read the data and credentials of a local cloud. It must be done before anything
+ * writes there.
+ *
+ * @param {string} folder
+ */
+function keepPrivate(folder) {
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  chmodSync(folder, 0o700);
+}
+
 async function installPackages() {
   const wanted = createHash("sha256")
     .update(readFileSync(path.join(root, "package-lock.json")))
@@ -51,8 +64,10 @@ async function installPackages() {
     const log = path.join(root, ".local", "npm-ci.log");
     const code = await run(process.execPath, [npmCli(), "ci", "--no-audit", "--no-fund", "--include=dev"], log);
     if (code !== 0) {
+      const advice =
+        diskFullAdvice(readFileSync(log, "utf8")) ?? "Check the network (and proxy settings), then try again.";
       throw new SetupError(
-        `npm ci failed:\n${tail(log)}\nCheck the network (and proxy settings), then try again. The whole output is in ${path.relative(process.cwd(), log)}.`,
+        `npm ci failed:\n${tail(log)}\n${advice} The whole output is in ${path.relative(process.cwd(), log)}.`,
       );
     }
     if (!existsSync(ownNode)) {

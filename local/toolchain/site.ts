@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { mkdir, readFile, realpath, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { execa } from "execa";
+import { diskFullAdvice } from "../../terminal/disk-full.cjs";
 import { UserError } from "../../terminal/errors";
 
 /** An installation: the project's folder, the log for its progress, and the signal that aborts it. */
@@ -60,11 +61,15 @@ export async function step(
     stdin: "ignore",
     ...(stop && { cancelSignal: stop }),
   });
-  await writeFile(log, done.all ?? "");
+  // On a full disk the log can't be written either.
+  const isLogged = await writeFile(log, done.all ?? "").then(
+    () => true,
+    () => false,
+  );
   stop?.throwIfAborted();
   if (!done.failed) return;
   const tail = (done.all ?? done.shortMessage ?? "").trim().split("\n").slice(-12).join("\n");
-  throw new UserError(
-    `Installing (${name}) failed:\n${tail}\n${remedy} The whole output is in ${path.relative(process.cwd(), log)}.`,
-  );
+  const advice = diskFullAdvice(done.all ?? "") ?? remedy;
+  const where = isLogged ? ` The whole output is in ${path.relative(process.cwd(), log)}.` : "";
+  throw new UserError(`Installing (${name}) failed:\n${tail}\n${advice}${where}`);
 }

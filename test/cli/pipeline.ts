@@ -16,8 +16,10 @@ import { localTarget, type Target } from "../../cli/target";
 import { startEmulator } from "../../local/emulator";
 import { place } from "../../runtime/places";
 import { exitCodeOf, type Main } from "../../terminal/terminal";
+import { testCredentials } from "../support/credentials";
 import { folders } from "../support/folders";
 import { createRole } from "../support/roles";
+import { puttingCode } from "../support/signed";
 
 /** A stack's outputs, with names that no other pipeline on the same emulator has. */
 export function outputsOf(name: string) {
@@ -33,6 +35,8 @@ export function outputsOf(name: string) {
     archiveFunctionName: `archive-${name}`,
   };
 }
+
+const client = { region: "us-east-1", credentials: testCredentials };
 
 /** An emulator, and the role of the Lambdas on it. */
 interface Host {
@@ -51,7 +55,7 @@ after(async () => (await shared)?.close());
 export async function startHost(): Promise<Host> {
   const workDir = await mkdtemp(path.join(tmpdir(), "music-streams-cli-emulator-"));
   const python = path.resolve(__dirname, "..", "..", ".local", "python", "bin", "python");
-  const emulator = await startEmulator({ workDir, python, port: 0, region: "us-east-1" });
+  const emulator = await startEmulator({ workDir, python, port: 0, ...client });
   const may = { service: "lambda.amazonaws.com", actions: ["logs:*"] };
   return {
     endpoint: emulator.endpoint,
@@ -123,7 +127,7 @@ export async function startPipeline(host?: Host): Promise<Pipeline> {
   pipelines += 1;
   const outputs = outputsOf(String(pipelines));
   const root = await mkdtemp(path.join(tmpdir(), "music-streams-cli-"));
-  const cloud = { endpoint, region: "us-east-1", outputs };
+  const cloud = { endpoint, ...client, outputs };
   const target = localTarget(cloud);
   await mkdir(path.join(root, ".local"), { recursive: true });
   await writeFile(path.join(root, ".local", "run.json"), JSON.stringify({ pid: process.pid, pids: [], ...cloud }));
@@ -202,9 +206,7 @@ async function createResources(target: Target, role: string): Promise<void> {
     );
   }
   // A sense that leaves a trace of each tick.
-  const authorization = `AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0`;
-  const request = JSON.stringify({ method: "PUT", headers: { authorization }, body: "x" });
-  const code = `exports.handler = () => fetch(process.env.AWS_ENDPOINT_URL + "/${outputs.bucketName}/ticks/" + Date.now(), ${request});`;
+  const code = `${puttingCode(outputs.bucketName)}\nexports.handler = () => put("ticks/" + Date.now(), "x");`;
   await target.lambda.send(
     new CreateFunctionCommand({
       FunctionName: outputs.senseFunctionName,

@@ -8,6 +8,7 @@ import { main as batches } from "../../cli/batches";
 import { main as drop } from "../../cli/drop";
 import { main as metrics } from "../../cli/metrics";
 import { openTarget } from "../../cli/target";
+import { testCredentials } from "../support/credentials";
 import { outputsOf, runCommandIn } from "./pipeline";
 
 /** A process id that no process has: Linux and macOS use smaller ones. */
@@ -36,7 +37,7 @@ describe("the pipeline that a command opens", () => {
 
   const run = (state: unknown) =>
     writeFile(path.join(root, ".local", "run.json"), typeof state === "string" ? state : JSON.stringify(state));
-  const alive = () => ({ pid: process.pid, endpoint, region: "us-east-1", outputs });
+  const alive = () => ({ pid: process.pid, endpoint, region: "us-east-1", credentials: testCredentials, outputs });
 
   for (const [name, main, args] of [
     ["drop", drop, ["a.csv"]],
@@ -52,7 +53,9 @@ describe("the pipeline that a command opens", () => {
   }
 
   it("does not take the run.json of a dead process, a closed port, another cloud or half a file for a running cloud", async () => {
-    const half = [[], null, {}, '{"pid": 1', { ...alive(), pid: 0 }].map((state) => [state, "can't be read"] as const);
+    const half = [[], null, {}, '{"pid": 1', { ...alive(), pid: 0 }, { ...alive(), credentials: {} }].map(
+      (state) => [state, "can't be read"] as const,
+    );
     for (const [state, why] of [
       ...half,
       [{ ...alive(), pid: nobody }, "has ended"],

@@ -11,7 +11,6 @@ import {
 import pMap from "p-map";
 import { readDataFolder, uploadAll } from "../../cli/start/load";
 import layout from "../../layout.json";
-import { localCredentials } from "../../local/credentials";
 import type { Batch, Manifest } from "../../runtime/batch";
 import { readPipeline } from "../../runtime/ledger";
 import { requestReplay } from "../../runtime/operator";
@@ -243,7 +242,7 @@ describe("the pipeline on the local cloud", function () {
     const logs = new CloudWatchLogsClient({
       endpoint: live.cloud.endpoint,
       region: live.cloud.region,
-      credentials: localCredentials,
+      credentials: live.cloud.credentials,
     });
     const groups = [
       `/aws-glue/jobs/music-streams-local/music-streams-transform/output`,

@@ -8,7 +8,6 @@ import { readDataFolder, uploadAll } from "../../cli/start/load";
 import { type Watch, watchPipeline } from "../../cli/start/watch";
 import { localTarget, type Target } from "../../cli/target";
 import { type LocalCloud, startCloud } from "../../local/cloud";
-import { localCredentials } from "../../local/credentials";
 import type { Batch } from "../../runtime/batch";
 import { listAll } from "../../runtime/lake";
 import { connect, type World } from "../../runtime/world";
@@ -42,11 +41,8 @@ export class LivePipeline {
     const data = await dataFolder(folder);
     const cloud = await startCloud({ root, port: 0, log: () => {}, authorizationsFile: authorizationsIn(folder) });
     const { s3, documents, outputs } = localTarget(cloud);
-    const glue = new GlueClient({
-      endpoint: cloud.glueEndpoint,
-      region: cloud.region,
-      credentials: localCredentials,
-    });
+    const { endpoint, region, credentials } = cloud;
+    const glue = new GlueClient({ endpoint, region, credentials });
     const limits = {
       maxBatchFiles: 1,
       maxBatchBytes: 1,

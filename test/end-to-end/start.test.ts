@@ -1,10 +1,20 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm, stat } from "node:fs/promises";
 import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { commandOf, familyOf, isAlive, listeningAddresses, npm, oracle, realData, until } from "../support/commands";
+import {
+  commandOf,
+  familyOf,
+  isAlive,
+  listeningAddresses,
+  npm,
+  oracle,
+  realData,
+  root,
+  until,
+} from "../support/commands";
 import { writeOddFolder } from "../support/odd-files";
 import { dataFolder } from "./data";
 
@@ -49,6 +59,12 @@ describe("npm start", function () {
     assert.match(output, /Going on with the data in .*kept: nothing is loaded/);
     assert.ok((await readFile(exported())).length > 0);
     assert.equal(await readFile(again, "utf8"), await readFile(exported(), "utf8"));
+    const modeOf = async (file: string) => (await stat(file)).mode & 0o777;
+    const local = path.join(root, ".local");
+    assert.deepEqual(
+      await Promise.all([local, path.join(local, "run.json"), kept()].map(modeOf)),
+      [0o700, 0o600, 0o700],
+    );
     const family = await familyOf(run.pid!);
     assert.ok(sockets.size >= 2, "the emulator and the local Glue listen");
     for (const address of sockets) assert.match(address, /^(127\.0\.0\.1|\[::1\]|\[::ffff:127\.0\.0\.1\]):/);
@@ -83,6 +99,29 @@ describe("npm start", function () {
     for (const pid of own) process.kill(pid, "SIGINT");
     await run;
     assert.match(output, /Stopping/);
+    await until("every process is gone", 60_000, async () => !family.some(isAlive));
+  });
+
+  it("says that the emulator died, where its log is, what is kept and what to do", async () => {
+    const own = path.join(folder, "died");
+    const run = npm("start", "--port", "0", "--keep", own);
+    let output = "";
+    run.all.on("data", (chunk) => {
+      output += chunk;
+    });
+    await until("a batch is in flight", 400_000, async () => {
+      if (!isAlive(run.pid!)) throw new Error(`npm start ended early:\n${output}`);
+      return /transform +running/.test(output);
+    });
+    const family = await familyOf(run.pid!);
+    const emulator = family.find((pid) => /python\S* \S*emulator\.py$/.test(commandOf(pid)));
+    process.kill(emulator!, "SIGKILL");
+    const { exitCode } = await run;
+    assert.equal(exitCode, 1, output);
+    assert.match(output, /The emulator \(MiniStack\) has died \(killed by SIGKILL\)\. .*ran out of memory/);
+    assert.match(output, /The end of its log, \S+emulator\.log:\n {4}\S/);
+    assert.ok(output.includes(`All files are kept in ${own}, but not the ledger and the metrics. Start again`), output);
+    assert.doesNotMatch(output, /ECONNREFUSED|No answer from the service/);
     await until("every process is gone", 60_000, async () => !family.some(isAlive));
   });
 

@@ -1,13 +1,13 @@
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { localCredentials } from "../../local/credentials";
 import { startEmulator } from "../../local/emulator";
 import { startLocalGlue } from "../../local/glue/server";
 import { type Clients, closeClients, createClients } from "../../local/provider/clients";
 import { readConfig } from "../../local/provider/program";
 import { LocalProvider } from "../../local/provider/provider";
 import { serveProvider } from "../../local/provider/server";
+import { testCredentials } from "../support/credentials";
 import { ROOT } from "../support/program-record";
 import { PYTHON } from "../support/provider-cloud";
 import { DeployedStack } from "./deployed-stack";
@@ -33,12 +33,18 @@ export async function startEngine(): Promise<Engine> {
   };
   try {
     const region = readConfig(ROOT, "dev")["aws:region"]!;
-    const emulator = await startEmulator({ workDir: path.join(folder, "emulator"), python: PYTHON, port: 0, region });
+    const emulator = await startEmulator({
+      workDir: path.join(folder, "emulator"),
+      python: PYTHON,
+      port: 0,
+      region,
+      credentials: testCredentials,
+    });
     closers.push(() => emulator.close());
     const glue = await startLocalGlue({
       emulatorEndpoint: emulator.endpoint,
       region,
-      credentials: localCredentials,
+      credentials: testCredentials,
       workDir: path.join(folder, "glue"),
       // No job runs here.
       python: PYTHON,
@@ -50,7 +56,7 @@ export async function startEngine(): Promise<Engine> {
       endpoint: emulator.endpoint,
       glueEndpoint: glue.endpoint,
       region,
-      credentials: localCredentials,
+      credentials: testCredentials,
     };
     const provider = await LocalProvider.connect({ ...where, root: ROOT });
     closers.push(() => provider.close());

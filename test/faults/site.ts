@@ -23,15 +23,12 @@ import { QueryCommand } from "@aws-sdk/lib-dynamodb";
 import { exportMetrics } from "../../cli/metrics";
 import { localTarget, type Target } from "../../cli/target";
 import { type LocalCloud, startCloud } from "../../local/cloud";
-import { localCredentials } from "../../local/credentials";
 import type { Batch, BatchState } from "../../runtime/batch";
 import { listAll } from "../../runtime/lake";
 import { readBatch, readPipeline } from "../../runtime/ledger";
 import { connect, type World } from "../../runtime/world";
 import { root, until } from "../support/commands";
 import { type FaultProxy, startProxy } from "./proxy";
-
-const client = { region: "us-east-1", credentials: localCredentials };
 
 /**
  * The local cloud with a proxy in front of everything that Lambdas and jobs call. Its schedule is off: only the test
@@ -68,8 +65,8 @@ export class Site {
       },
     });
     this.target = localTarget(this.cloud);
-    this.glue = new GlueClient({ ...client, endpoint: this.cloud.glueEndpoint });
-    this.events = new EventBridgeClient({ ...client, endpoint: this.cloud.endpoint });
+    this.glue = new GlueClient(accessTo(this.cloud));
+    this.events = new EventBridgeClient(accessTo(this.cloud));
     const { lambda, outputs, s3, documents } = this.target;
     const sense = await lambda.send(new GetFunctionConfigurationCommand({ FunctionName: outputs.senseFunctionName }));
     this.world = connect({ s3, glue: this.glue, documents }, sense.Environment?.Variables ?? {});
@@ -83,7 +80,7 @@ export class Site {
   }
 
   private async stopSchedule(): Promise<void> {
-    const scheduler = new SchedulerClient({ ...client, endpoint: this.cloud.endpoint });
+    const scheduler = new SchedulerClient(accessTo(this.cloud));
     const { Schedules = [] } = await scheduler.send(new ListSchedulesCommand({}));
     for (const { Name } of Schedules) {
       const { Arn, CreationDate, LastModificationDate, $metadata, ...schedule } = await scheduler.send(
@@ -185,4 +182,8 @@ export class Site {
     );
     return items;
   }
+}
+
+function accessTo({ endpoint, region, credentials }: LocalCloud) {
+  return { endpoint, region, credentials };
 }

@@ -8,11 +8,11 @@ import {
 } from "@aws-sdk/client-lambda";
 import { GetObjectCommand, PutObjectCommand } from "@aws-sdk/client-s3";
 import { GetQueueAttributesCommand, GetQueueUrlCommand } from "@aws-sdk/client-sqs";
-import { localCredentials } from "../../local/credentials";
 import { deploy } from "../../local/deploy";
 import { EventDelivery } from "../../local/glue/run/events";
 import { type Clients, closeClients, createClients } from "../../local/provider/clients";
 import { place } from "../../runtime/places";
+import { testCredentials } from "../support/credentials";
 import { folders } from "../support/folders";
 import { ROOT } from "../support/program-record";
 import { REGION, reportOneRow, startCloud, startScriptedGlue } from "../support/provider-cloud";
@@ -30,7 +30,7 @@ describe("the start on arrival", function () {
   before(async () => {
     cloud = await startCloud();
     glue = await startScriptedGlue(cloud.endpoint);
-    const where = { endpoint: cloud.endpoint, glueEndpoint: glue.endpoint, credentials: localCredentials };
+    const where = { endpoint: cloud.endpoint, glueEndpoint: glue.endpoint, credentials: testCredentials };
     clients = createClients({ ...where, region: REGION });
     const changes = {
       "music-streams:startOnArrival": "true",
@@ -126,7 +126,7 @@ describe("the start on arrival", function () {
   it("has sense take what landed meanwhile when the run has ended", async () => {
     await reportOneRow(clients, outputs.bucketName!, batchOf(glue.runs[0]!), FIRST);
     glue.finish([outputs.transformJobName!, "SUCCEEDED"], [outputs.publishJobName!, "SUCCEEDED"]);
-    const options = { emulatorEndpoint: cloud.endpoint, region: REGION, credentials: localCredentials };
+    const options = { emulatorEndpoint: cloud.endpoint, region: REGION, credentials: testCredentials };
     const delivery = new EventDelivery(options as never, () => {});
     delivery.deliver({ JobName: outputs.publishJobName!, JobRunState: "SUCCEEDED", Id: "jr_1" });
     await delivery.close();

@@ -18,13 +18,16 @@ import {
   PutObjectCommand,
   S3Client,
 } from "@aws-sdk/client-s3";
-import { localCredentials } from "../../local/credentials";
 import { startEmulator } from "../../local/emulator";
 import { openKept, putBack } from "../../local/kept";
+import { plainKey } from "../../runtime/lake";
 import { place } from "../../runtime/places";
 import { isAlive, root, until } from "../support/commands";
+import { testCredentials } from "../support/credentials";
 import { folders } from "../support/folders";
 import { PYTHON, REGION } from "../support/provider-cloud";
+
+const client = { region: REGION, credentials: testCredentials };
 
 describe("data that a local cloud keeps", function () {
   this.timeout(60_000);
@@ -36,7 +39,7 @@ describe("data that a local cloud keeps", function () {
 
   async function start() {
     const kept = await openKept(path.join(folder, "kept"));
-    const emulator = await startEmulator({ workDir: folder, python: PYTHON, port: 0, region: REGION, keep: kept });
+    const emulator = await startEmulator({ workDir: folder, python: PYTHON, port: 0, ...client, keep: kept });
     await kept.opened();
     return { kept, emulator, ...clientsOf(emulator.endpoint) };
   }
@@ -49,7 +52,7 @@ describe("data that a local cloud keeps", function () {
       (async () => {
         const kept = await openKept(${JSON.stringify(path.join(folder, "kept"))});
         const options = { workDir: ${JSON.stringify(folder)}, python: ${JSON.stringify(PYTHON)}, port: 0, keep: kept };
-        const emulator = await startEmulator({ ...options, region: "${REGION}" });
+        const emulator = await startEmulator({ ...options, ...${JSON.stringify(client)} });
         await kept.opened();
         const { isUnclean, isLoaded } = kept;
         console.log(JSON.stringify({ endpoint: emulator.endpoint, pid: emulator.process.pid, isUnclean, isLoaded }));
@@ -93,15 +96,16 @@ describe("data that a local cloud keeps", function () {
     const next = await start();
     assert.equal(next.kept.isUnclean, true);
     const { endpoint } = next.emulator;
-    assert.equal(await putBack(endpoint, REGION), 3);
-    assert.equal(await putBack(endpoint, REGION), 0);
-    const { Contents = [] } = await next.s3.send(new ListObjectsV2Command({ Bucket: "lake" }));
-    const again = ["again/B1/a b.csv", "again/B2/a b.csv", "again/B2/deep/c.csv", "waiting.csv"];
+    assert.equal(await putBack({ endpoint, ...client }), 4);
+    assert.equal(await putBack({ endpoint, ...client }), 0);
+    const { Contents = [] } = await next.s3.send(new ListObjectsV2Command({ Bucket: "lake", EncodingType: "url" }));
+    const again = ["again/B1/a b.csv", `again/B1/${oddName}`, "again/B2/a b.csv", "again/B2/deep/c.csv", "waiting.csv"];
     assert.deepEqual(
-      Contents.map(({ Key }) => Key),
+      Contents.map(({ Key }) => plainKey(Key!)),
       again.map((name) => folders.incoming + name),
     );
     assert.equal(await objectOf(next.s3, `${folders.incoming}again/B2/a b.csv`), "two");
+    assert.equal(await objectOf(next.s3, `${folders.incoming}again/B1/${oddName}`), "odd");
     assert.deepEqual((await next.dynamodb.send(new ListTablesCommand({}))).TableNames, []);
     await next.kept.repaired();
     await next.emulator.close();
@@ -110,8 +114,11 @@ describe("data that a local cloud keeps", function () {
 });
 
 const date = "2024-05-01";
+/** XML changes a carriage return, and a listing in plain form would lose it. */
+const oddName = "odd\rx\ny+z%20.csv";
 const objects = {
   archived: place("archived", { date, batchId: "B1", name: "a b.csv" }),
+  odd: place("archived", { date, batchId: "B1", name: oddName }),
   quarantined: place("quarantinedFile", { date, batchId: "B2", name: "a b.csv" }),
   failed: place("failed", { date, batchId: "B2", name: "deep/c.csv" }),
   waiting: `${folders.incoming}waiting.csv`,
@@ -120,7 +127,7 @@ const objects = {
 };
 
 function clientsOf(endpoint: string) {
-  const access = { endpoint, region: REGION, credentials: localCredentials };
+  const access = { endpoint, ...client };
   return { s3: new S3Client({ ...access, forcePathStyle: true }), dynamodb: new DynamoDBClient(access) };
 }
 
@@ -128,6 +135,7 @@ async function fill({ s3, dynamodb }: ReturnType<typeof clientsOf>): Promise<voi
   await s3.send(new CreateBucketCommand({ Bucket: "lake" }));
   const bodies = {
     archived: "one",
+    odd: "odd",
     quarantined: "two",
     failed: "three",
     waiting: "four",

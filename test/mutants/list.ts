@@ -28,6 +28,8 @@ const protocol = (title: string): Check => ({ file: "test/runtime/protocol.test.
 const decisions = (title: string): Check => ({ file: "test/runtime/decide.test.ts", title });
 const python = (file: string, title: string): Check => ({ file: `test/glue-scripts/${file}`, title });
 
+const door = (title: string): Check => ({ file: "test/local/test_front_door.py", title });
+
 export const MUTANTS: Mutant[] = [
   {
     name: "a file is deleted before it is copied",
@@ -501,5 +503,33 @@ export const MUTANTS: Mutant[] = [
     find: "(?:(?<=[Z0-9]){ZONE_NAME})?",
     replace: "",
     caughtBy: python("test_transform_rows.py", "test_a_listen_time_is_read_as_utc_or_quarantined_with_its_reason"),
+  },
+  {
+    name: "the front door lets web pages in",
+    file: "local/python/front_door.py",
+    find: "            _refuse_pages(request)\n",
+    replace: "",
+    caughtBy: door("test_sends_glue_calls_to_the_local_glue_unchanged_and_only_signed_ones"),
+  },
+  {
+    name: "the emulator's administration can be reached",
+    file: "local/python/front_door.py",
+    find: "            _refuse_administration(request)\n",
+    replace: "",
+    caughtBy: door("test_has_no_administration_behind_it_even_when_the_request_is_signed[/_ministack/health-GET]"),
+  },
+  {
+    name: "nobody compares the signatures",
+    file: "local/python/signature.py",
+    find: "    if not hmac.compare_digest(expected.encode(), signature.value.encode()):\n",
+    replace: "    if not hmac.compare_digest(expected.encode(), expected.encode()):\n",
+    caughtBy: door("test_refuses_a_wrong_secret_and_a_changed_request"),
+  },
+  {
+    name: "a signed request may name a second credential in its query",
+    file: "local/python/signature.py",
+    find: "strange or (authorizations and in_query):",
+    replace: "False:",
+    caughtBy: door("test_refuses_a_second_credential_beside_the_signed_one"),
   },
 ];

@@ -11,7 +11,6 @@ import {
   S3Client,
 } from "@aws-sdk/client-s3";
 import { DynamoDBDocumentClient } from "@aws-sdk/lib-dynamodb";
-import { localCredentials } from "../../local/credentials";
 import { type Emulator, startEmulator } from "../../local/emulator";
 import type { Batch, Manifest } from "../../runtime/batch";
 import { deleteAll, head, listAll, readManifest } from "../../runtime/lake";
@@ -22,12 +21,13 @@ import { inParallel } from "../../runtime/parallel";
 import { place } from "../../runtime/places";
 import { tick } from "../../runtime/tick";
 import { connect, type World } from "../../runtime/world";
+import { testCredentials } from "../support/credentials";
 import { folders } from "../support/folders";
 import { FULL } from "../support/full";
 import { SimulatedGlue } from "../support/simulated-glue";
 
 const python = path.join(__dirname, "..", "..", ".local", "python", "bin", "python");
-const client = { region: "us-east-1", credentials: localCredentials };
+const client = { region: "us-east-1", credentials: testCredentials };
 
 const ODD_NAMES = [
   " a  b .csv",
@@ -74,7 +74,7 @@ describe("the protocol on the emulator's S3 and DynamoDB", function () {
 
   before(async () => {
     workDir = await mkdtemp(path.join(tmpdir(), "runtime-"));
-    emulator = await startEmulator({ workDir, python, port: 0, region: client.region });
+    emulator = await startEmulator({ workDir, python, port: 0, ...client });
     s3 = new S3Client({ ...client, endpoint: emulator.endpoint, forcePathStyle: true });
     dynamodb = new DynamoDBClient({ ...client, endpoint: emulator.endpoint });
     documents = DynamoDBDocumentClient.from(dynamodb);

@@ -1,15 +1,14 @@
 import { readFile } from "node:fs/promises";
 import { GetRolePolicyCommand, IAMClient, paginateListRolePolicies, paginateListRoles } from "@aws-sdk/client-iam";
 import type { LocalCloud } from "../../local/cloud";
-import { localCredentials } from "../../local/credentials";
 import { type Call, type Permission, permissionsOf } from "./permissions";
 
-type Cloud = Pick<LocalCloud, "endpoint" | "region" | "outputs">;
+type Cloud = Pick<LocalCloud, "endpoint" | "region" | "credentials" | "outputs">;
 
 /** The permissions of a deployed program's roles, read from IAM. Roles and resources have the program's own names. */
 export async function deployedPermissions(cloud: Cloud): Promise<Permission[]> {
-  const { endpoint, region } = cloud;
-  const client = new IAMClient({ endpoint, region, credentials: localCredentials });
+  const { endpoint, region, credentials } = cloud;
+  const client = new IAMClient({ endpoint, region, credentials });
   const permissions: Permission[] = [];
   for await (const { Roles = [] } of paginateListRoles({ client }, {})) {
     for (const { RoleName } of Roles) {

@@ -16,14 +16,14 @@ import {
   type WorkflowRun,
 } from "@aws-sdk/client-glue";
 import { CreateBucketCommand, PutObjectCommand, S3Client } from "@aws-sdk/client-s3";
-import { localCredentials } from "../../local/credentials";
 import { startEmulator } from "../../local/emulator";
 import { type LocalGlue, type LocalGlueOptions, startLocalGlue } from "../../local/glue/server";
+import { testCredentials } from "./credentials";
 import { createRole } from "./roles";
 
 const site = join(__dirname, "..", "..", ".local");
 const python = join(site, "python", "bin", "python");
-export const client = { region: "us-east-1", credentials: localCredentials };
+export const client = { region: "us-east-1", credentials: testCredentials };
 export const BUCKET = "glue-tests";
 /** Milliseconds in a minute of a job's timeout. */
 const MINUTE_MS = 1500;
@@ -66,7 +66,7 @@ async function startGlueCloud(): Promise<GlueCloud> {
     workDir: join(workDir, "emulator"),
     python,
     port: 0,
-    region: client.region,
+    ...client,
     authorizationsFile: authorizations,
   });
   const s3 = new S3Client({ ...client, endpoint: emulator.endpoint, forcePathStyle: true });
@@ -204,12 +204,6 @@ export async function until<T>(look: () => Promise<T | undefined> | T | undefine
     await pause(30);
   }
   throw new Error(`timed out waiting for ${what}`);
-}
-
-/** A header by which the emulator takes an unsigned request for the user's: it does not check the user's signature. */
-export function userAuthorization(service: string): string {
-  const scope = `${localCredentials.accessKeyId}/20260101/${client.region}/${service}/aws4_request`;
-  return `AWS4-HMAC-SHA256 Credential=${scope}, SignedHeaders=host, Signature=0`;
 }
 
 /** Whether a process runs. One that ended and waits for its parent does not. */

@@ -4,13 +4,14 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { PutObjectCommand, type S3Client } from "@aws-sdk/client-s3";
-import { localCredentials } from "../../local/credentials";
 import { startEmulator } from "../../local/emulator";
 import { closeClients, createClients } from "../../local/provider/clients";
 import { LocalProvider } from "../../local/provider/provider";
 import { place } from "../../runtime/places";
+import { testCredentials } from "./credentials";
 import { folders } from "./folders";
 import { ROOT } from "./program-record";
+import { signedFetch } from "./signed";
 
 export const REGION = "us-east-1";
 
@@ -20,7 +21,13 @@ export const PYTHON = process.env.MUSIC_STREAMS_PYTHON ?? path.join(ROOT, ".loca
 /** Starts an emulator for one test file, in a folder outside of the project. */
 export async function startCloud() {
   const folder = await mkdtemp(path.join(tmpdir(), "music-streams-provider-"));
-  const emulator = await startEmulator({ workDir: folder, python: PYTHON, port: 0, region: REGION });
+  const emulator = await startEmulator({
+    workDir: folder,
+    python: PYTHON,
+    port: 0,
+    region: REGION,
+    credentials: testCredentials,
+  });
   return {
     folder,
     endpoint: emulator.endpoint,
@@ -47,7 +54,7 @@ after(async () => (await shared)?.close());
 async function startProviderCloud() {
   const cloud = await startCloud();
   const glue = await startScriptedGlue(cloud.endpoint);
-  const where = { endpoint: cloud.endpoint, glueEndpoint: glue.endpoint, credentials: localCredentials };
+  const where = { endpoint: cloud.endpoint, glueEndpoint: glue.endpoint, credentials: testCredentials };
   const clients = createClients({ ...where, region: REGION });
   const provider = await LocalProvider.connect({ ...where, region: REGION, root: ROOT });
   const close = async () => {
@@ -112,8 +119,9 @@ export async function startScriptedGlue(emulator: string) {
       response.end(JSON.stringify(operation(JSON.parse(body))));
       return;
     }
-    const { host: _, connection: __, ...headers } = request.headers as Record<string, string>;
-    const passed = await fetch(emulator, { method: "POST", headers, body });
+    const asked = request.headers as Record<string, string>;
+    const headers = { "content-type": asked["content-type"]!, "x-amz-target": asked["x-amz-target"]! };
+    const passed = await signedFetch("glue", emulator, { method: "POST", headers, body });
     response.writeHead(passed.status, { "content-type": "application/x-amz-json-1.1" }).end(await passed.text());
   };
   const server = createServer((request, response) => {

@@ -1,5 +1,5 @@
 import { CreateRoleCommand, IAMClient, PutRolePolicyCommand } from "@aws-sdk/client-iam";
-import { localCredentials } from "../../local/credentials";
+import { testCredentials } from "./credentials";
 
 interface RoleOptions {
   /** The service that may assume it. */
@@ -15,7 +15,7 @@ export async function createRole(endpoint: string, RoleName: string, options: Ro
   const iam = new IAMClient({
     endpoint,
     region: "us-east-1",
-    credentials: localCredentials,
+    credentials: testCredentials,
   });
   const policy = (statement: object) => JSON.stringify({ Version: "2012-10-17", Statement: [statement] });
   const trust = policy({ Effect: "Allow", Principal: { Service: service }, Action: "sts:AssumeRole" });

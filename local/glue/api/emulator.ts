@@ -12,6 +12,8 @@ export interface Reply {
 const HOP_BY_HOP = new Set(["connection", "content-length", "transfer-encoding", "keep-alive", "expect"]);
 /** Names the resource of a Glue call: the emulator then only checks the permission (local/python/emulator.py). */
 const RESOURCE_HEADER = "x-local-glue-resource";
+/** Keeps the emulator's front door from sending the call to the local Glue (local/python/front_door.py). */
+const PASSED_HEADER = "x-local-glue-passed";
 
 /** The emulator behind the local Glue. It holds the catalog and decides who may do what. */
 export class Emulator {
@@ -21,7 +23,7 @@ export class Emulator {
 
   /** Forwards a request unchanged, with its Host, which is signed too. @throws GlueError when the emulator is gone */
   forward(request: IncomingMessage, body: Buffer): Promise<Reply> {
-    return this.call(request, body, {});
+    return this.call(request, body, { [PASSED_HEADER]: "1" });
   }
 
   /**

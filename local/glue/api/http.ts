@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
+import type { IncomingHttpHeaders, IncomingMessage, RequestListener, ServerResponse } from "node:http";
 import { GlueError } from "../errors";
 import { isLocalResource } from "../model/tags";
 import type { LocalGlueOptions } from "../options";
@@ -34,7 +34,7 @@ async function answer(
   { region, accountId = "000000000000" }: LocalGlueOptions,
 ): Promise<void> {
   const [, action] = TARGET.exec(String(request.headers["x-amz-target"] ?? "")) ?? [];
-  if (request.headers.origin !== undefined || !LOOPBACK.test(request.headers.host ?? ""))
+  if (isFromPage(request.headers) || !LOOPBACK.test(request.headers.host ?? ""))
     return refuse(response, new GlueError("AccessDeniedException", "Requests from web pages are refused."), 403);
   if (request.method !== "POST" || !action)
     return refuse(
@@ -60,6 +60,12 @@ async function answer(
     if (!(error instanceof GlueError)) throw error;
     refuse(response, error, error.code === "InternalServiceException" ? 500 : 400);
   }
+}
+
+/** AWS clients send none of these headers, and browsers send one of them with each request of a page. */
+function isFromPage(headers: IncomingHttpHeaders): boolean {
+  const site = headers["sec-fetch-site"];
+  return headers.origin !== undefined || headers.referer !== undefined || (site !== undefined && site !== "none");
 }
 
 async function read(request: IncomingMessage): Promise<Buffer | undefined> {

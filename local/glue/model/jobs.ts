@@ -62,13 +62,18 @@ export function capacity(command: string, asked: Capacity): Capacity {
     throw invalidInput("Worker Type and Number of Workers must be set together.");
   const workers = count ?? 10;
   const type = worker ?? "G.1X";
-  if (workers < 2) throw invalidInput("Number of Workers must be 2 at least.");
+  // The type of the first Glue versions takes one worker too.
+  const least = type === "Standard" ? 1 : 2;
+  if (workers < least) throw invalidInput(`Number of Workers must be ${least} at least.`);
   const total = workers * (WORKER_DPUS[type] ?? 1);
   return { WorkerType: type, NumberOfWorkers: workers, MaxCapacity: total, AllocatedCapacity: Math.floor(total) };
 }
 
-/** The default timeout in minutes ("Job structure", Timeout): 480 from Glue 5.0 on, 2,880 before. */
-const defaultTimeout = (version: string) => (Number.parseFloat(version) >= 5 || version === "auto" ? 480 : 2880);
+/** The default timeout in minutes ("Job structure", Timeout): 480 from Glue 5.0 on, 2,880 before; none for streams. */
+function defaultTimeout(command: string, version: string): number {
+  if (command === "gluestreaming") return 0;
+  return Number.parseFloat(version) >= 5 || version === "auto" ? 480 : 2880;
+}
 
 /** A job as Glue stores it: the request with Glue's defaults. @throws GlueError InvalidInputException */
 function definition(jobName: string, asked: JobUpdate | CreateJobRequest, created: Date, now: Date): Job {
@@ -102,11 +107,11 @@ function definition(jobName: string, asked: JobUpdate | CreateJobRequest, create
     NonOverridableArguments: asked.NonOverridableArguments,
     Connections: asked.Connections,
     MaxRetries: retries,
-    Timeout: asked.Timeout ?? defaultTimeout(version),
+    Timeout: asked.Timeout ?? defaultTimeout(command, version),
     SecurityConfiguration: asked.SecurityConfiguration,
     NotificationProperty: asked.NotificationProperty,
     GlueVersion: version,
-    ExecutionClass: asked.ExecutionClass ?? (spark ? "STANDARD" : undefined),
+    ExecutionClass: asked.ExecutionClass,
     CodeGenConfigurationNodes: asked.CodeGenConfigurationNodes,
     SourceControlDetails: asked.SourceControlDetails,
     MaintenanceWindow: asked.MaintenanceWindow,

@@ -162,7 +162,7 @@ export class JobRuns {
       NotificationProperty: request.NotificationProperty ?? job.NotificationProperty,
       LogGroupName: logGroup(job, args),
       GlueVersion: job.GlueVersion,
-      ExecutionClass: request.ExecutionClass ?? job.ExecutionClass,
+      ExecutionClass: request.ExecutionClass ?? job.ExecutionClass ?? (isShell(job) ? undefined : "STANDARD"),
       MaintenanceWindow: job.MaintenanceWindow,
       ...machines,
     }) as JobRun;
@@ -288,3 +288,5 @@ function sized(job: Job, asked: Capacity): Capacity {
 }
 
 const newRunId = () => `jr_${randomBytes(32).toString("hex")}`;
+
+const isShell = (job: Job) => job.Command?.Name === "pythonshell";

@@ -9,6 +9,8 @@ import {
 } from "@aws-sdk/client-eventbridge";
 import type { JobRun, JobRunState } from "@aws-sdk/client-glue";
 import { InvokeCommand, LambdaClient } from "@aws-sdk/client-lambda";
+import { PublishCommand, SNSClient } from "@aws-sdk/client-sns";
+import { SendMessageCommand, SQSClient } from "@aws-sdk/client-sqs";
 import pRetry from "p-retry";
 import type { LocalGlueOptions } from "../options";
 
@@ -86,6 +88,8 @@ function at(event: object, path: string): unknown {
 export class EventDelivery {
   private readonly events: EventBridgeClient;
   private readonly lambda: LambdaClient;
+  private readonly sns: SNSClient;
+  private readonly sqs: SQSClient;
   private readonly pending = new Set<Promise<void>>();
 
   constructor(
@@ -96,6 +100,8 @@ export class EventDelivery {
     const client = { endpoint, region, credentials, maxAttempts: 1 };
     this.events = new EventBridgeClient(client);
     this.lambda = new LambdaClient(client);
+    this.sns = new SNSClient(client);
+    this.sqs = new SQSClient(client);
   }
 
   /** Returns at once. */
@@ -109,8 +115,7 @@ export class EventDelivery {
   /** Waits for the deliveries in progress. */
   async close(): Promise<void> {
     await Promise.all(this.pending);
-    this.events.destroy();
-    this.lambda.destroy();
+    for (const one of [this.events, this.lambda, this.sns, this.sqs]) one.destroy();
   }
 
   private async deliverToAll(event: JobStateEvent): Promise<void> {
@@ -163,25 +168,12 @@ export class EventDelivery {
       const group = target.SqsParameters?.MessageGroupId;
       const QueueUrl = `${this.options.emulatorEndpoint}/${account}/${rest.join(":")}`;
       const message = { QueueUrl, MessageBody: input, ...(group ? { MessageGroupId: group } : {}) };
-      await this.post("sqs", "application/x-amz-json-1.0", JSON.stringify(message), "AmazonSQS.SendMessage");
+      await this.sqs.send(new SendMessageCommand(message));
     } else if (service === "sns") {
-      const form = new URLSearchParams({ Action: "Publish", Version: "2010-03-31", TopicArn: arn, Message: input });
-      await this.post("sns", "application/x-www-form-urlencoded", form.toString());
+      await this.sns.send(new PublishCommand({ TopicArn: arn, Message: input }));
     } else {
       this.log(`the local Glue does not deliver events to ${service}: ${arn}`);
     }
-  }
-
-  /**
-   * Calls a service without its client. The emulator reads the service's name from the signature, unchecked for root.
-   */
-  private async post(service: string, type: string, body: string, target?: string): Promise<void> {
-    const { credentials, region } = this.options;
-    const scope = `${credentials.accessKeyId}/20240101/${region}/${service}/aws4_request`;
-    const authorization = `AWS4-HMAC-SHA256 Credential=${scope}, SignedHeaders=host, Signature=0`;
-    const headers = { authorization, "content-type": type, ...(target ? { "x-amz-target": target } : {}) };
-    const answer = await fetch(this.options.emulatorEndpoint, { method: "POST", headers, body });
-    if (!answer.ok) throw new Error(`${answer.status} ${await answer.text()}`);
   }
 }
 

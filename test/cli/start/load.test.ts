@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { S3Client } from "@aws-sdk/client-s3";
 import { uploadAll } from "../../../cli/start/load";
-import { localCredentials } from "../../../local/credentials";
+import { testCredentials } from "../../support/credentials";
 
 describe("the loading of files into the local cloud", function () {
   this.timeout(10_000);
@@ -19,7 +19,7 @@ describe("the loading of files into the local cloud", function () {
     const s3 = new S3Client({
       endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
       region: "us-east-1",
-      credentials: localCredentials,
+      credentials: testCredentials,
       forcePathStyle: true,
     });
     const folder = await mkdtemp(path.join(tmpdir(), "music-streams-load-"));

@@ -6,9 +6,9 @@ import { AssumeRoleCommand, STSClient } from "@aws-sdk/client-sts";
 import pMap from "p-map";
 import { uploadReference } from "../../../cli/start/load";
 import layout from "../../../layout.json";
-import { localCredentials } from "../../../local/credentials";
 import type { Properties } from "../../../local/provider/kind";
 import { type Registration, readConfig, runProgram } from "../../../local/provider/program";
+import { testCredentials } from "../../support/credentials";
 import { EVERY_CHOICE, ROOT } from "../../support/program-record";
 import { type ProviderCloud, REGION, sharedCloud } from "../../support/provider-cloud";
 
@@ -57,7 +57,7 @@ describe("the local provider, with a stack that sets everything", function () {
   it("lets transform read reference data in another bucket, and nothing else there", async () => {
     const RoleArn = String(made.find(({ name }) => name === "music-streams-transform-role")?.props.arn);
     const own = { region: REGION, endpoint: shared.cloud.endpoint };
-    const sts = new STSClient({ ...own, credentials: localCredentials });
+    const sts = new STSClient({ ...own, credentials: testCredentials });
     const { Credentials: keys } = await sts.send(new AssumeRoleCommand({ RoleArn, RoleSessionName: "test" }));
     const credentials = {
       accessKeyId: keys!.AccessKeyId!,

@@ -6,16 +6,9 @@ import {
   GetDatabaseCommand,
   GetJobCommand,
 } from "@aws-sdk/client-glue";
-import {
-  client,
-  createJob,
-  type GlueCloud,
-  runJob,
-  sharedGlueCloud,
-  until,
-  userAuthorization,
-} from "../../../support/glue-cloud";
+import { client, createJob, type GlueCloud, runJob, sharedGlueCloud, until } from "../../../support/glue-cloud";
 import { deviations, glueModel } from "../../../support/glue-model";
+import { signedFetch } from "../../../support/signed";
 
 const COMMAND = { Name: "pythonshell", ScriptLocation: "s3://glue-tests/scripts/x.py", PythonVersion: "3.9" };
 const JOB = { Role: "role", Command: COMMAND };
@@ -44,10 +37,9 @@ describe("the API of the local Glue", () => {
   });
 
   async function post(operation: string, body: unknown, headers: Record<string, string> = {}): Promise<Answer> {
-    const answer = await fetch(cloud.local.endpoint, {
+    const answer = await signedFetch("glue", cloud.local.endpoint, {
       method: "POST",
       headers: {
-        authorization: userAuthorization("glue"),
         "content-type": "application/x-amz-json-1.1",
         "x-amz-target": `AWSGlue.${operation}`,
         ...headers,
@@ -203,6 +195,58 @@ describe("the API of the local Glue", () => {
     assert.deepEqual([job.MaxRetries, job.MaxCapacity, job.ExecutionProperty], [0, 0.0625, { MaxConcurrentRuns: 1 }]);
   });
 
+  it("a job has AWS's defaults: no execution class, no timeout for a stream, and one worker of type Standard is enough", async () => {
+    const command = (Name: string) => ({ ...COMMAND, Name, PythonVersion: "3" });
+    const created = async (Name: string, more: object) => {
+      await ok("CreateJob", { Name, Role: "role", ...more });
+      return (await ok("GetJob", { JobName: Name })).Job as Record<string, unknown>;
+    };
+    const plain = await created("plain-spark", { Command: command("glueetl") });
+    assert.deepEqual(["ExecutionClass" in plain, plain.Timeout], [false, 480]);
+    const flex = await created("flex-spark", { Command: command("glueetl"), ExecutionClass: "FLEX" });
+    assert.equal(flex.ExecutionClass, "FLEX");
+    const stream = await created("stream", { Command: command("gluestreaming") });
+    assert.deepEqual(["ExecutionClass" in stream, stream.Timeout], [false, 0]);
+    assert.equal((await created("short-stream", { Command: command("gluestreaming"), Timeout: 7 })).Timeout, 7);
+    const old = { Command: command("glueetl"), GlueVersion: "2.0", WorkerType: "Standard" };
+    assert.equal((await created("one-worker", { ...old, NumberOfWorkers: 1 })).NumberOfWorkers, 1);
+    await fails("CreateJob", { Name: "no-worker", Role: "role", ...old, NumberOfWorkers: 0 }, "InvalidInputException");
+  });
+
+  it("the tagging API finds jobs, triggers and workflows by their tags, until they are deleted", async () => {
+    const tagged = async (value: string) => {
+      const headers = {
+        "content-type": "application/x-amz-json-1.1",
+        "x-amz-target": "ResourceGroupsTaggingAPI_20170126.GetResources",
+      };
+      const body = JSON.stringify({ TagFilters: [{ Key: "owner", Values: [value] }] });
+      const answer = await signedFetch("tagging", cloud.emulator, { method: "POST", headers, body });
+      const { ResourceTagMappingList: list } = (await answer.json()) as {
+        ResourceTagMappingList: { ResourceARN: string }[];
+      };
+      return list.map(({ ResourceARN }) => ResourceARN).sort();
+    };
+    const becomes = (value: string, names: string[]) =>
+      until(
+        async () => (JSON.stringify(await tagged(value)) === JSON.stringify(names.map(arn)) ? true : undefined),
+        value,
+      );
+    const Tags = { owner: "us" };
+    await ok("CreateJob", { ...JOB, Name: "tagged", Tags });
+    await ok("CreateWorkflow", { Name: "tagged-flow", Tags });
+    await ok("CreateTrigger", { Name: "tagged-trigger", Type: "ON_DEMAND", Actions: [{ JobName: "tagged" }], Tags });
+    await becomes("us", ["job/tagged", "trigger/tagged-trigger", "workflow/tagged-flow"]);
+    await ok("TagResource", { ResourceArn: arn("job/tagged"), TagsToAdd: { owner: "them" } });
+    await ok("UntagResource", { ResourceArn: arn("workflow/tagged-flow"), TagsToRemove: ["owner"] });
+    await becomes("them", ["job/tagged"]);
+    await becomes("us", ["trigger/tagged-trigger"]);
+    await ok("DeleteTrigger", { Name: "tagged-trigger" });
+    await ok("DeleteJob", { JobName: "tagged" });
+    await ok("DeleteWorkflow", { Name: "tagged-flow" });
+    await becomes("us", []);
+    await becomes("them", []);
+  });
+
   it("triggers that Glue would refuse are refused", async () => {
     const bad = "InvalidInputException";
     const on = { Name: "x", Actions: [{ JobName: "other" }] };
@@ -210,7 +254,11 @@ describe("the API of the local Glue", () => {
     const refuse = (body: object, message: RegExp) => fails("CreateTrigger", body, bad, message);
     await refuse({ ...on, Type: "ON_DEMAND", StartOnCreation: true }, /ON_DEMAND/);
     await refuse({ ...on, Type: "ON_DEMAND", Actions: [] }, /action/);
-    await refuse({ ...on, Type: "EVENT" }, /EVENT/);
+    await refuse({ ...on, Type: "EVENT" }, /local Glue does not support triggers of type EVENT/);
+    const crawler = { CrawlerName: "c" };
+    await refuse({ ...on, Type: "ON_DEMAND", Actions: [crawler] }, /local Glue does not run crawlers from triggers/);
+    const Conditions = [{ ...crawler, LogicalOperator: "EQUALS", CrawlState: "SUCCEEDED" }];
+    await refuse({ ...on, Type: "CONDITIONAL", Predicate: { Conditions } }, /local Glue does not watch crawlers/);
     await refuse({ ...on, Type: "SCHEDULED" }, /schedule/);
     await refuse({ ...on, Type: "SCHEDULED", Schedule: "rate(5 minutes)" }, /cron/);
     await refuse(conditional, /predicate/);

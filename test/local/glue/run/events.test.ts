@@ -28,16 +28,15 @@ import {
   sharedGlueCloud,
   startAnotherGlue,
   until,
-  userAuthorization,
 } from "../../../support/glue-cloud";
 import { createRole } from "../../../support/roles";
+import { puttingCode } from "../../../support/signed";
 
 /** A function that writes each event to the bucket, named by job and state. */
-const KEEPER = `exports.handler = async (event) => {
+const KEEPER = `${puttingCode(BUCKET)}
+exports.handler = async (event) => {
   const key = "events/" + (event.detail ? event.detail.jobName + "-" + event.detail.state : "plain");
-  const authorization = "${userAuthorization("s3")}";
-  const url = process.env.AWS_ENDPOINT_URL + "/${BUCKET}/" + key;
-  await fetch(url, { method: "PUT", headers: { authorization }, body: JSON.stringify(event) });
+  await put(key, JSON.stringify(event));
 };`;
 
 describe("events and logs of the local Glue", () => {

@@ -1,0 +1,23 @@
+import { findRunningCloud } from "../local/run-file";
+import { commandLine, type Terminal } from "../terminal/terminal";
+
+/** `npm run -s env`: prints the variables with which AWS clients find the running local cloud, for a shell. */
+export async function main(args: string[], terminal: Terminal): Promise<number> {
+  commandLine("music-streams env", terminal)
+    .description('Prints the variables that AWS clients need for the running local cloud: eval "$(npm run -s env)"')
+    .allowExcessArguments(false)
+    .parse(args, { from: "user" });
+  const { endpoint, region, credentials } = await findRunningCloud(terminal.root);
+  const variables = {
+    AWS_ENDPOINT_URL: endpoint,
+    AWS_REGION: region,
+    AWS_DEFAULT_REGION: region,
+    AWS_ACCESS_KEY_ID: credentials.accessKeyId,
+    AWS_SECRET_ACCESS_KEY: credentials.secretAccessKey,
+  };
+  // A profile or a session token of another account must not win.
+  const lines = ["unset AWS_PROFILE AWS_SESSION_TOKEN"];
+  for (const [name, value] of Object.entries(variables)) lines.push(`export ${name}='${value}'`);
+  await terminal.out(`${lines.join("\n")}\n`);
+  return 0;
+}
