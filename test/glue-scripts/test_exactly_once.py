@@ -119,7 +119,7 @@ def explicit(batches: list[list[str]]) -> Callable[[Callable[..., None]], Callab
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
     print_blob=True,
 )
-@example(batches=[list(FILES)])
+@explicit(batches=[list(FILES)])
 @explicit(batches=[[name] for name in reversed(FILES)])
 @given(batches=batchings())
 def test_any_order_and_any_batching_of_the_same_files_exports_the_same_bytes(
