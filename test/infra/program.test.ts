@@ -453,7 +453,7 @@ describe("the program", function () {
       },
     ]);
     for (const name of ["music-streams-ledger-table", "music-streams-metrics-table"]) {
-      assert.equal(program.inputsOf("dynamodb/table:Table", name).serverSideEncryption, undefined);
+      assert.deepEqual(program.inputsOf("dynamodb/table:Table", name).serverSideEncryption, { enabled: false });
       const { serverSideEncryption } = own.inputsOf("dynamodb/table:Table", name);
       assert.deepEqual(serverSideEncryption, { enabled: true, kmsKeyArn: key });
     }
