@@ -25,7 +25,7 @@ export interface Whereabouts {
   region: string;
 }
 
-const HERE: Whereabouts = { accountId: "111122223333", partition: "aws", region: "eu-central-1" };
+export const HERE: Whereabouts = { accountId: "111122223333", partition: "aws", region: "eu-central-1" };
 
 /** A choice other than the default in every setting that adds something to the program, but for the bucket's name. */
 export const EVERY_CHOICE = {
