@@ -70,7 +70,6 @@ export function createSparkJob(name: string, args: JobArgs, parent: pulumi.Resou
         "--job-bookmark-option": "job-bookmark-disable",
         "--enable-metrics": "true",
         "--enable-observability-metrics": "true",
-        "--enable-continuous-cloudwatch-log": "true",
         "--enable-auto-scaling": "true",
         "--custom-logGroup-prefix": logs,
         "--extra-py-files": args.library,

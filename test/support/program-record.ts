@@ -61,11 +61,16 @@ export function recordProgram(stack: string, changes: Config = {}, where = HERE)
   return record;
 }
 
-/** Runs the program, also when there is a record of it. */
-export async function runAndRecord(stack: string, changes: Config = {}, where = HERE): Promise<Recorded> {
+/** Runs the program, also when there is a record of it. `settings`: the stack whose file of settings it reads. */
+export async function runAndRecord(
+  stack: string,
+  changes: Config = {},
+  where = HERE,
+  settings = stack,
+): Promise<Recorded> {
   const resources: Registration[] = [];
   const course: string[] = [];
-  const config = { ...readConfig(ROOT, stack), ...changes };
+  const config = { ...readConfig(ROOT, settings), ...changes };
   const outputs = await runProgram(ROOT, stack, config, {
     async create(resource) {
       resources.push(resource);
