@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { execa } from "execa";
@@ -94,6 +94,23 @@ describe("the example of a deployment from GitHub Actions", function () {
       ["dev", "github.event_name == 'push'", undefined, "up dev dev", rights],
       ["prod", undefined, "dev", "up prod prod", rights],
     ]);
+  });
+
+  it("pins each action by commit, and gives each job the permissions that it needs and no others", () => {
+    const folder = path.join(ROOT, ".github", "workflows");
+    const files = readdirSync(folder).map((name) => [name, readFileSync(path.join(folder, name), "utf8")] as const);
+    assert.ok(files.length >= 3);
+    for (const [name, source] of files) {
+      for (const [, action] of source.matchAll(/uses: (\S+)/g))
+        assert.match(action!, /^(\.\/|[\w./-]+@[0-9a-f]{40}$)/, `${name}: ${action}`);
+      const { on, permissions, jobs } = parse(source);
+      for (const [job, { permissions: own }] of Object.entries<{ permissions?: object }>(jobs)) {
+        // A called workflow has the permissions of the calling job, which it could only narrow.
+        if ("workflow_call" in on) assert.equal(own ?? permissions, undefined, `${name}: ${job}`);
+        else assert.ok(own, `${name}: ${job} has no permissions of its own`);
+      }
+      if (!("workflow_call" in on)) assert.deepEqual(permissions, {}, name);
+    }
   });
 
   it("has a role that may do all that a deployment calls, and nothing that none calls", async () => {
