@@ -12,7 +12,7 @@ import { pause, resume } from "../runtime/operator";
 import { connect, type World } from "../runtime/world";
 import { UserError } from "../terminal/errors";
 import { interrupted } from "../terminal/exit-codes.cjs";
-import { count } from "../terminal/format";
+import { count, printable } from "../terminal/format";
 import { wholeNumber } from "../terminal/options";
 import { commandLine, type Terminal } from "../terminal/terminal";
 import { exportToFile } from "./metrics";
@@ -197,7 +197,7 @@ async function failure(batch: Batch, moment: Moment, pipeline: LocalPipeline, te
   const log = run?.Id ? `\nThe job's log: ${path.relative(terminal.cwd, pipeline.cloud.glue.logFile(run.Id))}` : "";
   const job = batch.errorJob ? ` in ${batch.errorJob}` : "";
   return new UserError(
-    `Batch ${batch.batchId} failed ${batch.failures} times${job}: ${batch.error ?? "no error was recorded"}${log}\nIts files are still in ${layout.incoming}. Mend the cause and start again.`,
+    `Batch ${batch.batchId} failed ${batch.failures} times${job}: ${printable(batch.error ?? "no error was recorded")}${log}\nIts files are still in ${layout.incoming}. Mend the cause and start again.`,
   );
 }
 
@@ -243,6 +243,6 @@ The local cloud is ready.
 function verdict(moment: Moment, terminal: Terminal): number {
   const bad = moment.batches.filter((batch) => !["ARCHIVED", "SPLIT"].includes(batch.state));
   for (const batch of bad)
-    terminal.note(`Batch ${batch.batchId} is ${batch.state}: ${batch.error ?? "no error was recorded"}`);
+    terminal.note(`Batch ${batch.batchId} is ${batch.state}: ${printable(batch.error ?? "no error was recorded")}`);
   return bad.length ? 1 : 0;
 }

@@ -29,7 +29,7 @@ const inTestPython = (tools: Tools, name: string) => path.join(path.dirname(tool
 
 /** Test files that start no process. (Mocha takes braces without a star for a file's name.) */
 const quick = [
-  "test/docs/*.test.ts",
+  "test/{docs,terminal}/*.test.ts",
   "test/runtime/@(decide|embedded-metrics|faults|model|mutants|permissions|protocol).test.ts",
   "test/infra/@(alarm-stories|alarms|catalog|dashboard|program|settings).test.ts",
 ];
@@ -79,7 +79,7 @@ export const checks: Check[] = [
     about: "mocha: the program and its Lambdas",
     needs: "python",
     grows: true,
-    command: () => mocha("test/{infra,runtime}/**/*.test.ts"),
+    command: () => mocha("test/{infra,runtime,terminal}/**/*.test.ts"),
     count: mochaCounts,
   },
   {
