@@ -6,6 +6,7 @@ import { closeSync, existsSync, openSync, readFileSync, writeFileSync } from "no
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { interrupted } from "../../terminal/exit-codes.cjs";
+import { lastLines, remedyFor } from "./install-failure.cjs";
 import { withInstallLock } from "./install-lock.cjs";
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "..", "..");
@@ -51,8 +52,9 @@ async function installPackages() {
     const log = path.join(root, ".local", "npm-ci.log");
     const code = await run(process.execPath, [npmCli(), "ci", "--no-audit", "--no-fund", "--include=dev"], log);
     if (code !== 0) {
+      const output = readFileSync(log, "utf8");
       throw new SetupError(
-        `npm ci failed:\n${tail(log)}\nCheck the network (and proxy settings), then try again. The whole output is in ${path.relative(process.cwd(), log)}.`,
+        `npm ci failed:\n${lastLines(output)}\n${remedyFor(output, "The lines above say why.")} The whole output is in ${path.relative(process.cwd(), log)}.`,
       );
     }
     if (!existsSync(ownNode)) {
@@ -95,11 +97,6 @@ function run(command, args, log) {
       resolve(code);
     });
   });
-}
-
-/** @param {string} log */
-function tail(log) {
-  return readFileSync(log, "utf8").trim().split("\n").slice(-12).join("\n");
 }
 
 /**

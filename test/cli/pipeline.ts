@@ -17,6 +17,7 @@ import { startEmulator } from "../../local/emulator";
 import { place } from "../../runtime/places";
 import { exitCodeOf, type Main } from "../../terminal/terminal";
 import { folders } from "../support/folders";
+import { ODD_NAME } from "../support/odd-files";
 import { createRole } from "../support/roles";
 
 /** A stack's outputs, with names that no other pipeline on the same emulator has. */
@@ -122,7 +123,7 @@ export async function startPipeline(host?: Host): Promise<Pipeline> {
   const { endpoint, role } = host ?? (await shared)!;
   pipelines += 1;
   const outputs = outputsOf(String(pipelines));
-  const root = await mkdtemp(path.join(tmpdir(), "music-streams-cli-"));
+  const root = await mkdtemp(path.join(tmpdir(), ODD_NAME));
   const cloud = { endpoint, region: "us-east-1", outputs };
   const target = localTarget(cloud);
   await mkdir(path.join(root, ".local"), { recursive: true });
