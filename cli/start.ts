@@ -15,6 +15,7 @@ import { interrupted } from "../terminal/exit-codes.cjs";
 import { count, printable } from "../terminal/format";
 import { wholeNumber } from "../terminal/options";
 import { commandLine, type Terminal } from "../terminal/terminal";
+import { leftOutText } from "./files-below";
 import { exportToFile } from "./metrics";
 import { Display } from "./start/display";
 import { type DataFolder, readDataFolder, uploadAll, uploadReference } from "./start/load";
@@ -42,6 +43,7 @@ export async function main(args: string[], terminal: Terminal): Promise<number> 
   try {
     if (options.export !== undefined) await requireFolderOf(path.resolve(terminal.cwd, options.export));
     const data = await dataOf(options, terminal);
+    if (data.leftOut.length > 0) terminal.note(leftOutText(data.leftOut));
     const keepIn = folderToKeep(options, terminal);
     cloud = await startCloud({
       root: terminal.root,
@@ -57,7 +59,8 @@ export async function main(args: string[], terminal: Terminal): Promise<number> 
       );
     else await load(pipeline, data, terminal, stop);
     await cloud.kept?.loaded();
-    return await follow(pipeline, options, terminal, stop);
+    const code = await follow(pipeline, options, terminal, stop);
+    return data.leftOut.length > 0 ? code || 1 : code;
   } catch (error) {
     if (!stop.aborted) throw error;
     return interrupted;
