@@ -8,7 +8,9 @@ import { isUnreachable } from "../terminal/errors";
 import { brief, count, duration, printable, size } from "../terminal/format";
 import { wholeNumber } from "../terminal/options";
 import { commandLine, type Terminal } from "../terminal/terminal";
+import { leftOutText } from "./files-below";
 import { type BatchRow, readLedger } from "./ledger";
+import { firstQuarantined } from "./quarantined-rows";
 import { isSettled, type Outcome, Settling } from "./settling";
 import { openTarget, storeOf, type Target } from "./target";
 import { askForTick, earlyTicks, lostTarget, nowOption } from "./tick";
@@ -32,13 +34,16 @@ export async function main(args: string[], terminal: Terminal): Promise<number> 
       "CSVs (.csv, .csv.gz), or folders; a folder stands for every CSV below it, and the CSVs keep their paths",
     )
     .option("--prefix <p>", `a path below ${layout.incoming} for the files`, "")
-    .option("--wait", "return when the batches of the files are settled; exit code 0 if every file is archived")
+    .option(
+      "--wait",
+      "return when the batches of the files are settled; exit code 0 if every file is archived and had a row that could be used",
+    )
     .option("--timeout <seconds>", "longest time to wait", wholeNumber(1), 3600)
     .option(...nowOption)
     .option("--stack <name>", "a deployed stack instead of the local cloud");
   await program.parseAsync(args, { from: "user" });
   const options = program.opts<Options>();
-  const { sources, leftAlone } = await planUpload(program.args, options.prefix, terminal.cwd);
+  const { sources, leftAlone, leftOut } = await planUpload(program.args, options.prefix, terminal.cwd);
   const target = await openTarget({ ...terminal, stack: options.stack });
   const before = options.wait ? await readLedger(target, { limit: recentBatches }) : [];
   if (leftAlone.length > 0) {
@@ -47,6 +52,8 @@ export async function main(args: string[], terminal: Terminal): Promise<number> 
       `Not uploaded: ${leftAlone.length} that are no .csv or .csv.gz (${some}${leftAlone.length > 3 ? ", ..." : ""})`,
     );
   }
+  if (leftOut.length > 0) terminal.note(leftOutText(leftOut));
+  const worst = leftOut.length > 0 ? 1 : 0;
   const files = await uploadWithProgress(target, sources, terminal);
   const asksForTicks = target.isLocal || options.now === true;
   if (asksForTicks) await askForTick(target, terminal);
@@ -54,10 +61,11 @@ export async function main(args: string[], terminal: Terminal): Promise<number> 
     await terminal.out(
       `${filesText(files.length)} in ${layout.incoming} of ${target.name}. npm run batches shows what becomes of them.\n`,
     );
-    return 0;
+    return worst;
   }
   const nudge = asksForTicks ? () => askForTick(target, terminal) : undefined;
-  return waitUntilSettled(target, files, before, { timeoutMs: options.timeout * 1000, nudge }, terminal);
+  const patience = { timeoutMs: options.timeout * 1000, nudge };
+  return Math.max(worst, await waitUntilSettled(target, files, before, patience, terminal));
 }
 
 /**
@@ -137,7 +145,7 @@ async function waitUntilSettled(
         terminal.note(
           `Not settled after ${elapsed()}: ${files.length - settling.outcomes.size} of ${files.length} files. The pipeline goes on; npm run batches shows its progress.`,
         );
-        await showOutcomes(settling.outcomes, terminal);
+        await showOutcomes(settling.outcomes, target, terminal);
         return 1;
       }
       const isIdle =
@@ -149,7 +157,7 @@ async function waitUntilSettled(
   } catch (error) {
     throw isUnreachable(error) ? lostTarget(target, error) : error;
   }
-  await showOutcomes(settling.outcomes, terminal);
+  await showOutcomes(settling.outcomes, target, terminal);
   return [...settling.outcomes.values()].every((outcome) => outcome.end === "archived") ? 0 : 1;
 }
 
@@ -168,13 +176,18 @@ function progressText(batches: BatchRow[], waiting: Uploaded[], isPaused: boolea
 
 const linesAtMost = 50;
 
-async function showOutcomes(outcomes: Map<string, Outcome>, terminal: Terminal): Promise<void> {
+async function showOutcomes(outcomes: Map<string, Outcome>, target: Target, terminal: Terminal): Promise<void> {
   const all = [...outcomes.values()];
   const bad = all.filter(({ end }) => end !== "archived");
   const good = all.filter(({ end }) => end === "archived");
   // Every file that needs a person gets a line; of the others, all but the first are counted.
   const shown = [...bad, ...good.slice(0, Math.max(0, linesAtMost - bad.length))];
-  await terminal.out(shown.map((outcome) => `${outcomeText(outcome)}\n`).join(""));
+  for (const outcome of shown) {
+    await terminal.out(`${outcomeText(outcome)}\n`);
+    if (outcome.end !== "useless" || !outcome.batchId) continue;
+    for (const { reason, raw, at } of await firstQuarantined(target, outcome.batchId, layout.incoming + outcome.name))
+      await terminal.out(`    ${printable(reason)}: ${brief(raw, 120)} (${printable(at)})\n`);
+  }
   if (shown.length < all.length)
     await terminal.out(`... and ${count(all.length - shown.length)} more that are archived\n`);
 }
@@ -192,6 +205,10 @@ export function outcomeText({ name, end, batchId, rows, reason }: Outcome): stri
   if (end === "deleted")
     return `${file}: not archived, someone deleted it from ${layout.incoming} ${why || "before it was read"}`;
   if (!rows) return `${file}: archived in batch ${batchId}`;
+  if (end === "useless") {
+    const reasons = Object.entries(rows.reasons).map(([reason, times]) => `${printable(reason)} ${count(times)}`);
+    return `${file}: archived in batch ${batchId}, but none of its ${count(rows.rowsRead)} rows could be used: ${reasons.join(", ")}`;
+  }
   const counts = `${count(rows.rowsRead)} rows read, ${count(rows.rowsKept)} kept, ${count(rows.rowsDuplicate)} duplicate, ${count(rows.rowsQuarantined)} quarantined`;
   return `${file}: archived in batch ${batchId} (${counts})`;
 }

@@ -11,8 +11,11 @@ import type { Uploaded } from "./upload";
 /** How a dropped file ended. */
 export interface Outcome {
   name: string;
-  /** The last two are the changed files: another version took its key, or someone deleted it. */
-  end: "archived" | "quarantined" | "failed" | "overwritten" | "deleted";
+  /**
+   * `useless`: archived, but every row is quarantined. The last two are the changed files: another version took its
+   * key, or someone deleted it.
+   */
+  end: "archived" | "useless" | "quarantined" | "failed" | "overwritten" | "deleted";
   batchId?: string;
   rows?: FileRows;
   reason?: string;
@@ -23,6 +26,8 @@ export interface FileRows {
   rowsKept: number;
   rowsDuplicate: number;
   rowsQuarantined: number;
+  /** Quarantined rows by reason. */
+  reasons: Record<string, number>;
 }
 
 /** The parts of manifest.json and transform.json that decide how a file ended. */
@@ -133,7 +138,9 @@ export class Settling {
     const counts = report?.files?.find(({ name }) => name === file.name);
     if (!counts) return { ...settled, end: "archived" };
     const rowsQuarantined = Object.values(counts.rowsQuarantined).reduce((sum, rows) => sum + rows, 0);
-    return { ...settled, end: "archived", rows: { ...counts, rowsQuarantined } };
+    const isUseless = rowsQuarantined > 0 && rowsQuarantined === counts.rowsRead;
+    const rows = { ...counts, rowsQuarantined, reasons: counts.rowsQuarantined };
+    return { ...settled, end: isUseless ? "useless" : "archived", rows };
   }
 
   async #isInArchive(batch: BatchRow, file: Uploaded): Promise<boolean> {

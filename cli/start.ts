@@ -11,9 +11,10 @@ import { pause, resume } from "../runtime/operator";
 import { connect, type World } from "../runtime/world";
 import { UserError } from "../terminal/errors";
 import { interrupted } from "../terminal/exit-codes.cjs";
-import { count } from "../terminal/format";
+import { count, printable } from "../terminal/format";
 import { wholeNumber } from "../terminal/options";
 import { commandLine, type Terminal } from "../terminal/terminal";
+import { leftOutText } from "./files-below";
 import { exportToFile } from "./metrics";
 import { Display } from "./start/display";
 import { type DataFolder, readDataFolder, uploadAll, uploadReference } from "./start/load";
@@ -41,6 +42,7 @@ export async function main(args: string[], terminal: Terminal): Promise<number> 
   try {
     if (options.export !== undefined) await requireFolderOf(path.resolve(terminal.cwd, options.export));
     const data = await dataOf(options, terminal);
+    if (data.leftOut.length > 0) terminal.note(leftOutText(data.leftOut));
     const keepIn = folderToKeep(options, terminal);
     cloud = await startCloud({
       root: terminal.root,
@@ -56,7 +58,8 @@ export async function main(args: string[], terminal: Terminal): Promise<number> 
       );
     else await load(pipeline, data, terminal, stop);
     await cloud.kept?.loaded();
-    return await follow(pipeline, options, terminal, stop);
+    const code = await follow(pipeline, options, terminal, stop);
+    return data.leftOut.length > 0 ? code || 1 : code;
   } catch (error) {
     if (!stop.aborted) throw cloud ? await cloud.explain(error) : error;
     return interrupted;
@@ -196,7 +199,7 @@ async function failure(batch: Batch, moment: Moment, pipeline: LocalPipeline, te
   const log = run?.Id ? `\nThe job's log: ${path.relative(terminal.cwd, pipeline.cloud.glue.logFile(run.Id))}` : "";
   const job = batch.errorJob ? ` in ${batch.errorJob}` : "";
   return new UserError(
-    `Batch ${batch.batchId} failed ${batch.failures} times${job}: ${batch.error ?? "no error was recorded"}${log}\nIts files are still in ${layout.incoming}. Mend the cause and start again.`,
+    `Batch ${batch.batchId} failed ${batch.failures} times${job}: ${printable(batch.error ?? "no error was recorded")}${log}\nIts files are still in ${layout.incoming}. Mend the cause and start again.`,
   );
 }
 
@@ -242,6 +245,6 @@ The local cloud is ready.
 function verdict(moment: Moment, terminal: Terminal): number {
   const bad = moment.batches.filter((batch) => !["ARCHIVED", "SPLIT"].includes(batch.state));
   for (const batch of bad)
-    terminal.note(`Batch ${batch.batchId} is ${batch.state}: ${batch.error ?? "no error was recorded"}`);
+    terminal.note(`Batch ${batch.batchId} is ${batch.state}: ${printable(batch.error ?? "no error was recorded")}`);
   return bad.length ? 1 : 0;
 }

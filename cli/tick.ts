@@ -1,5 +1,6 @@
 import { InvokeCommand } from "@aws-sdk/client-lambda";
 import { isUnreachable, UserError } from "../terminal/errors";
+import { printable } from "../terminal/format";
 import type { Terminal } from "../terminal/terminal";
 import type { Target } from "./target";
 
@@ -17,7 +18,9 @@ export async function askForTick(target: Target, terminal: Terminal): Promise<vo
     );
   } catch (error) {
     if (isUnreachable(error)) throw lostTarget(target, error);
-    terminal.note(`No early tick (${error instanceof Error ? error.message : error}); the schedule ticks later.`);
+    terminal.note(
+      `No early tick (${printable(error instanceof Error ? error.message : String(error))}); the schedule ticks later.`,
+    );
   }
 }
 

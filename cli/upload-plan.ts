@@ -11,9 +11,11 @@ export interface UploadPlan {
   sources: Source[];
   /** Files in the folders that are no CSVs. */
   leftAlone: string[];
+  /** What lies in the folders and can't be uploaded, each with the reason. */
+  leftOut: string[];
 }
 
-const csvName = /\.csv(\.gz)?$/i;
+export const csvName = /\.csv(\.gz)?$/i;
 const keyLimitBytes = 1024;
 
 /**
@@ -23,7 +25,7 @@ const keyLimitBytes = 1024;
  */
 export async function planUpload(args: string[], prefix: string, cwd: string): Promise<UploadPlan> {
   const below = prefixParts(prefix);
-  const plan: UploadPlan = { sources: [], leftAlone: [] };
+  const plan: UploadPlan = { sources: [], leftAlone: [], leftOut: [] };
   const problems: string[] = [];
   for (const arg of args) {
     const file = path.resolve(cwd, arg);
@@ -54,7 +56,9 @@ async function planFolder(
   problems: string[],
 ): Promise<void> {
   const before = plan.sources.length;
-  for (const file of await filesBelow(folder)) {
+  const { files, leftOut } = await filesBelow(folder);
+  plan.leftOut.push(...leftOut);
+  for (const file of files) {
     if (!csvName.test(file)) {
       plan.leftAlone.push(file);
       continue;
@@ -63,7 +67,7 @@ async function planFolder(
     await planFile(file, file, await stat(file), [...below, ...parts.slice(0, -1)], plan, problems);
   }
   if (plan.sources.length === before)
-    problems.push(`${printable(arg)}: there is no .csv or .csv.gz file below this folder.`);
+    problems.push(`${printable(arg)}: there is no .csv or .csv.gz file below this folder.`, ...leftOut);
 }
 
 async function planFile(

@@ -50,7 +50,7 @@ export async function upload(target: Target, sources: Source[], events: UploadEv
       } catch (error) {
         const cause = error instanceof Error ? error.message || error.name : String(error);
         throw new UserError(
-          `${printable(source.file)} could not be uploaded to ${target.name}: ${cause}\n${done} of ${sources.length} files are in; running the command again is safe.`,
+          `${printable(source.file)} could not be uploaded to ${target.name}: ${printable(cause)}\n${done} of ${sources.length} files are in; running the command again is safe.`,
           { cause: error },
         );
       }

@@ -103,7 +103,7 @@ export class Alarms extends pulumi.ComponentResource {
         because: `The function ${what} failed or timed out.`,
       });
     }
-    this.alarmOnState("dead-letters", {
+    const letters: AlarmSpec = {
       metric: "ApproximateNumberOfMessagesVisible",
       namespace: "AWS/SQS",
       dimensions: { QueueName: deadLetters.queue.name },
@@ -111,7 +111,10 @@ export class Alarms extends pulumi.ComponentResource {
       from: 1,
       section: "dead-letters",
       because: "A call of sense or archive failed on its last try, or never arrived.",
-    });
+    };
+    // SQS reports a queue only while it is in use, and for some six hours after (Amazon SQS Developer Guide, "Available
+    // CloudWatch metrics"). Without news the messages still lie there.
+    this.alarmOnState("dead-letters", letters, { treatMissingData: "ignore" });
     this.alarmOnSilence(functions.sense.name, alarms.silentHours);
     this.registerOutputs({ topicArn: this.topic.arn });
   }
@@ -159,9 +162,9 @@ export class Alarms extends pulumi.ComponentResource {
    * Raises an alarm at the first sign of a lasting problem, and reports its end after an hour without a sign. An hour,
    * because signs come with ticks, and a schedule may be slow.
    */
-  private alarmOnState(part: string, spec: AlarmSpec): void {
+  private alarmOnState(part: string, spec: AlarmSpec, more: Partial<aws.cloudwatch.MetricAlarmArgs> = {}): void {
     const okActions = [this.topic.arn];
-    this.createAlarm(part, spec, { evaluationPeriods: 12, datapointsToAlarm: 1, okActions });
+    this.createAlarm(part, spec, { evaluationPeriods: 12, datapointsToAlarm: 1, okActions, ...more });
   }
 
   private createAlarm(part: string, spec: AlarmSpec, more: Partial<aws.cloudwatch.MetricAlarmArgs>): void {

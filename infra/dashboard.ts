@@ -30,8 +30,9 @@ export class Dashboard extends pulumi.ComponentResource {
       periodOverride: "inherit",
       widgets: arranged(sections, region),
     });
-    // People find dashboards by name, so this one has the stack's.
-    const dashboardName = `${pulumi.getProject()}-${pulumi.getStack()}`;
+    // People find dashboards by name, so this one has the stack's. CloudWatch takes no dot in it (Amazon CloudWatch API
+    // reference, PutDashboard), and Pulumi does.
+    const dashboardName = `${pulumi.getProject()}-${pulumi.getStack()}`.replace(/[^\w-]/g, "_");
     this.dashboard = new aws.cloudwatch.Dashboard(name, { dashboardName, dashboardBody }, { parent: this });
     this.registerOutputs({ dashboardName: this.dashboard.dashboardName });
   }

@@ -22,6 +22,10 @@ export interface JobArgs {
 // because two runs would write the same days. No retries, because the ledger decides about the next attempt.
 const ONE_RUN = { executionProperty: { maxConcurrentRuns: 1 }, maxRetries: 0 };
 
+// The provider keeps workers and capacity in its state and sends them again. Glue refuses those of another command, so
+// a job can't change its command in place.
+const ONE_COMMAND = { replaceOnChanges: ["command.name"] };
+
 /** A Spark job on Glue 6.0 with its own role and log groups. */
 export function createSparkJob(name: string, args: JobArgs, parent: pulumi.Resource): aws.glue.Job {
   const { tags, spark, logRetentionDays } = args.settings;
@@ -66,7 +70,6 @@ export function createSparkJob(name: string, args: JobArgs, parent: pulumi.Resou
         "--job-bookmark-option": "job-bookmark-disable",
         "--enable-metrics": "true",
         "--enable-observability-metrics": "true",
-        "--enable-continuous-cloudwatch-log": "true",
         "--enable-auto-scaling": "true",
         "--custom-logGroup-prefix": logs,
         "--extra-py-files": args.library,
@@ -74,7 +77,7 @@ export function createSparkJob(name: string, args: JobArgs, parent: pulumi.Resou
       },
       tags,
     },
-    { parent, dependsOn: [...ready, ...groups] },
+    { parent, dependsOn: [...ready, ...groups], ...ONE_COMMAND },
   );
 }
 
@@ -117,7 +120,7 @@ export function createPythonShellJob(
       },
       tags,
     },
-    { parent, dependsOn: ready },
+    { parent, dependsOn: ready, ...ONE_COMMAND },
   );
 }
 

@@ -23,6 +23,8 @@ export class Scripts extends pulumi.ComponentResource {
   readonly libraryZip: pulumi.Output<string>;
   /** The library for Python shell jobs, which take only wheels. */
   readonly libraryWheel: pulumi.Output<string>;
+  /** Every package that the Python shell job installs, as `name==version`, dependencies included. */
+  readonly packages: string[];
 
   constructor(name: string, args: ScriptsArgs, opts?: pulumi.ComponentResourceOptions) {
     super("music-streams:code:Scripts", name, {}, opts);
@@ -46,6 +48,7 @@ export class Scripts extends pulumi.ComponentResource {
     this.publish = upload("publish", "publish.py", text("publish.py"));
     this.libraryZip = upload("zip", "music_streams.zip", archive(library));
     this.libraryWheel = upload("wheel", WHEEL_NAME, archive(wheel));
+    this.packages = read("publish.lock").trim().split("\n");
     this.registerOutputs({ folder });
   }
 }

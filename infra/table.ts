@@ -17,7 +17,8 @@ export function createTable(name: string, args: TableArgs, parent: pulumi.Resour
       rangeKey: "sk",
       billingMode: "PAY_PER_REQUEST",
       pointInTimeRecovery: { enabled: true },
-      ...(args.kmsKeyArn === "" ? {} : { serverSideEncryption: { enabled: true, kmsKeyArn: args.kmsKeyArn } }),
+      // "Not enabled" is DynamoDB's own key. The provider would keep the last key if this were left out.
+      serverSideEncryption: args.kmsKeyArn === "" ? { enabled: false } : { enabled: true, kmsKeyArn: args.kmsKeyArn },
       deletionProtectionEnabled: args.protect,
       tags: args.tags,
     },

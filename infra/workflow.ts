@@ -151,11 +151,9 @@ export class Workflow extends pulumi.ComponentResource {
       timeoutMinutes: settings.publishTimeoutMinutes,
       settings,
     };
-    // The last versions with a wheel for Python 3.9.
-    const packages = ["duckdb==1.4.5", "boto3==1.42.97"];
     return onSpark
       ? createSparkJob(`${name}-publish`, args, this)
-      : createPythonShellJob(`${name}-publish`, { ...args, packages }, this);
+      : createPythonShellJob(`${name}-publish`, { ...args, packages: scripts.packages }, this);
   }
 
   /** Permission to read the two reference data sets, and in another bucket to list only them. */

@@ -1,4 +1,5 @@
 import { diskFullAdvice } from "./disk-full.cjs";
+import { printableLines } from "./format";
 
 /**
  * An error that the user can fix. Its message says what was expected, what came and what to do. It is shown without a
@@ -65,7 +66,7 @@ export async function runCommand(action: () => Promise<unknown>): Promise<void> 
     const code = await action();
     if (typeof code === "number") process.exitCode = code;
   } catch (error) {
-    console.error(describeError(error));
+    console.error(printableLines(describeError(error)));
     process.exitCode = 1;
   }
 }

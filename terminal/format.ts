@@ -14,6 +14,21 @@ export function printable(text: string): string {
   });
 }
 
+// Of the sequences that change colours, only those that the display uses: others could hide text.
+const ESCAPE = String.fromCharCode(27);
+const colours = new RegExp(`(${ESCAPE}\\[(?:[012]|22|3[12369])m)`);
+
+/**
+ * What every print to a terminal passes last: line breaks and the display's own colours stay, all else is made
+ * printable. A value within a line passes `printable` before, or a line break in it would look like a line of ours.
+ */
+export function printableLines(text: string): string {
+  return text
+    .split(colours)
+    .map((part, at) => (at % 2 === 1 ? part : part.split("\n").map(printable).join("\n")))
+    .join("");
+}
+
 /** Printable text of at most `limit` characters. An ellipsis replaces the rest. */
 export function brief(text: string, limit: number): string {
   const characters = [...printable(text)];

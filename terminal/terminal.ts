@@ -1,12 +1,13 @@
 import path from "node:path";
 import { Command, CommanderError } from "commander";
 import { describeError, runCommand } from "./errors";
+import { printableLines } from "./format";
 
 /** A command's view of its terminal and environment. Tests pass one that records the output. */
 export interface Terminal {
-  /** Writes results to stdout, unchanged. Resolves when there is room for more. */
+  /** Writes results to stdout: unchanged to a file or pipe, printable to a terminal. Resolves when there is room. */
   out(text: string): Promise<void> | void;
-  /** Writes a progress line to stderr. */
+  /** Writes a progress line to stderr, printable. */
   note(line: string): void;
   /** Whether stderr is a terminal that can show a progress bar. */
   interactive: boolean;
@@ -25,14 +26,17 @@ function userFolder(): string {
   return here === root && process.env.npm_lifecycle_event && process.env.INIT_CWD ? process.env.INIT_CWD : here;
 }
 
-function processTerminal(): Terminal {
+/** A stream such as `process.stdout`. */
+export type Output = Pick<NodeJS.WriteStream, "isTTY" | "write" | "once">;
+
+export function processTerminal(stdout: Output = process.stdout, stderr: Output = process.stderr): Terminal {
   return {
     out: (text) => {
-      if (process.stdout.write(text)) return;
-      return new Promise((resolve) => process.stdout.once("drain", resolve));
+      if (stdout.write(stdout.isTTY ? printableLines(text) : text)) return;
+      return new Promise((resolve) => stdout.once("drain", resolve));
     },
-    note: (line) => void process.stderr.write(`${line}\n`),
-    interactive: process.stderr.isTTY === true && !process.env.CI,
+    note: (line) => void stderr.write(`${printableLines(line)}\n`),
+    interactive: stderr.isTTY === true && !process.env.CI,
     env: process.env,
     root,
     cwd: userFolder(),

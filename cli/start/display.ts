@@ -1,6 +1,7 @@
 import { open } from "node:fs/promises";
 import { createLogUpdate } from "log-update";
 import type { Batch } from "../../runtime/batch";
+import { printableLines } from "../../terminal/format";
 import type { Terminal } from "../../terminal/terminal";
 import { lastPhase } from "./phase";
 import { batchLines, type Step, stepChanges, stepLine, stepsOf } from "./progress";
@@ -64,7 +65,7 @@ export class Display {
   }
 
   private draw(batch: Batch, steps: Step[], isCurrent: boolean): void {
-    this.redraw(batchLines(batch, steps).join("\n"));
+    this.redraw(printableLines(batchLines(batch, steps).join("\n")));
     this.isDrawn = true;
     if (!isCurrent) this.finish();
   }

@@ -5,8 +5,9 @@ import pMap from "p-map";
 import layout from "../../layout.json";
 import { parseLocation } from "../../runtime/location";
 import { UserError } from "../../terminal/errors";
-import { filesBelow } from "../files-below";
+import { filesBelow, leftOutText } from "../files-below";
 import { transfer } from "../upload";
+import { csvName } from "../upload-plan";
 
 /** Files to upload: where each lies on disk, and under which key it goes into the bucket. */
 export interface Source {
@@ -17,6 +18,8 @@ export interface Source {
 export interface DataFolder {
   reference: Source[];
   streams: Source[];
+  /** What lies below streams/ and can't be uploaded, each with the reason. */
+  leftOut: string[];
 }
 
 const uploadsAtOnce = 16;
@@ -36,9 +39,14 @@ export async function readDataFolder(dir: string): Promise<DataFolder> {
   const streams = path.join(dir, "streams");
   const isFolder = (await stat(streams).catch(() => undefined))?.isDirectory();
   if (!isFolder) throw new UserError(`${streams} is missing: put the stream CSVs there.`);
-  const names = (await filesBelow(streams)).map((file) => path.relative(streams, file)).sort();
-  if (names.length === 0) throw new UserError(`${streams} holds no file: put the stream CSVs there.`);
+  const { files, leftOut } = await filesBelow(streams);
+  const names = files.map((file) => path.relative(streams, file)).sort();
+  if (!names.some((name) => csvName.test(name))) {
+    const found = leftOut.length > 0 ? `\n${leftOutText(leftOut)}` : "";
+    throw new UserError(`${streams} holds no .csv or .csv.gz file: put the stream CSVs there.${found}`);
+  }
   return {
+    leftOut,
     reference,
     streams: names.map((name) => ({
       file: path.join(streams, name),

@@ -14,7 +14,7 @@ export async function resultOf({ target }: { target: Target }, batch: Batch): Pr
   const key = place("transformReport", { batchId: batch.batchId });
   const report = (await readDocument(storeOf(target), key)) as TransformReport | undefined;
   for (const file of report?.filesQuarantined ?? [])
-    lines.push(`  quarantined ${printable(file.name)}: ${file.reason}`);
+    lines.push(`  quarantined ${printable(file.name)}: ${printable(file.reason)}`);
   const day = report?.days.at(-1);
   if (day) lines.push("", await dayOf(target, day));
   return `${lines.join("\n")}\n`;
@@ -33,7 +33,9 @@ function countsOf({ files, report, ignored }: Batch): string[] {
     `  files ${count(files)}${report?.filesQuarantined ? `; quarantined ${count(report.filesQuarantined)}` : ""}`,
   ];
   if (report) {
-    const reasons = Object.entries(report.rowsQuarantined).map(([reason, rows]) => `${reason} ${count(rows)}`);
+    const reasons = Object.entries(report.rowsQuarantined).map(
+      ([reason, rows]) => `${printable(reason)} ${count(rows)}`,
+    );
     lines.push(
       `  rows  read ${count(report.rowsRead)} = kept ${count(report.rowsKept)} + duplicate ${count(report.rowsDuplicate)} + quarantined ${count(sum(report.rowsQuarantined))}${reasons.length ? ` (${reasons.join(", ")})` : ""}`,
     );

@@ -26,11 +26,13 @@ const table = kind<aws.dynamodb.TableArgs>({
   ],
   name: "name",
   fixed: ["hashKey", "rangeKey", "attributes"],
+  sticky: ["serverSideEncryption"],
   async put(args, { clients: { dynamodb } }) {
     const TableName = args.name ?? "";
-    const SSESpecification = args.serverSideEncryption?.enabled
-      ? { Enabled: true, SSEType: "KMS" as const, KMSMasterKeyId: args.serverSideEncryption.kmsKeyArn }
-      : undefined;
+    const { serverSideEncryption: encryption } = args;
+    const SSESpecification = encryption?.enabled
+      ? { Enabled: true, SSEType: "KMS" as const, KMSMasterKeyId: encryption.kmsKeyArn }
+      : encryption && { Enabled: false };
     const DeletionProtectionEnabled = args.deletionProtectionEnabled ?? false;
     await unless(
       ["ResourceInUseException"],

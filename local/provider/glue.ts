@@ -46,6 +46,7 @@ const job = kind<aws.glue.JobArgs>({
     "tags",
   ],
   name: "name",
+  sticky: ["workerType", "numberOfWorkers", "maxCapacity"],
   async put(args, { clients: { glue }, region, account }) {
     const Name = args.name ?? "";
     const definition = {

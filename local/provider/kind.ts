@@ -28,6 +28,8 @@ export interface Kind<Args = Properties> {
   name?: keyof Args & string;
   /** Inputs that can't change in place, besides the name. */
   fixed?: readonly (keyof Args & string)[];
+  /** Inputs whose last value stays when the program no longer sets them: "optional and computed" in AWS's provider. */
+  sticky?: readonly (keyof Args & string)[];
   /**
    * Creates the resource, or updates the existing one. Returns its id and the properties that AWS adds to the inputs.
    */

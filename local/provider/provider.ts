@@ -95,17 +95,20 @@ export class LocalProvider implements Provider {
     return { inputs, failures };
   }
 
-  async diff(_id: string, urn: string, olds: Properties, news: Properties): Promise<DiffResult> {
+  /** `paths`: the changed inputs, down to members such as `command.name`. */
+  async diff(_id: string, urn: string, olds: Properties, news: Properties): Promise<DiffResult & { paths: string[] }> {
     const { kind, name } = find(urn);
     const changed: string[] = [];
     for (const key of new Set([...Object.keys(news), ...Object.keys(olds)])) {
       const isInput = kind.inputs.some((one) => one === key || one.startsWith(`${key}.`));
+      if (news[key] === undefined && kind.sticky?.includes(key as never)) continue;
       if (isInput && !(await isSame(olds[key], news[key]))) changed.push(key);
     }
     const replaces = changed.filter((key) => key === kind.name || kind.fixed?.includes(key as never));
     // A name that the program sets can't exist twice at a time. Otherwise the replacement gets a new generated name.
     const fixed = kind.name !== undefined && news[kind.name] === olds[kind.name] && !isGenerated(news[kind.name], name);
-    return { changes: changed.length > 0, replaces, deleteBeforeReplace: replaces.length > 0 && fixed };
+    const paths = changed.flatMap((key) => changedPaths(key, olds[key], news[key]));
+    return { changes: changed.length > 0, replaces, deleteBeforeReplace: replaces.length > 0 && fixed, paths };
   }
 
   async create(urn: string, inputs: Properties): Promise<CreateResult> {
@@ -130,8 +133,10 @@ export class LocalProvider implements Provider {
     }
   }
 
-  async update(_id: string, urn: string, _olds: Properties, news: Properties): Promise<UpdateResult> {
-    return { outs: (await this.put(urn, news)).outs };
+  async update(_id: string, urn: string, olds: Properties, news: Properties): Promise<UpdateResult> {
+    const sticky = (find(urn).kind.sticky ?? []).filter((key) => news[key] === undefined && olds[key] !== undefined);
+    const kept = Object.fromEntries(sticky.map((key) => [key, olds[key]]));
+    return { outs: (await this.put(urn, { ...kept, ...news })).outs };
   }
 
   private async put(urn: string, inputs: Properties): Promise<{ id: string; outs: Properties }> {
@@ -182,6 +187,19 @@ function find(urn: string): { kind: Kind; type: string; name: string } {
   const kind = KINDS[type];
   if (!kind) throw new Error(`the local cloud does not support the resource type ${type}`);
   return { kind, type, name: name.join("::") };
+}
+
+/** The paths of the changed members of an input; the input's own path if it has no members, before or after. */
+function changedPaths(key: string, before: unknown, after: unknown): string[] {
+  if (!isRecord(before) || !isRecord(after)) return [key];
+  const members = Object.keys({ ...before, ...after });
+  const changed = members.filter((one) => !isDeepStrictEqual(before[one], after[one]));
+  return changed.map((one) => (/^\w+$/.test(one) ? `${key}.${one}` : `${key}["${one}"]`));
+}
+
+/** Assets and archives are no records: each is one value. */
+function isRecord(value: unknown): value is Properties {
+  return typeof value === "object" && value !== null && Object.getPrototypeOf(value) === Object.prototype;
 }
 
 /** Equality by content, assets and archives included. */

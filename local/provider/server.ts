@@ -69,10 +69,18 @@ function operationsOf(provider: LocalProvider): UntypedServiceImplementation {
       const [olds, news] = [plain(request.getOlds()), plain(request.getNews())];
       const diff = await provider.diff(request.getId(), request.getUrn(), olds, news);
       const { DIFF_SOME, DIFF_NONE } = messages.DiffResponse.DiffChanges;
-      return new messages.DiffResponse()
+      const response = new messages.DiffResponse()
         .setChanges(diff.changes ? DIFF_SOME : DIFF_NONE)
         .setReplacesList(diff.replaces ?? [])
-        .setDeletebeforereplace(diff.deleteBeforeReplace ?? false);
+        .setDeletebeforereplace(diff.deleteBeforeReplace ?? false)
+        .setHasdetaileddiff(true);
+      // The engine applies `replaceOnChanges` to these paths.
+      for (const path of diff.paths) {
+        const { UPDATE, UPDATE_REPLACE } = messages.PropertyDiff.Kind;
+        const kind = diff.replaces?.includes(path) ? UPDATE_REPLACE : UPDATE;
+        response.getDetaileddiffMap().set(path, new messages.PropertyDiff().setKind(kind).setInputdiff(true));
+      }
+      return response;
     }),
 
     create: unary(async (request: messages.CreateRequest) => {

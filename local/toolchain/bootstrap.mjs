@@ -5,8 +5,8 @@ import { createHash } from "node:crypto";
 import { chmodSync, closeSync, existsSync, mkdirSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
-import { diskFullAdvice } from "../../terminal/disk-full.cjs";
 import { interrupted } from "../../terminal/exit-codes.cjs";
+import { lastLines, remedyFor } from "./install-failure.cjs";
 import { withInstallLock } from "./install-lock.cjs";
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "..", "..");
@@ -64,10 +64,9 @@ async function installPackages() {
     const log = path.join(root, ".local", "npm-ci.log");
     const code = await run(process.execPath, [npmCli(), "ci", "--no-audit", "--no-fund", "--include=dev"], log);
     if (code !== 0) {
-      const advice =
-        diskFullAdvice(readFileSync(log, "utf8")) ?? "Check the network (and proxy settings), then try again.";
+      const output = readFileSync(log, "utf8");
       throw new SetupError(
-        `npm ci failed:\n${tail(log)}\n${advice} The whole output is in ${path.relative(process.cwd(), log)}.`,
+        `npm ci failed:\n${lastLines(output)}\n${remedyFor(output, "The lines above say why.")} The whole output is in ${path.relative(process.cwd(), log)}.`,
       );
     }
     if (!existsSync(ownNode)) {
@@ -110,11 +109,6 @@ function run(command, args, log) {
       resolve(code);
     });
   });
-}
-
-/** @param {string} log */
-function tail(log) {
-  return readFileSync(log, "utf8").trim().split("\n").slice(-12).join("\n");
 }
 
 /**

@@ -48,7 +48,7 @@ async function build(site: Site, inBackground: boolean): Promise<string> {
     // The Automation API refuses a CLI without a version.
     go.push("-ldflags", `-s -w -X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=${version}`);
     if (inBackground) go.push("-p", "1");
-    const remedy = `Check the network (and proxy settings), then try again. Or: ${PULUMI_REMEDY}`;
+    const remedy = `The lines above say why. Or: ${PULUMI_REMEDY}`;
     const [command = "", ...args] = [...(inBackground ? ["nice", "-n", "19"] : []), ...go, PACKAGE];
     await step(site, "pulumi", command, args, remedy, inBackground ? { GOMAXPROCS: "1" } : {});
     await rename(unfinished, pulumi);

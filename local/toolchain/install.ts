@@ -1,7 +1,7 @@
 import path from "node:path";
 import { withInstallLock } from "./install-lock.cjs";
 import { installJava, javaHomeOfMachine } from "./java";
-import { installPython, layerTestPython } from "./python";
+import { installPython, layerTestPython, sitePackages } from "./python";
 import type { Site } from "./site";
 import { installJars } from "./spark-jars";
 
@@ -27,7 +27,8 @@ export async function installToolchain(
 async function install(site: Site): Promise<Toolchain> {
   const python = await installPython(site);
   const javaHome = (await javaHomeOfMachine()) ?? (await installJava(site, python));
-  const sparkSubmit = path.join(path.dirname(python), "spark-submit");
+  // Not the one beside Python: that script can't find Spark in a path with a space.
+  const sparkSubmit = path.join(await sitePackages(python), "pyspark", "bin", "spark-submit");
   const sparkJars = await installJars(site, { python, sparkSubmit, javaHome });
   return { python, sparkSubmit, javaHome, sparkJars };
 }

@@ -45,7 +45,7 @@ export async function installJava(site: Site, python: string): Promise<string> {
       "-r",
       lock,
     ];
-    await step(site, "java-pip", python, pip, "Check the network, or install Java 17 or newer, then try again.");
+    await step(site, "java-pip", python, pip, "Or install Java 17 or newer, then try again.");
     await mkdir(path.join(home, "bin"), { recursive: true });
     const store = path.join(home, "trust.p12");
     await step(

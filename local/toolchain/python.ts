@@ -18,7 +18,8 @@ export async function installPython(site: Site): Promise<string> {
   return virtualEnvironment(site, "python", "requirements.lock");
 }
 
-async function sitePackages(python: string): Promise<string> {
+/** The folder of a Python's packages. */
+export async function sitePackages(python: string): Promise<string> {
   return (await execa(python, ["-c", "import sysconfig; print(sysconfig.get_path('purelib'))"])).stdout;
 }
 
@@ -39,7 +40,7 @@ async function virtualEnvironment(
     await step(site, `${name}-venv`, base, ["-m", "venv", folder], venvRemedy);
     await prepare?.(python);
     const pip = ["-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--require-hashes", "-r", lock];
-    await step(site, `${name}-pip`, python, pip, "Check the network (and proxy settings), then try again.");
+    await step(site, `${name}-pip`, python, pip);
   });
 }
 

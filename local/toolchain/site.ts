@@ -3,8 +3,8 @@ import { existsSync } from "node:fs";
 import { mkdir, readFile, realpath, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { execa } from "execa";
-import { diskFullAdvice } from "../../terminal/disk-full.cjs";
 import { UserError } from "../../terminal/errors";
+import { lastLines, remedyFor } from "./install-failure.cjs";
 
 /** An installation: the project's folder, the log for its progress, and the signal that aborts it. */
 export interface Site {
@@ -42,13 +42,16 @@ export async function fileHash(...files: string[]): Promise<string> {
   return hash.digest("hex");
 }
 
-/** Runs a command with its output in a log. @throws UserError with the end of the output and `remedy` if it fails */
+/**
+ * Runs a command with its output in a log. @throws UserError if it fails, with the end of the output and what to do:
+ * by the cause that the output names, otherwise `remedy`
+ */
 export async function step(
   site: Site,
   name: string,
   command: string,
   args: string[],
-  remedy: string,
+  remedy = "The lines above say why.",
   env: Record<string, string> = {},
 ): Promise<void> {
   const { root, stop } = site;
@@ -68,8 +71,8 @@ export async function step(
   );
   stop?.throwIfAborted();
   if (!done.failed) return;
-  const tail = (done.all ?? done.shortMessage ?? "").trim().split("\n").slice(-12).join("\n");
-  const advice = diskFullAdvice(done.all ?? "") ?? remedy;
+  // A command that could not be started has no output.
+  const output = done.all || (done.shortMessage ?? "");
   const where = isLogged ? ` The whole output is in ${path.relative(process.cwd(), log)}.` : "";
-  throw new UserError(`Installing (${name}) failed:\n${tail}\n${advice}${where}`);
+  throw new UserError(`Installing (${name}) failed:\n${lastLines(output)}\n${remedyFor(output, remedy)}${where}`);
 }

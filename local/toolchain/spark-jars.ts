@@ -1,4 +1,5 @@
-import { copyFile, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import path from "node:path";
 import { UserError } from "../../terminal/errors";
 import { fileHash, installOnce, type Site, step } from "./site";
@@ -16,20 +17,27 @@ export async function installJars(
   const folder = path.join(root, ".local", "jars");
   await installOnce(root, "jars", await fileHash(lockFile), folder, async () => {
     log("Downloading Spark's S3 connector into .local/jars (only once) ...");
-    const ivy = path.join(root, ".local", "ivy");
     await rm(folder, { recursive: true, force: true });
-    const nothing = path.join(root, ".local", "nothing.py");
-    await writeFile(nothing, "");
-    const submit = ["--packages", packages, "--exclude-packages", excluded, "--conf", `spark.jars.ivy=${ivy}`, nothing];
-    const remedy = "Maven Central was not reachable: check the network (and proxy settings), then try again.";
-    await step(site, "jars", tools.sparkSubmit, submit, remedy, {
-      JAVA_HOME: tools.javaHome,
-      SPARK_SUBMIT_OPTS: proxyOptions(),
-      PYSPARK_PYTHON: tools.python,
-    });
-    await mkdir(folder, { recursive: true });
-    for (const jar of await lockedJars(lock, path.join(ivy, "jars"))) {
-      await copyFile(path.join(ivy, "jars", jar), path.join(folder, jar));
+    // Spark takes some characters of a path for its own (`#`, `,`), so it works in a folder with a plain path.
+    const ivy = await mkdtemp(path.join(tmpdir(), "music-streams-ivy-"));
+    try {
+      const nothing = path.join(ivy, "nothing.py");
+      await writeFile(nothing, "");
+      const where = ["--conf", `spark.jars.ivy=${ivy}`];
+      const submit = ["--packages", packages, "--exclude-packages", excluded, ...where, nothing];
+      await step(site, "jars", tools.sparkSubmit, submit, undefined, {
+        JAVA_HOME: tools.javaHome,
+        // Otherwise Spark's own script looks for it, and can't in a path with a space.
+        SPARK_HOME: path.dirname(path.dirname(tools.sparkSubmit)),
+        SPARK_SUBMIT_OPTS: proxyOptions(),
+        PYSPARK_PYTHON: tools.python,
+      });
+      await mkdir(folder, { recursive: true });
+      for (const jar of await lockedJars(lock, path.join(ivy, "jars"))) {
+        await copyFile(path.join(ivy, "jars", jar), path.join(folder, jar));
+      }
+    } finally {
+      await rm(ivy, { recursive: true, force: true });
     }
   });
   return (await readdir(folder)).filter((name) => name.endsWith(".jar")).map((name) => path.join(folder, name));
@@ -50,7 +58,7 @@ async function lockedJars(lock: string, folder: string): Promise<string[]> {
     const got = await fileHash(path.join(folder, name));
     if (got !== hash)
       throw new UserError(
-        `${name} has the wrong checksum: sha256 ${got}, but local/toolchain/spark-jars.lock has ${hash}. Remove .local/ivy and try again.`,
+        `${name} has the wrong checksum: sha256 ${got}, but local/toolchain/spark-jars.lock has ${hash}. Try again; if it comes again, do not trust the network.`,
       );
   }
   return wanted.map(([, name]) => name);

@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { mkdir, symlink, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { DeleteObjectCommand, GetObjectCommand } from "@aws-sdk/client-s3";
+import { DeleteObjectCommand, GetObjectCommand, PutObjectCommand } from "@aws-sdk/client-s3";
 import { main, outcomeText } from "../../cli/drop";
 import { place } from "../../runtime/places";
 import { until } from "../support/commands";
@@ -66,12 +66,30 @@ describe("npm run drop", () => {
     await file("tree/notes.txt");
     await symlink("..", path.join(pipeline.root, "tree", "deep", "loop"));
     const { code, notes } = await pipeline.run(main, "--prefix", "t", "tree");
-    assert.equal(code, 0, notes.join());
+    // The link's folder is not uploaded a second time, and whatever is left out is no success.
+    assert.equal(code, 1, notes.join());
+    assert.match(notes[1] ?? "", /^Left out: 1 .*\n.*loop is a link to a folder that is taken already$/);
     assert.deepEqual(await pipeline.keys(`${folders.incoming}t/`), [
       `${folders.incoming}t/deep/er/two.csv.gz`,
       `${folders.incoming}t/one.csv`,
     ]);
     assert.match(notes[0] ?? "", /^Not uploaded: 1 .*notes\.txt/);
+  });
+
+  it("names what it can't upload from a folder, uploads the rest, and ends with 1", async () => {
+    await file("part/good.csv");
+    await symlink("nowhere.csv", path.join(pipeline.root, "part", "dangling.csv"));
+    const folder = Buffer.from(path.join(pipeline.root, "part", "latin-"));
+    // Not every file system takes such a name.
+    const isOdd = await writeFile(Buffer.concat([folder, Buffer.from([0xe9]), Buffer.from(".csv")]), "x").then(
+      () => true,
+      () => false,
+    );
+    const { code, notes } = await pipeline.run(main, "--prefix", "part", "part");
+    assert.equal(code, 1);
+    assert.deepEqual(await pipeline.keys(`${folders.incoming}part/`), [`${folders.incoming}part/good.csv`]);
+    assert.match(notes[0] ?? "", /dangling\.csv is a link to nothing/);
+    if (isOdd) assert.match(notes[0] ?? "", /latin-é\.csv has a name that is not UTF-8/);
   });
 
   it("uploads a large file in parts, byte for byte, and an empty one", async () => {
@@ -194,6 +212,40 @@ describe("npm run drop", () => {
     });
     assert.equal(code, 1);
     assert.match(out, /another version of it was dropped after its listens had been counted/);
+  });
+
+  it("ends with 1 when no row of a file could be used, with the reasons and the first rows of each", async () => {
+    const { code, out } = await dropAndPlay("useless.csv", async (batchId) => {
+      const claim = await pipeline.claim(batchId, ["useless.csv"]);
+      const counts = { rowsRead: 4, rowsKept: 0, rowsDuplicate: 0, rowsQuarantined: { bad_id: 3, malformed_row: 1 } };
+      await claim.report({ filesQuarantined: [], filesChanged: [], files: [{ name: "useless.csv", ...counts }] });
+      const row = (raw: string, reason: string, name = "useless.csv") =>
+        `${JSON.stringify({ key: `${folders.incoming}${name}`, reason, raw })}\n`;
+      const rows = row("a", "bad_id", "other.csv") + row("b,1", "bad_id") + row("c\n,2", "bad_id") + row("d", "bad_id");
+      await pipeline.target.s3.send(
+        new PutObjectCommand({
+          Bucket: pipeline.target.outputs.bucketName,
+          Key: `${place("quarantinedRows", { batchId })}part-0.json`,
+          Body: rows + row("e", "malformed_row"),
+        }),
+      );
+      await claim.move("useless.csv", `${folders.archived}2026-01-01/${batchId}/useless.csv`);
+      await claim.set({ state: "ARCHIVED", day: "2026-01-01" });
+    });
+    assert.equal(code, 1);
+    const [first, ...rows] = out.trimEnd().split("\n");
+    assert.match(
+      first!,
+      /^useless\.csv: archived in .*, but none of its 4 rows could be used: bad_id 3, malformed_row 1$/,
+    );
+    assert.deepEqual(
+      rows.map((row) => row.trim().replace(/\(.*part-0/, "(part-0")),
+      [
+        "bad_id: b,1 (part-0.json, line 2)",
+        "bad_id: c\\n,2 (part-0.json, line 3)",
+        "malformed_row: e (part-0.json, line 5)",
+      ],
+    );
   });
 
   it("ends with 1 when the file is quarantined, and says why", async () => {

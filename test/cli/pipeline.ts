@@ -18,6 +18,7 @@ import { place } from "../../runtime/places";
 import { exitCodeOf, type Main } from "../../terminal/terminal";
 import { testCredentials } from "../support/credentials";
 import { folders } from "../support/folders";
+import { ODD_NAME } from "../support/odd-files";
 import { createRole } from "../support/roles";
 import { puttingCode } from "../support/signed";
 
@@ -126,7 +127,7 @@ export async function startPipeline(host?: Host): Promise<Pipeline> {
   const { endpoint, role } = host ?? (await shared)!;
   pipelines += 1;
   const outputs = outputsOf(String(pipelines));
-  const root = await mkdtemp(path.join(tmpdir(), "music-streams-cli-"));
+  const root = await mkdtemp(path.join(tmpdir(), ODD_NAME));
   const cloud = { endpoint, ...client, outputs };
   const target = localTarget(cloud);
   await mkdir(path.join(root, ".local"), { recursive: true });

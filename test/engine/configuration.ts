@@ -55,7 +55,11 @@ export const CONFIGURATION: Record<string, Row> = {
       "create LogGroup music-streams-publish-logs-error",
       "create LogGroup music-streams-publish-logs-output",
       "update RolePolicy music-streams-publish-role-policy",
-      ...publish,
+      // Workers and capacity of one command are refused for the other, so the job can't change in place.
+      "replace Job music-streams-publish",
+      ...updates("Trigger", "publish"),
+      ...updates("EventRule", "archive-rule"),
+      ...functions,
     ],
   },
   multiLine: { value: "false", changes: transform },

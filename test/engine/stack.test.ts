@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import path from "node:path";
 import { DeleteAlarmsCommand } from "@aws-sdk/client-cloudwatch";
-import { GetTriggersCommand, GetWorkflowRunsCommand, UntagResourceCommand } from "@aws-sdk/client-glue";
+import { DescribeTableCommand } from "@aws-sdk/client-dynamodb";
+import { GetJobCommand, GetTriggersCommand, GetWorkflowRunsCommand, UntagResourceCommand } from "@aws-sdk/client-glue";
 import { GetFunctionCommand, InvokeCommand, UpdateFunctionConfigurationCommand } from "@aws-sdk/client-lambda";
 import { HeadObjectCommand } from "@aws-sdk/client-s3";
 import { parse } from "yaml";
@@ -37,6 +38,18 @@ describe("under the real engine", function () {
   const codeOf = async (name: unknown) => {
     const { Configuration } = await engine.clients.lambda.send(new GetFunctionCommand({ FunctionName: String(name) }));
     return Configuration?.CodeSha256;
+  };
+
+  /** The command of the only job that the workflow's second trigger starts. */
+  const publishCommand = async () => {
+    const { glue } = engine.clients;
+    const { Triggers = [] } = await glue.send(new GetTriggersCommand({}));
+    const { Actions = [] } = Triggers.find(({ Type }) => Type === "CONDITIONAL")!;
+    assert.deepEqual(
+      Actions.map(({ JobName }) => JobName),
+      [(await dev.outputs()).publishJobName],
+    );
+    return (await glue.send(new GetJobCommand({ JobName: Actions[0]!.JobName! }))).Job?.Command?.Name ?? "";
   };
 
   let previewed: string[] = [];
@@ -159,6 +172,31 @@ describe("under the real engine", function () {
     }
     // The provider asks each service for the tags.
     assert.deepEqual((await dev.refresh()).changes, []);
+  });
+
+  it("another publish engine gets another job, in both directions, and the workflow runs that one", async () => {
+    const commands: string[] = [];
+    for (const engine of ["spark", "duckdb"]) {
+      await project.configure("dev", { publishEngine: engine });
+      const { changes } = await dev.up();
+      assert.ok(changes.includes("replace Job music-streams-publish"), changes.join(", "));
+      commands.push(await publishCommand());
+      assert.deepEqual((await dev.up()).changes, []);
+    }
+    assert.deepEqual(commands, ["glueetl", "pythonshell"]);
+  });
+
+  it("a key of its own is taken up and given up again", async () => {
+    for (const [key, encrypted] of [
+      [CONFIGURATION.kmsKeyArn!.value, true],
+      ["", false],
+    ] as const) {
+      await project.configure("dev", { kmsKeyArn: key });
+      await dev.up();
+      const TableName = String((await dev.outputs()).ledgerTableName);
+      const { Table } = await engine.clients.dynamodb.send(new DescribeTableCommand({ TableName }));
+      assert.equal(Table?.SSEDescription?.Status === "ENABLED", encrypted);
+    }
   });
 
   const replaced = ["publish", "transform", "wheel", "zip"].map(

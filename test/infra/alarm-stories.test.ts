@@ -102,6 +102,19 @@ const STORIES: [happens: string, raises: string[], tell: (story: Story) => Promi
     },
   ],
   [
+    "a dead letter lies in a queue that SQS no longer reports, until somebody purges it",
+    ["dead-letters", "silence"],
+    async (story) => {
+      story.leaveDeadLetter();
+      await story.tick();
+      story.pass(8 * 60);
+      assert.ok(story.isUp("dead-letters"));
+      story.purgeDeadLetters();
+      for (let tick = 0; tick <= TICKS_AN_HOUR; tick++) await story.tick();
+      assert.ok(!story.isUp("dead-letters"));
+    },
+  ],
+  [
     "the schedule stops for four hours",
     ["silence"],
     async (story) => {

@@ -44,7 +44,7 @@ describe("the alarms", function () {
       "rows-quarantined": `Maximum ${own} RowsQuarantinedPercent >= 5, ${event}`,
       "sense-errors": `Sum of AWS/Lambda Errors FunctionName=music-streams-sense >= 1, ${event}`,
       "archive-errors": `Sum of AWS/Lambda Errors FunctionName=music-streams-archive >= 1, ${event}`,
-      "dead-letters": `Maximum of AWS/SQS ApproximateNumberOfMessagesVisible QueueName=music-streams-dead-letters >= 1, ${state}`,
+      "dead-letters": `Maximum of AWS/SQS ApproximateNumberOfMessagesVisible QueueName=music-streams-dead-letters >= 1, 1 of 12 x 300 s, else ignore`,
       silence: "Sum of AWS/Lambda Invocations FunctionName=music-streams-sense < 1, 3 of 3 x 3600 s, else breaching",
     });
   });

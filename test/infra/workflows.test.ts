@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { execa } from "execa";
 import { parse } from "yaml";
-import { ROOT, recordProgram } from "../support/program-record";
+import { deployerCalls } from "../support/deployer-calls";
+import { differences, permissionsOf } from "../support/permissions";
+import { EVERY_CHOICE, HERE, ROOT, recordProgram } from "../support/program-record";
 
 const text = (...parts: string[]) => readFileSync(path.join(ROOT, ...parts), "utf8");
 const called = text(".github", "workflows", "pulumi.yml");
@@ -23,9 +25,6 @@ interface Job {
   with: Record<string, string>;
   permissions: Record<string, string>;
 }
-
-/** Services by the names that Pulumi's types have for them, where IAM has others. */
-const IAM_NAMES: Record<string, string> = { "cloudwatch/logGroup": "logs", "cloudwatch/event": "events" };
 
 describe("the example of a deployment from GitHub Actions", function () {
   this.timeout(120_000);
@@ -97,25 +96,56 @@ describe("the example of a deployment from GitHub Actions", function () {
     ]);
   });
 
-  it("has a role that may make what the program makes, by the names that it gives, and pass roles to their services alone", async () => {
-    const [trust, rights] = [...manual.matchAll(/^```json\n([\s\S]*?)^```$/gm)].map(([, json]) => JSON.parse(json!));
-    assert.match(JSON.stringify(trust), /:sub":"repo:OWNER\/REPOSITORY:environment:prod"/);
-    const statements: { Action: string | string[]; Resource: string | string[]; Condition?: object }[] =
-      rights.Statement;
-    const actions = statements.flatMap(({ Action }) => Action).map((action) => action.split(":")[0]);
-    const resources = statements.flatMap(({ Resource }) => Resource).map((arn) => arn.split(":")[2]);
-    const { resources: made } = await recordProgram("prod");
-    for (const { type, name } of made.filter((one) => one.type.startsWith("aws:"))) {
-      const module = type.split(":")[1]!;
-      const known = Object.keys(IAM_NAMES).find((start) => module.startsWith(start));
-      const service = known ? IAM_NAMES[known]! : module.split("/")[0]!;
-      assert.ok(actions.includes(service) && resources.includes(service), `${type} ${name}: ${service}`);
-      assert.ok(name.startsWith("music-streams"), name);
+  it("pins each action by commit, and gives each job the permissions that it needs and no others", () => {
+    const folder = path.join(ROOT, ".github", "workflows");
+    const files = readdirSync(folder).map((name) => [name, readFileSync(path.join(folder, name), "utf8")] as const);
+    assert.ok(files.length >= 3);
+    for (const [name, source] of files) {
+      for (const [, action] of source.matchAll(/uses: (\S+)/g))
+        assert.match(action!, /^(\.\/|[\w./-]+@[0-9a-f]{40}$)/, `${name}: ${action}`);
+      const { on, permissions, jobs } = parse(source);
+      for (const [job, { permissions: own }] of Object.entries<{ permissions?: object }>(jobs)) {
+        // A called workflow has the permissions of the calling job, which it could only narrow.
+        if ("workflow_call" in on) assert.equal(own ?? permissions, undefined, `${name}: ${job}`);
+        else assert.ok(own, `${name}: ${job} has no permissions of its own`);
+      }
+      if (!("workflow_call" in on)) assert.deepEqual(permissions, {}, name);
     }
-    const trusted = made
+  });
+
+  it("has a role that may do all that a deployment calls, and nothing that none calls", async () => {
+    const kmsKeyArn = EVERY_CHOICE["music-streams:kmsKeyArn"];
+    const [trust, ...rights] = [...manual.matchAll(/^```json\n([\s\S]*?)^```$/gm)].map(([, json]) =>
+      JSON.parse(
+        json!
+          .replaceAll("REGION", HERE.region)
+          .replaceAll(/(?<=:)ACCOUNT/g, HERE.accountId)
+          .replaceAll("KMS_KEY_ARN", kmsKeyArn),
+      ),
+    );
+    assert.match(JSON.stringify(trust), /:sub":"repo:OWNER\/REPOSITORY:environment:prod"/);
+    const permissions = rights.flatMap((document) => permissionsOf("deployer", document));
+    const stacks = await Promise.all([recordProgram("prod"), recordProgram("prod", EVERY_CHOICE)]);
+    const made = stacks.flatMap(({ resources }) => resources.filter(({ type }) => type.startsWith("aws:")));
+    assert.deepEqual(differences(permissions, deployerCalls("deployer", made, HERE), []), []);
+  });
+
+  it("has a role that passes the program's roles to their services alone", async () => {
+    const rights = JSON.parse([...manual.matchAll(/^```json\n([\s\S]*?)^```$/gm)][1]![1]!);
+    const { resources } = await recordProgram("prod", EVERY_CHOICE);
+    const trusted = resources
       .filter(({ type }) => type === "aws:iam/role:Role")
       .map(({ inputs }) => JSON.parse(String(inputs.assumeRolePolicy)).Statement[0].Principal.Service);
+    const statements: { Action: unknown; Condition?: unknown }[] = rights.Statement;
     const passing = statements.find(({ Action }) => Action === "iam:PassRole")!;
     assert.deepEqual(passing.Condition, { StringEquals: { "iam:PassedToService": [...new Set(trusted)].sort() } });
+  });
+
+  it("lets a deployer connect queues to functions of the program alone", () => {
+    const rights = JSON.parse([...manual.matchAll(/^```json\n([\s\S]*?)^```$/gm)][1]![1]!);
+    const statements: { Action: unknown; Condition?: unknown }[] = rights.Statement;
+    assert.deepEqual(statements.find(({ Action }) => Action === "lambda:CreateEventSourceMapping")!.Condition, {
+      ArnLike: { "lambda:FunctionArn": "arn:aws:lambda:REGION:ACCOUNT:function:music-streams-*" },
+    });
   });
 });

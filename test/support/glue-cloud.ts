@@ -19,6 +19,7 @@ import { CreateBucketCommand, PutObjectCommand, S3Client } from "@aws-sdk/client
 import { startEmulator } from "../../local/emulator";
 import { type LocalGlue, type LocalGlueOptions, startLocalGlue } from "../../local/glue/server";
 import { testCredentials } from "./credentials";
+import { URL_NAME } from "./odd-files";
 import { createRole } from "./roles";
 
 const site = join(__dirname, "..", "..", ".local");
@@ -60,7 +61,7 @@ after(async () => (await shared)?.close());
 
 async function startGlueCloud(): Promise<GlueCloud> {
   // With a space in the path, as in some home folders.
-  const workDir = await mkdtemp(join(tmpdir(), "local glue "));
+  const workDir = await mkdtemp(join(tmpdir(), URL_NAME));
   const authorizations = join(workDir, "authorizations.ndjson");
   const emulator = await startEmulator({
     workDir: join(workDir, "emulator"),

@@ -2,6 +2,11 @@ import { mkdir, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { gzipSync } from "node:zlib";
 
+/** The beginning of a folder's name with what breaks paths: quotes, a space, `%`, a letter beyond ASCII, `#`. */
+export const ODD_NAME = `it's "odd" 100% ö #1 `;
+/** A name that is a valid URL, where `#` begins a fragment and `%20` is a space. Spark takes it for one. */
+export const URL_NAME = "a#1%20b";
+
 /** A folder for `npm start -- --data`: small files over a week, most of them odd, with their expected results. */
 export interface OddFolder {
   /** Quarantined files: names below streams/, with the reason. */

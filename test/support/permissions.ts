@@ -8,7 +8,7 @@ export interface Call {
   allowed?: boolean;
 }
 
-/** One action on one resource (a pattern, as IAM has them) that a role's policy allows. */
+/** One action on one resource (patterns, as IAM has them) that a role's policy allows. */
 export interface Permission {
   role: string;
   action: string;
@@ -83,13 +83,14 @@ export function dispensable(
 }
 
 function allows(permission: Permission, call: Call): boolean {
-  return permission.role === call.role && permission.action === call.action && fits(permission.resource, call.resource);
+  const { role, action, resource } = permission;
+  return role === call.role && fits(action, call.action) && fits(resource, call.resource);
 }
 
 const patterns = new Map<string, RegExp>();
 
-/** Whether a resource fits a pattern with `*` and `?` (IAM User Guide, "IAM JSON policy elements: Resource"). */
-function fits(pattern: string, resource: string): boolean {
+/** Whether a text fits a pattern with `*` and `?` (IAM User Guide, "IAM JSON policy elements: Resource"). */
+function fits(pattern: string, text: string): boolean {
   let found = patterns.get(pattern);
   if (!found) {
     const escaped = pattern
@@ -99,7 +100,7 @@ function fits(pattern: string, resource: string): boolean {
     found = new RegExp(`^${escaped}$`, "s");
     patterns.set(pattern, found);
   }
-  return found.test(resource);
+  return found.test(text);
 }
 
 function distinct(calls: readonly Call[]): Call[] {

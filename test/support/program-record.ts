@@ -25,7 +25,7 @@ export interface Whereabouts {
   region: string;
 }
 
-const HERE: Whereabouts = { accountId: "111122223333", partition: "aws", region: "eu-central-1" };
+export const HERE: Whereabouts = { accountId: "111122223333", partition: "aws", region: "eu-central-1" };
 
 /** A choice other than the default in every setting that adds something to the program, but for the bucket's name. */
 export const EVERY_CHOICE = {
@@ -61,11 +61,16 @@ export function recordProgram(stack: string, changes: Config = {}, where = HERE)
   return record;
 }
 
-/** Runs the program, also when there is a record of it. */
-export async function runAndRecord(stack: string, changes: Config = {}, where = HERE): Promise<Recorded> {
+/** Runs the program, also when there is a record of it. `settings`: the stack whose file of settings it reads. */
+export async function runAndRecord(
+  stack: string,
+  changes: Config = {},
+  where = HERE,
+  settings = stack,
+): Promise<Recorded> {
   const resources: Registration[] = [];
   const course: string[] = [];
-  const config = { ...readConfig(ROOT, stack), ...changes };
+  const config = { ...readConfig(ROOT, settings), ...changes };
   const outputs = await runProgram(ROOT, stack, config, {
     async create(resource) {
       resources.push(resource);

@@ -25,7 +25,7 @@ export interface Alarm {
   datapointsToAlarm: number;
   comparisonOperator: "GreaterThanOrEqualToThreshold" | "LessThanThreshold";
   threshold: number;
-  treatMissingData: "breaching" | "notBreaching";
+  treatMissingData: "breaching" | "notBreaching" | "ignore";
 }
 
 type Line = Record<string, unknown>;
@@ -62,10 +62,11 @@ export const written = (dimensions: Record<string, string> = {}) =>
     .sort()
     .join(",");
 
-/** Whether an alarm is up at a moment (Amazon CloudWatch User Guide, "Evaluating an alarm"). */
-function isUp(alarm: Alarm, points: Datapoint[], nowMs: number): boolean {
+/** Whether an alarm is up at a moment (Amazon CloudWatch User Guide, "Evaluating an alarm"). `was`: before it. */
+function isUp(alarm: Alarm, points: Datapoint[], nowMs: number, was: boolean): boolean {
   const dimensions = written(alarm.dimensions);
   let breaching = 0;
+  let known = false;
   for (let back = 0; back < alarm.evaluationPeriods; back++) {
     const endMs = nowMs - back * alarm.period * 1000;
     const values = points
@@ -79,7 +80,9 @@ function isUp(alarm: Alarm, points: Datapoint[], nowMs: number): boolean {
       )
       .map(({ value }) => value);
     breaching += breaches(alarm, values) ? 1 : 0;
+    known ||= values.length > 0;
   }
+  if (!known && alarm.treatMissingData === "ignore") return was;
   return breaching >= alarm.datapointsToAlarm;
 }
 
@@ -98,12 +101,20 @@ export function createStory(alarms: Alarm[], namespace: string) {
   const { clock } = simulation;
   const points: Datapoint[] = [];
   const raised = new Set<string>();
+  /** The names of alarms that are up. */
+  const up = new Set<string>();
   let deadLetters = 0;
 
   const tell = (service: string, metric: string, dimension: string, value: number) =>
     points.push({ namespace: service, metric, dimensions: dimension, atMs: clock.now(), value });
   const look = () => {
-    for (const alarm of alarms) if (isUp(alarm, points, clock.now())) raised.add(alarm.name);
+    for (const alarm of alarms) {
+      if (!isUp(alarm, points, clock.now(), up.has(alarm.name))) up.delete(alarm.name);
+      else {
+        up.add(alarm.name);
+        raised.add(alarm.name);
+      }
+    }
   };
 
   async function invoke(what: "sense" | "archive", options: ActorOptions): Promise<void> {
@@ -126,7 +137,11 @@ export function createStory(alarms: Alarm[], namespace: string) {
       return names;
     },
     look,
+    isUp: (name: string) => up.has(name),
     leaveDeadLetter: () => void deadLetters++,
+    purgeDeadLetters: () => {
+      deadLetters = 0;
+    },
     /** The run in flight ends, and its event calls archive. */
     async end(kind: Parameters<typeof simulation.finish>[0], options: ActorOptions = {}): Promise<void> {
       if (simulation.finish(kind)) await invoke("archive", options);

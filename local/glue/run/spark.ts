@@ -1,6 +1,7 @@
 import { existsSync, globSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
-import { delimiter, dirname, join } from "node:path";
+import { delimiter, dirname, join, relative } from "node:path";
+import { pathToFileURL } from "node:url";
 import type { LocalGlueOptions } from "../options";
 import type { Command } from "./process";
 
@@ -28,22 +29,26 @@ export async function sparkCommand(options: LocalGlueOptions, job: SparkJob, env
   const logging = join(options.workDir, "log4j2.properties");
   await writeFile(logging, LOGGING);
   const java = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dfile.encoding=UTF-8", ...job.javaOptions];
-  const quoted = [...java, `-Djava.io.tmpdir=${job.folder}/tmp`, `-Dlog4j2.configurationFile=${logging}`];
+  // Log4j takes a URL; in a path it would read `%` and `#` as parts of one.
+  const config = `-Dlog4j2.configurationFile=${pathToFileURL(logging)}`;
+  const quoted = [...java, `-Djava.io.tmpdir=${job.folder}/tmp`, config];
   const settings: (readonly [string, string])[] = [
     ...speed,
-    ["spark.driver.extraJavaOptions", quoted.map((option) => `"${option}"`).join(" ")],
+    ["spark.driver.extraJavaOptions", quoted.map((option) => `"${option.replace(/["\\]/g, "\\$&")}"`).join(" ")],
     ...storage(options, job.folder),
     ...job.settings,
     ...loopbackOnly,
   ];
-  const jars = job.extraJars.length > 0 ? ["--jars", job.extraJars.join(",")] : [];
+  // Spark reads `#` in a path as the beginning of a name, so it gets paths below its working directory.
+  const below = (file: string) => relative(job.folder, file);
+  const jars = job.extraJars.length > 0 ? ["--jars", job.extraJars.map(below).join(",")] : [];
   return {
     file: home ? join(home, "bin", "spark-submit") : options.sparkSubmit,
     args: [
       ...["--master", "local[*]", "--name", job.name, "--driver-memory", options.driverMemory ?? "2g"],
       ...settings.flatMap(([key, value]) => ["--conf", `${key}=${value}`]),
       ...jars,
-      job.script,
+      below(job.script),
       ...job.argv,
     ],
     cwd: job.folder,

@@ -1,13 +1,43 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { S3Client } from "@aws-sdk/client-s3";
-import { uploadAll } from "../../../cli/start/load";
+import { readDataFolder, uploadAll } from "../../../cli/start/load";
 import { testCredentials } from "../../support/credentials";
+
+describe("a folder of your own files", () => {
+  let folder: string;
+  beforeEach(async () => {
+    folder = await mkdtemp(path.join(tmpdir(), "music-streams-data-"));
+    for (const name of ["reference", "streams"]) await mkdir(path.join(folder, name));
+    for (const name of ["users.csv", "songs.csv"]) await writeFile(path.join(folder, "reference", name), "id\n");
+  });
+  afterEach(() => rm(folder, { recursive: true }));
+
+  it("is refused where no stream is a CSV, by what is there", async () => {
+    await writeFile(path.join(folder, "streams", "plays.json"), "{}");
+    await symlink("nowhere.csv", path.join(folder, "streams", "plays.csv"));
+    await assert.rejects(
+      readDataFolder(folder),
+      /streams holds no \.csv or \.csv\.gz file: .*\nLeft out: 1 .*\n.*plays\.csv is a link to nothing/,
+    );
+  });
+
+  it("names what can't be uploaded beside the streams that can", async () => {
+    await writeFile(path.join(folder, "streams", "good.csv"), "x");
+    await symlink(".", path.join(folder, "streams", "loop"));
+    const { streams, leftOut } = await readDataFolder(folder);
+    assert.deepEqual(
+      streams.map(({ key }) => path.basename(key)),
+      ["good.csv"],
+    );
+    assert.deepEqual(leftOut, [`${path.join(folder, "streams", "loop")} is a link to a folder that is taken already`]);
+  });
+});
 
 describe("the loading of files into the local cloud", function () {
   this.timeout(10_000);

@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { mkdir, mkdtemp, rename, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { installOnce } from "../../../local/toolchain/site";
+import { installOnce, step } from "../../../local/toolchain/site";
+import { ODD_NAME } from "../../support/odd-files";
 
 describe("an installation", () => {
   let folder: string;
@@ -54,5 +55,40 @@ describe("an installation", () => {
     await install(path.join(folder, "link"));
     await install(path.join(folder, "first"));
     assert.deepEqual(installed, ["first"]);
+  });
+});
+
+describe("a step of an installation that fails", () => {
+  let root: string;
+  before(async () => {
+    root = await mkdtemp(path.join(tmpdir(), ODD_NAME));
+  });
+  after(() => rm(root, { recursive: true, force: true }));
+
+  const causes: [output: string, remedy: RegExp][] = [
+    ["OSError: [Errno 28] No space left on device", /The disk is full/],
+    ["npm error code ENOSPC", /The disk is full/],
+    ["[Errno 13] Permission denied: '/x/.local'", /may not be written or run/],
+    [
+      "Failed to establish a new connection: [Errno -3] Temporary failure in name resolution",
+      /The network, or a proxy/,
+    ],
+    [":: org.apache.hadoop#hadoop-aws;3.4.2: unresolved dependency", /The network, or a proxy/],
+    ["npm error code E407", /The network, or a proxy/],
+    ["find-spark-home: line 40: /home/a: No such file or directory", /^(?!.*(network|disk)).*The lines above say why/],
+    ["error: this version of Python is too old", /^(?!.*(network|disk)).*The lines above say why/],
+  ];
+  for (const [output, remedy] of causes)
+    it(`names the real cause: ${output}`, async () => {
+      const failing = step({ root, log: () => {} }, "it", "sh", ["-c", `echo "$1" >&2; exit 1`, "sh", output]);
+      await assert.rejects(failing, (error: Error) => {
+        assert.ok(error.message.startsWith(`Installing (it) failed:\n${output}\n`), error.message);
+        assert.match(error.message.split("\n").at(-1)!, remedy);
+        return true;
+      });
+    });
+
+  it("names a command that is not there", async () => {
+    await assert.rejects(step({ root, log: () => {} }, "it", "no-such-command", []), /no-such-command ENOENT/);
   });
 });

@@ -1,0 +1,39 @@
+const { diskFullAdvice } = require("../../terminal/disk-full.cjs");
+
+/**
+ * Why an installation failed, by what its command printed, with what to do. Plain JavaScript, because the bootstrap
+ * needs it before TypeScript is there.
+ *
+ * @type {[RegExp, string][]}
+ */
+const CAUSES = [
+  [
+    /EACCES|EPERM|EROFS|Permission denied|Operation not permitted|Read-only file system/i,
+    "A file may not be written or run: see who owns the project's folder and its .local/, then try again.",
+  ],
+  [
+    /ENOTFOUND|EAI_AGAIN|ECONN(REFUSED|RESET|ABORTED)|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|UnknownHost|name resolution|Name or service not known|no such host|NewConnectionError|Connection (refused|reset|timed out|aborted)|(Read|Connect|i\/o|network) ?time(d )?out|SSLError|CERTIFICATE|certificate|PKIX|ProxyError|proxy|HTTP[^\n]{0,20} (403|407|5\d\d)|unresolved dependency|No matching distribution|E40[37]/i,
+    "The network, or a proxy, did not let it through: check both, then try again.",
+  ],
+];
+
+/**
+ * @param {string} output
+ * @param {string} otherwise what to do where the output names no known cause
+ * @returns {string}
+ */
+function remedyFor(output, otherwise) {
+  return diskFullAdvice(output) ?? CAUSES.find(([symptom]) => symptom.test(output))?.[1] ?? otherwise;
+}
+
+/**
+ * The last lines of a command's output.
+ *
+ * @param {string} output
+ * @returns {string}
+ */
+function lastLines(output) {
+  return output.trim().split("\n").slice(-12).join("\n");
+}
+
+module.exports = { remedyFor, lastLines };
