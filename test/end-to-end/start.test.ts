@@ -114,7 +114,7 @@ describe("npm start", function () {
       return /transform +running/.test(output);
     });
     const family = await familyOf(run.pid!);
-    const emulator = family.find((pid) => /python\S* \S*emulator\.py$/.test(commandOf(pid)));
+    const emulator = family.find((pid) => /^\S+ \S*emulator\.py$/.test(commandOf(pid)));
     process.kill(emulator!, "SIGKILL");
     const { exitCode } = await run;
     assert.equal(exitCode, 1, output);
