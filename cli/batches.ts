@@ -42,14 +42,15 @@ export function batchesText(batches: BatchRow[], nowMs: number): string {
   return `${table(["batch", "state", ...right, "error"], rows, right)}\n`;
 }
 
-function trouble({ error, filesHeld, retriedAt, notPutBack, notReplayed }: BatchRow): string {
+function trouble({ error, filesHeld, retriedAt, notPutBack, notReplayed, referenceFaults }: BatchRow): string {
   const asked = [
     filesHeld && !retriedAt && `S3 refused to move its file: it stays in ${layout.incoming}, and no batch claims it`,
     retriedAt && `its file was put back into ${layout.incoming}`,
     notPutBack && `not put back: ${notPutBack}`,
     notReplayed && `not replayed: ${notReplayed}`,
   ];
-  return [...asked, error?.trim()].filter(Boolean).join("; ");
+  const faults = referenceFaults?.map((fault) => `reference data: ${fault}`) ?? [];
+  return [...asked, error?.trim(), ...faults].filter(Boolean).join("; ");
 }
 
 function quarantined(byReason: Record<string, number> | null): string {

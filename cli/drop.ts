@@ -1,9 +1,11 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { SingleBar } from "cli-progress";
 import layout from "../layout.json";
+import type { TransformReport } from "../runtime/batch";
 import { isDue } from "../runtime/decide";
+import { readDocument } from "../runtime/lake";
 import { readPipeline } from "../runtime/ledger";
-import { folderOf } from "../runtime/places";
+import { folderOf, place } from "../runtime/places";
 import { isUnreachable } from "../terminal/errors";
 import { brief, count, duration, printable, size } from "../terminal/format";
 import { wholeNumber } from "../terminal/options";
@@ -11,6 +13,7 @@ import { commandLine, type Terminal } from "../terminal/terminal";
 import { leftOutText } from "./files-below";
 import { type BatchRow, readLedger } from "./ledger";
 import { firstQuarantined } from "./quarantined-rows";
+import { referenceNotes } from "./reference-notes";
 import { isSettled, type Outcome, Settling } from "./settling";
 import { openTarget, storeOf, type Target } from "./target";
 import { askForTick, earlyTicks, lostTarget, nowOption } from "./tick";
@@ -190,6 +193,12 @@ async function showOutcomes(outcomes: Map<string, Outcome>, target: Target, term
   }
   if (shown.length < all.length)
     await terminal.out(`... and ${count(all.length - shown.length)} more that are archived\n`);
+  for (const batchId of new Set(good.flatMap((outcome) => outcome.batchId ?? []))) {
+    const key = place("transformReport", { batchId });
+    const report = (await readDocument(storeOf(target), key)) as TransformReport | undefined;
+    for (const note of report ? referenceNotes(report) : [])
+      await terminal.out(`batch ${printable(batchId)}: ${printable(note)}\n`);
+  }
 }
 
 /** How one file ended, and what to do about it. */

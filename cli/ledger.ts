@@ -19,6 +19,8 @@ export interface BatchRow {
   filesChanged: number | null;
   unknownTracks: number | null;
   unknownUsers: number | null;
+  /** What is wrong with files of the reference data, the first few. */
+  referenceFaults: string[] | null;
   claimedAt: string | null;
   startedAt: string | null;
   settledAt: string | null;
@@ -56,6 +58,7 @@ export function batchRow(item: Attributes): BatchRow {
     filesChanged: amount(report.filesChanged),
     unknownTracks: number(report.unknownTracks),
     unknownUsers: number(report.unknownUsers),
+    referenceFaults: Array.isArray(report.referenceFaults) ? report.referenceFaults.map(String) : null,
     claimedAt: text(item.claimedAt),
     startedAt: text(item.startedAt),
     settledAt: text(item.settledAt),

@@ -92,6 +92,14 @@ export class Alarms extends pulumi.ComponentResource {
       section: "many-quarantined-rows",
       because: `At least ${alarms.quarantinedPercent} % of a batch's rows are quarantined.`,
     });
+    this.alarmOnEvent("reference-faults", {
+      metric: "ReferenceFaults",
+      namespace,
+      statistic: "Maximum",
+      from: 1,
+      section: "reference-data-is-faulty",
+      because: "A batch could not use a file or a row of the reference data: its listens lack names or genres.",
+    });
     for (const [what, { name: FunctionName }] of Object.entries(functions)) {
       this.alarmOnEvent(`${what}-errors`, {
         metric: "Errors",

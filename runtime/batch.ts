@@ -111,9 +111,22 @@ export type TransformReport = RowCounts & {
   unknownTracks?: number;
   unknownUsers?: number;
   referenceRowsSkipped?: Record<string, number>;
+  referenceFilesSkipped?: { name: string; key: string; reason: string; detail?: string }[];
+  referenceQuotesOpen?: { key: string; line: number }[];
+  referenceValuesSkipped?: ReferenceValue[];
+  referenceValuesSuspicious?: ReferenceValue[];
   days: string[];
   files: (RowCounts & { name: string })[];
 };
+
+/** Values of the reference data that transform could not use, or that look wrong; `example` is the first one. */
+export interface ReferenceValue {
+  column: string;
+  reason: string;
+  rows: number;
+  example: string;
+  key: string;
+}
 
 /**
  * The part of transform.json that the ledger keeps: totals, and counts in place of lists. An item holds 400 KB at most.
@@ -124,6 +137,8 @@ export type ReportTotals = RowCounts & {
   unknownTracks: number;
   unknownUsers: number;
   referenceRowsSkipped: Record<string, number>;
+  /** What is wrong with files of the reference data, the first few in words; absent when nothing is. */
+  referenceFaults?: string[];
   days: number;
   startedAt?: string;
   finishedAt?: string;

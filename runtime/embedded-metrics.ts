@@ -19,6 +19,7 @@ const UNITS: Record<string, string> = {
   RowsQuarantined: "Count",
   RowsQuarantinedPercent: "Percent",
   FilesQuarantined: "Count",
+  ReferenceFaults: "Count",
   RunsFailed: "Count",
   FailuresInARow: "Count",
   WaitingFiles: "Count",
@@ -108,6 +109,7 @@ function rowsOf(report: Line | undefined): Values {
     RowsDuplicate: count(report.rowsDuplicate),
     RowsQuarantined: quarantined,
     FilesQuarantined: count(report.filesQuarantined),
+    ...(Array.isArray(report.referenceFaults) ? { ReferenceFaults: report.referenceFaults.length } : {}),
     ...(read > 0 ? { RowsQuarantinedPercent: (100 * quarantined) / read } : {}),
   };
 }

@@ -19,7 +19,11 @@ export function breach(
   return odd ? { job: "publish", why: odd } : undefined;
 }
 
+/** Of the faults of the reference data, as many stand in the ledger. */
+const FAULTS_KEPT = 5;
+
 export function totals(report: TransformReport): ReportTotals {
+  const faults = referenceFaults(report);
   return {
     rowsRead: report.rowsRead,
     rowsKept: report.rowsKept,
@@ -30,10 +34,25 @@ export function totals(report: TransformReport): ReportTotals {
     unknownTracks: report.unknownTracks ?? 0,
     unknownUsers: report.unknownUsers ?? 0,
     referenceRowsSkipped: report.referenceRowsSkipped ?? {},
+    ...(faults.length > 0 ? { referenceFaults: faults.slice(0, FAULTS_KEPT).map((fault) => fault.slice(0, 300)) } : {}),
     days: report.days?.length ?? 0,
     ...(report.startedAt === undefined ? {} : { startedAt: report.startedAt }),
     ...(report.finishedAt === undefined ? {} : { finishedAt: report.finishedAt }),
   };
+}
+
+/** What is wrong with files of the reference data, in words: someone must mend them. */
+export function referenceFaults(report: TransformReport): string[] {
+  const { referenceFilesSkipped = [], referenceQuotesOpen = [], referenceValuesSuspicious = [] } = report;
+  return [
+    ...referenceFilesSkipped.map(
+      ({ key, reason, detail }) => `${key} was not used: ${reason}${detail ? ` (${detail})` : ""}`,
+    ),
+    ...referenceQuotesOpen.map(({ key, line }) => `${key}, line ${line}: a quote is not closed`),
+    ...referenceValuesSuspicious
+      .filter(({ reason }) => reason === "not_utf_8")
+      .map(({ key, column, rows, example }) => `${key} is not UTF-8: ${column} in ${rows} rows, first "${example}"`),
+  ];
 }
 
 /** The part of publish.json that the ledger keeps: a count in place of the days, which may be thousands. */

@@ -5,6 +5,7 @@ import { place } from "../../runtime/places";
 import { UserError } from "../../terminal/errors";
 import { count, printable } from "../../terminal/format";
 import { showDay } from "../metrics";
+import { referenceNotes } from "../reference-notes";
 import { storeOf, type Target } from "../target";
 
 /** The result of a settled batch, for the terminal: its counts, and the top genres of the last day that it wrote to. */
@@ -15,6 +16,7 @@ export async function resultOf({ target }: { target: Target }, batch: Batch): Pr
   const report = (await readDocument(storeOf(target), key)) as TransformReport | undefined;
   for (const file of report?.filesQuarantined ?? [])
     lines.push(`  quarantined ${printable(file.name)}: ${printable(file.reason)}`);
+  if (report) lines.push(...referenceNotes(report).map((note) => `  ${printable(note)}`));
   const day = report?.days.at(-1);
   if (day) lines.push("", await dayOf(target, day));
   return `${lines.join("\n")}\n`;

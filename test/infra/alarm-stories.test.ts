@@ -81,6 +81,19 @@ const STORIES: [happens: string, raises: string[], tell: (story: Story) => Promi
       await story.tick();
     },
   ],
+  [
+    "a file of the reference data lacks a column",
+    ["reference-faults"],
+    async (story) => {
+      story.simulation.jobs.referenceFilesSkipped = [
+        { name: "new.csv", key: "reference/songs/new.csv", reason: "missing_columns" },
+      ];
+      story.simulation.drop("a.csv", "one");
+      await story.tick();
+      await story.end("good");
+      await story.tick();
+    },
+  ],
   ["sense may not read the ledger", ["sense-errors"], (story) => story.tick({ fault: () => "denied" })],
   [
     "archive ends with an error, and sense does its work",

@@ -42,6 +42,7 @@ describe("the alarms", function () {
       "batch-stuck": `Maximum ${own} BatchAgeSeconds >= 14400, ${state}`,
       "files-waiting": `Maximum ${own} OldestFileAgeSeconds >= 21600, ${state}`,
       "rows-quarantined": `Maximum ${own} RowsQuarantinedPercent >= 5, ${event}`,
+      "reference-faults": `Maximum ${own} ReferenceFaults >= 1, ${event}`,
       "sense-errors": `Sum of AWS/Lambda Errors FunctionName=music-streams-sense >= 1, ${event}`,
       "archive-errors": `Sum of AWS/Lambda Errors FunctionName=music-streams-archive >= 1, ${event}`,
       "dead-letters": `Maximum of AWS/SQS ApproximateNumberOfMessagesVisible QueueName=music-streams-dead-letters >= 1, 1 of 12 x 300 s, else ignore`,

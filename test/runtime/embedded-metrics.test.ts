@@ -72,13 +72,15 @@ describe("a line's metrics", () => {
       rowsDuplicate: 40,
       rowsQuarantined: { bad_id: 4, malformed_row: 6 },
     };
-    assert.deepEqual(metrics({ event: "archived", report: { ...report, filesQuarantined: 2 } }), {
+    const referenceFaults = ["songs.csv was not used: missing_columns", "users.csv, line 7: a quote is not closed"];
+    assert.deepEqual(metrics({ event: "archived", report: { ...report, filesQuarantined: 2, referenceFaults } }), {
       BatchesArchived: 1,
       RowsRead: 200,
       RowsKept: 150,
       RowsDuplicate: 40,
       RowsQuarantined: 10,
       FilesQuarantined: 2,
+      ReferenceFaults: 2,
       RowsQuarantinedPercent: 5,
     });
   });

@@ -16,6 +16,9 @@ export class SimulatedJobs implements Jobs {
   /** The content that the last successful transform of a batch read, by file. */
   readonly readBy = new Map<string, Map<string, string>>();
 
+  /** Files of the reference data that transform can't use. */
+  referenceFilesSkipped: { name: string; key: string; reason: string }[] = [];
+
   /** Runs that the fence refused because the ledger did not expect them. */
   readonly refused: string[] = [];
 
@@ -87,6 +90,7 @@ export class SimulatedJobs implements Jobs {
     write("transformReport", {
       batchId,
       workflowRunId: run.id,
+      referenceFilesSkipped: this.referenceFilesSkipped,
       rowsRead: sum("rowsRead"),
       rowsKept: sum("rowsKept"),
       rowsDuplicate: sum("rowsDuplicate"),
