@@ -30,8 +30,8 @@ def main() -> None:
     access = {
         "endpoint_url": wanted["endpoint"],
         "region_name": "us-east-1",
-        "aws_access_key_id": "test",
-        "aws_secret_access_key": "test",
+        "aws_access_key_id": wanted["credentials"]["accessKeyId"],
+        "aws_secret_access_key": wanted["credentials"]["secretAccessKey"],
     }
     s3, dynamodb = boto3.client("s3", **access), boto3.client("dynamodb", **access)
     with tempfile.TemporaryDirectory() as folder:

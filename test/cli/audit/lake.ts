@@ -7,6 +7,7 @@ import { execa } from "execa";
 import type { Batch, Manifest, ManifestFile, TransformReport } from "../../../runtime/batch";
 import { place } from "../../../runtime/places";
 import { publishTotals, totals } from "../../../runtime/reports";
+import { testCredentials } from "../../support/credentials";
 import { folders } from "../../support/folders";
 import { type Pipeline, startPipeline } from "../pipeline";
 import { at, bodyOf, curatedKey, day, type Given, item, type Listen, rowOf, sizeOf, sumOf } from "./values";
@@ -209,6 +210,7 @@ export class Lake {
     const endpoint = (await this.pipeline.target.s3.config.endpoint!()).port;
     const wanted = {
       endpoint: `http://127.0.0.1:${endpoint}`,
+      credentials: testCredentials,
       bucket: this.outputs.bucketName,
       table: this.outputs.metricsTableName,
       parquet,
