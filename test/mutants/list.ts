@@ -145,7 +145,7 @@ export const MUTANTS: Mutant[] = [
   {
     name: "COMPLETED is taken for success",
     file: "runtime/glue-runs.ts",
-    find: 'if (run.Status === "COMPLETED" && transformed && publish?.JobRunState === "SUCCEEDED" && bad === 0 && all)',
+    find: 'if (run.Status === "COMPLETED" && transformed && publish?.JobRunState === "SUCCEEDED")',
     replace: 'if (run.Status === "COMPLETED")',
     caughtBy: decisions("what a workflow run came to COMPLETED with a failed publish"),
   },
@@ -169,6 +169,13 @@ export const MUTANTS: Mutant[] = [
     find: "    token = page.NextToken;\n",
     replace: "    token = undefined;\n",
     caughtBy: protocol("starting finds it also pages back, and after the run has ended"),
+  },
+  {
+    name: "a run that Glue does not find yet is given up",
+    file: "runtime/glue-runs.ts",
+    find: "ageMs < UNKNOWN_FOR_MS && ageMs > -CLOCK_SKEW_MS",
+    replace: "ageMs < 0",
+    caughtBy: protocol("starting does not give up a run that Glue does not find yet"),
   },
   {
     name: "a run that Glue forgot is waited for",

@@ -152,14 +152,20 @@ describe("what a workflow run came to", () => {
       run("COMPLETED", []),
       "workflow the workflow run ended as COMPLETED, transform did not start",
     ],
+    // AWS's own example of a COMPLETED run has the first counts, a run in public code the second.
+    ...[
+      { TotalActions: 11, SucceededActions: 9, FailedActions: 0 },
+      { TotalActions: 15, SucceededActions: 3, FailedActions: 6, ErroredActions: 1 },
+      {},
+    ].map((counts): [string, WorkflowRun, string] => [
+      `both jobs succeeded, and the run counts ${JSON.stringify(counts)}`,
+      run("COMPLETED", [node("t", "SUCCEEDED"), node("p", "SUCCEEDED")], counts),
+      "succeeded",
+    ]),
     [
-      "an action errored beside good jobs",
-      run("COMPLETED", [node("t", "SUCCEEDED"), node("p", "SUCCEEDED")], {
-        TotalActions: 3,
-        SucceededActions: 2,
-        ErroredActions: 1,
-      }),
-      "publish the workflow run ended as COMPLETED, an action did not succeed",
+      "ERROR though both jobs succeeded",
+      run("ERROR", [node("t", "SUCCEEDED"), node("p", "SUCCEEDED")], good),
+      "workflow the workflow run ended as ERROR, though both jobs succeeded",
     ],
     [
       "a job still runs in a COMPLETED run",
@@ -191,6 +197,18 @@ describe("what a workflow run came to", () => {
           : judgement.outcome;
       assert.equal(said, expected);
     });
+});
+
+describe("a run that Glue does not find", () => {
+  const after = (ageMs: number) => judge(undefined, { transformJob: "t", publishJob: "p" }, ageMs).outcome;
+
+  it("is running within a minute after its start, and gone later", () => {
+    assert.deepEqual([0, 59_999, 60_000, Number.NaN].map(after), ["running", "running", "failed", "failed"]);
+  });
+
+  it("is running when another clock, a little ahead, recorded its start", () => {
+    assert.deepEqual([-300_000, -900_000].map(after), ["running", "failed"]);
+  });
 });
 
 describe("what a workflow run used", () => {

@@ -229,6 +229,16 @@ describe("starting", () => {
     check(simulation);
   });
 
+  it("does not give up a run that Glue does not find yet", async () => {
+    const simulation = createSimulation();
+    simulation.drop("a.csv", "l1");
+    await sense(simulation);
+    simulation.finish("goodAndUnseen");
+    assert.equal((await sense(simulation)).state, "RUNNING");
+    await later(simulation);
+    assert.deepEqual([simulation.batches()[0]?.state, simulation.glue.started.length], ["ARCHIVED", 1]);
+  });
+
   it("is taken over half a minute after its sender died", async () => {
     const simulation = createSimulation();
     simulation.drop("a.csv", "l1");
@@ -398,6 +408,20 @@ describe("archiving", () => {
   });
 });
 
+describe("a run whose counts are not those of its jobs", () => {
+  it("is a success if its jobs succeeded, and the log has the counts", async () => {
+    const simulation = createSimulation();
+    simulation.drop("a.csv", "l1");
+    await sense(simulation);
+    simulation.finish("goodAndMiscounted");
+    await sense(simulation);
+    assert.deepEqual([simulation.batches()[0]?.state, simulation.batches()[0]?.attempt], ["ARCHIVED", 1]);
+    const { actions, status } = simulation.logs.find(({ event }) => event === "runEnded") as never;
+    assert.deepEqual([status, (actions as { TotalActions: number }).TotalActions], ["COMPLETED", 11]);
+    check(simulation);
+  });
+});
+
 describe("a run that fails", () => {
   it("leaves the files in incoming and its error in the ledger, and gets a next attempt after a growing pause", async () => {
     const simulation = createSimulation({ limits: { maxAttempts: 9 } });
@@ -436,7 +460,7 @@ describe("a run that fails", () => {
       "transformFailsEarly",
     ] as const) {
       simulation.finish(kind);
-      await sense(simulation);
+      await later(simulation);
       await later(simulation);
       assert.equal(simulation.batches()[0]?.state, "RUNNING");
     }
