@@ -44,6 +44,27 @@ export const MUTANTS: Mutant[] = [
     caughtBy: histories,
   },
   {
+    name: "a move overwrites another object",
+    file: "runtime/move.ts",
+    find: '        ...marked,\n        IfNoneMatch: "*",\n',
+    replace: "        ...marked,\n",
+    caughtBy: protocol("archiving never overwrites another object"),
+  },
+  {
+    name: "another object at the target is taken for the copy",
+    file: "runtime/move.ts",
+    find: "if (!(await mayBeCopy(world, source, there)))",
+    replace: "if (false && !(await mayBeCopy(world, source, there)))",
+    caughtBy: protocol("archiving never overwrites another object"),
+  },
+  {
+    name: "a name that looks shortened keeps its key",
+    file: "runtime/places.ts",
+    find: "if (size <= room && !looksShortened) return name;",
+    replace: "if (size <= room) return name;",
+    caughtBy: decisions("names no two names have the same place, not even one that looks like a shortened name"),
+  },
+  {
     name: "a delete takes whatever version lies at the key",
     file: "runtime/move.ts",
     find: "Key: source.key, IfMatch: source.etag }",
@@ -53,8 +74,8 @@ export const MUTANTS: Mutant[] = [
   {
     name: "a move that was cut short is not recognised by its copy",
     file: "runtime/move.ts",
-    find: '    if (await head(world, target)) return "moved";\n',
-    replace: "",
+    find: "const there = await head(world, target);",
+    replace: "const there = undefined as Head | undefined;",
     caughtBy: protocol("archiving leaves a file overwritten between copy and delete, and keeps the copy"),
   },
   {

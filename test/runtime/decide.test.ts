@@ -1,6 +1,7 @@
 // One file: nearly all of it are tables of cases.
 import assert from "node:assert/strict";
 import type { WorkflowRun } from "@aws-sdk/client-glue";
+import fc from "fast-check";
 import type { Batch, BatchState, Limits, Manifest } from "../../runtime/batch";
 import { childBatchId, newBatchId } from "../../runtime/batch-id";
 import { choose, sift } from "../../runtime/claim";
@@ -10,7 +11,7 @@ import { judge, usage } from "../../runtime/glue-runs";
 import { fileOf, place } from "../../runtime/places";
 import { breach } from "../../runtime/reports";
 import { connect } from "../../runtime/world";
-import { folders } from "../support/folders";
+import { folders, placedName } from "../support/folders";
 
 const NOW = Date.parse("2026-11-23T10:00:00Z");
 const LIMITS: Limits = {
@@ -396,6 +397,32 @@ describe("names", () => {
       assert.ok(!key.includes("\ufffd"));
     }
     assert.notEqual(keys[0], keys[1]);
+  });
+
+  it("no two names have the same place, not even one that looks like a shortened name", () => {
+    const long = fc.tuple(
+      fc.integer({ min: 940, max: 1015 }),
+      fc.constantFrom("n", "é", "日", "😀"),
+      fc.constantFrom(".csv", ".CSV.gz", ".csv.gz"),
+    );
+    const kind = fc.constantFrom("archived" as const, "quarantinedFile" as const, "failed" as const);
+    fc.assert(
+      fc.property(long, kind, ([bytes, letter, suffix], where) => {
+        const whole = letter.repeat((bytes - suffix.length) / Buffer.byteLength(letter)) + suffix;
+        // Each looks like the shortened form of the one before.
+        const names = [whole];
+        for (let twin = 0; twin < 3; twin++) names.push(placedName(where, names.at(-1)!));
+        const different = [...new Set(names)];
+        const placed = different.map((name) => placedName(where, name));
+        assert.equal(new Set(placed).size, different.length);
+        assert.ok(placed.every((name) => Buffer.byteLength(name) <= 1015));
+      }),
+    );
+  });
+
+  it("a short name keeps its place, though it ends like a shortened one", () => {
+    const name = "n~0123456789abcdef.csv";
+    assert.equal(placedName("archived", name), name);
   });
 
   it("a bad environment is named", () => {

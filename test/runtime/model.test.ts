@@ -7,7 +7,7 @@ import { settle } from "../../runtime/settle";
 import { tick } from "../../runtime/tick";
 import type { World } from "../../runtime/world";
 import { AskedCalls, resourcesOf, rolePermissions } from "../support/asked-calls";
-import { folders } from "../support/folders";
+import { folders, placedName } from "../support/folders";
 import { FULL } from "../support/full";
 import { differences } from "../support/permissions";
 import { recordProgram } from "../support/program-record";
@@ -45,7 +45,13 @@ type Event =
   | { kind: "wait"; minutes: number }
   | ({ kind: "command"; of: "pause" | "resume" | "replay" | "retry"; index: number } & Trouble);
 
-const name = fc.constantFrom("a.csv", "b.csv", "x/c.csv", "d e+%.csv", "é.csv", "f.csv");
+/** A name too long for archive/, and one that looks like its shortened form there. */
+const LONG = `${"n".repeat(1000)}.csv`;
+const TWIN = placedName("archived", LONG);
+const name = fc.oneof(
+  { weight: 6, arbitrary: fc.constantFrom("a.csv", "b.csv", "x/c.csv", "d e+%.csv", "é.csv", "f.csv") },
+  { weight: 1, arbitrary: fc.constantFrom(LONG, TWIN) },
+);
 const listens = fc.uniqueArray(fc.constantFrom("l1", "l2", "l3", "l4", "l5", "l6", "l7"), {
   minLength: 1,
   maxLength: 4,

@@ -6,7 +6,7 @@ import { fileOf, place } from "../../runtime/places";
 import { planReplay } from "../../runtime/replay";
 import { settle } from "../../runtime/settle";
 import { tick } from "../../runtime/tick";
-import { folders } from "../support/folders";
+import { folders, placedName } from "../support/folders";
 import { check, quiesce } from "../support/simulated-check";
 import { createSimulation, type Fault, type Simulation } from "../support/simulated-pipeline";
 import { awsError } from "../support/simulated-s3";
@@ -318,6 +318,41 @@ describe("archiving", () => {
     await quiesce(simulation);
     check(simulation);
   });
+
+  it("keeps a file with a long name apart from one that bears its shortened name", async () => {
+    const simulation = createSimulation();
+    const long = `${"n".repeat(1000)}.csv`;
+    simulation.drop(long, "l1");
+    simulation.drop(placedName("archived", long), "l2");
+    await sense(simulation);
+    simulation.finish("good");
+    await sense(simulation);
+    const { batchId } = simulation.batches()[0]!;
+    assert.equal(simulation.s3.keys(folders.archived).length, 2);
+    await requestReplay(simulation.actor().world, batchId);
+    await quiesce(simulation);
+    check(simulation);
+    assert.deepEqual(simulation.jobs.curated().sort(), ["l1", "l2"]);
+  });
+
+  for (const size of ["same", "another"])
+    it(`never overwrites another object of ${size} size`, async () => {
+      const simulation = createSimulation();
+      simulation.drop("a.csv", "l1");
+      await sense(simulation);
+      const { batchId } = simulation.batches()[0]!;
+      const key = place("archived", { date: "2026-11-23", batchId, name: "a.csv" });
+      simulation.s3.put(key, size === "same" ? "xx" : "else");
+      simulation.finish("good");
+      await assert.rejects(sense(simulation), /holds another object than/);
+      assert.deepEqual(
+        [key, `${folders.incoming}a.csv`].map((one) => simulation.s3.objects.get(one)?.body),
+        [size === "same" ? "xx" : "else", "l1"],
+      );
+      simulation.s3.objects.delete(key);
+      await sense(simulation);
+      check(simulation);
+    });
 
   it("goes on after midnight into the folder of the day it began", async () => {
     const simulation = createSimulation();

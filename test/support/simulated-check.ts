@@ -54,6 +54,14 @@ function isHeld({ s3, dynamodb }: Simulation, key: string): boolean {
   return dynamodb.get("HELD", key)?.etag === s3.objects.get(key)?.etag;
 }
 
+/** Whether a key is the place of a name in its dated folder. */
+function isPlaceOf(key: string, name: string): boolean {
+  const [, date = "", batchId = ""] = /\/(\d{4}-\d\d-\d\d)\/([^/]+)\//.exec(key) ?? [];
+  return (["archived", "quarantinedFile", "failed"] as const).some(
+    (kind) => place(kind, { date, batchId, name }) === key,
+  );
+}
+
 /** The invariants of docs/architecture.md, for a pipeline at rest. */
 export function check(simulation: Simulation): void {
   const { s3, jobs, glue, dropped } = simulation;
@@ -111,14 +119,13 @@ export function check(simulation: Simulation): void {
     assert.equal(new Set(attempts).size, attempts.length, "an attempt has one run at most");
 
   const places = [folders.archived, folders.quarantinedFiles, folders.failed].flatMap((folder) => s3.keys(folder));
-  const nameAt = new Map(places.map((key) => [key, key.replace(/^.*?\/\d{4}-\d\d-\d\d\/[^/]+\//, "")]));
   for (const { name, body, withdrawn } of dropped) {
     // A file stays in incoming/ when S3 does not let it be moved: always, or at the moment of isolating it.
     const held =
       isHeld(simulation, `${folders.incoming}${name}`) && s3.objects.get(`${folders.incoming}${name}`)?.body === body
         ? 1
         : 0;
-    const copies = places.filter((key) => nameAt.get(key) === name && s3.objects.get(key)!.body === body).length + held;
+    const copies = places.filter((key) => isPlaceOf(key, name) && s3.objects.get(key)!.body === body).length + held;
     const drops = dropped.filter((one) => one.name === name && one.body === body);
     if (!withdrawn) assert.ok(copies >= 1, `${name} with ${body} is not lost`);
     assert.ok(copies <= drops.length, `${name} with ${body} is in one place for each drop`);
