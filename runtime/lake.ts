@@ -136,6 +136,8 @@ export interface Head {
   storageClass?: string;
   restored: boolean;
   mark?: string;
+  /** Differs for each write of the key. */
+  version: string;
 }
 
 /** S3's facts about an object; undefined when it does not exist. */
@@ -149,6 +151,7 @@ export async function head(world: Store, key: string): Promise<Head | undefined>
       lastModifiedMs: found.LastModified?.getTime() ?? 0,
       ...(found.StorageClass === undefined ? {} : { storageClass: found.StorageClass }),
       restored: /ongoing-request="false"/.test(found.Restore ?? ""),
+      version: found.VersionId ?? String(found.LastModified?.getTime()),
       ...(found.Metadata?.[MARK] === undefined ? {} : { mark: found.Metadata[MARK] }),
     };
   } catch (error) {

@@ -92,19 +92,57 @@ export async function release(world: Store, batch: Batch, changes: Changes, halv
   ]);
 }
 
-/** Ends the work on a FAILED batch whose file can't be moved: from now on no claim takes this version of the file. */
-export async function releaseHeld(world: Store, batch: Batch, changes: Changes, file: ManifestFile): Promise<boolean> {
+/**
+ * Ends the work on a batch with files that can't be moved: from now on no claim takes these versions of them. The batch
+ * stays in flight until the last is written.
+ */
+export async function releaseHeld(
+  world: Store,
+  batch: Batch,
+  changes: Changes,
+  files: ManifestFile[],
+): Promise<boolean> {
   const { ledgerTable: TableName } = world.settings;
-  const Item = { pk: "HELD", sk: file.key, etag: file.etag, batchId: batch.batchId };
-  return transact(world, [...end(world, batch, changes), { Put: { TableName, Item } }]);
+  const puts = files.map(({ key, etag }) => ({
+    Put: { TableName, Item: { pk: "HELD", sk: key, etag, batchId: batch.batchId } },
+  }));
+  const written = await writeAhead(world, batch, { holding: true }, puts);
+  if (!written) return false;
+  return transact(world, [...end(world, written.batch, { ...changes, holding: undefined }), ...written.rest]);
 }
 
-/** Lets claims take a held file again. */
-export async function letGo(world: Store, batch: Batch, changes: Changes, file: ManifestFile): Promise<boolean> {
+/** Lets claims take held files again. */
+export async function letGo(world: Store, batch: Batch, changes: Changes, files: ManifestFile[]): Promise<boolean> {
+  const deletes = files.map(({ key }) => ({
+    Delete: { TableName: world.settings.ledgerTable, Key: { pk: "HELD", sk: key } },
+  }));
+  const written = await writeAhead(world, batch, {}, deletes);
+  if (!written) return false;
   return transact(world, [
-    putBatch(world, changed(world, batch, changes), batch.version),
-    { Delete: { TableName: world.settings.ledgerTable, Key: { pk: "HELD", sk: file.key } } },
+    putBatch(world, changed(world, written.batch, changes), written.batch.version),
+    ...written.rest,
   ]);
+}
+
+/** A transaction takes 100 writes (Amazon DynamoDB API reference: TransactWriteItems). */
+const WRITES_AT_ONCE = 90;
+
+/** Makes the writes that one transaction can't take, each time with a change of the batch. Gives batch and the rest. */
+async function writeAhead(
+  world: Store,
+  batch: Batch,
+  changes: Changes,
+  writes: Write[],
+): Promise<{ batch: Batch; rest: Write[] } | undefined> {
+  let now = batch;
+  let done = 0;
+  for (; writes.length - done > WRITES_AT_ONCE; done += WRITES_AT_ONCE) {
+    const next = changed(world, now, changes);
+    const some = writes.slice(done, done + WRITES_AT_ONCE);
+    if (!(await transact(world, [putBatch(world, next, now.version), ...some]))) return undefined;
+    now = next;
+  }
+  return { batch: now, rest: writes.slice(done) };
 }
 
 /** The ETags of held files, which no claim takes, by key. */

@@ -8,10 +8,13 @@ import {
 } from "@aws-sdk/client-s3";
 import { type Head, head, MARK } from "./lake";
 import { inParallel } from "./parallel";
-import { isError, type World } from "./world";
+import { describe, isError, type World } from "./world";
 
 /** `moved`: the claimed version is at the target. `left`: it was overwritten first. `missing`: it is nowhere. */
 export type Moved = "moved" | "left" | "missing";
+
+/** A file was copied, and its source could not be deleted: it is in two places. */
+export class NotDeletedError extends Error {}
 
 export interface Source {
   key: string;
@@ -38,7 +41,13 @@ export async function move(world: World, source: Source, target: string): Promis
     if (!(await mayBeCopy(world, source, there)))
       throw new Error(`${target} holds another object than ${source.key}: move that object away, or delete it`);
   }
-  await deleteVersion(world, source);
+  try {
+    await deleteVersion(world, source);
+  } catch (cause) {
+    throw new NotDeletedError(`${target} has the file, but ${source.key} was not deleted: ${describe(cause)}`, {
+      cause,
+    });
+  }
   return "moved";
 }
 

@@ -1,7 +1,9 @@
+import { abandon } from "./abandon";
 import { type Batch, type BatchState, iso } from "./batch";
 import { type Action, decide } from "./decide";
 import { archive, divide, isolate, putBack } from "./endings";
 import { type RunEnd, runFacts } from "./facts";
+import { stopWorkflow } from "./glue-runs";
 import { advance, type Pipeline, readBatch, readPipeline, release, releaseUnknown } from "./ledger";
 import { prepareReplay } from "./replay";
 import { startRun } from "./start";
@@ -99,7 +101,8 @@ async function step(world: World, batch: Batch, allowed: Allowance): Promise<{ d
   try {
     const run = batch.state === "RUNNING" ? await runFacts(world, batch) : undefined;
     const action = decide(batch, run?.facts, world.settings.limits, world.clock.now());
-    if (action.do === "wait" || (action.do === "start" && !allowed.mayStart)) return {};
+    const isForSense = action.do === "start" || action.do === "stop";
+    if (action.do === "wait" || (isForSense && !allowed.mayStart)) return {};
     return { done: action.do, result: await carryOut(world, batch, action, run, allowed) };
   } catch (error) {
     // Lambda logs the error too, but can't name the batch.
@@ -153,6 +156,11 @@ async function carryOut(
       }
       return "again";
     }
+    case "stop":
+      await stopWorkflow(world, batch.workflowRunId ?? "");
+      return "wait";
+    case "abandon":
+      return abandon(world, batch, () => logRun(world, batch, run));
     case "archive":
       return archive(world, batch, () => allowed.timeIsUp());
     case "isolate":
@@ -170,6 +178,12 @@ async function carryOut(
   }
 }
 
+/** Of a batch that was transformed before its run could be stopped. */
+const notAbandoned = {
+  abandonedAt: undefined,
+  notAbandoned: "the metrics may hold its rows by now: only a successful run ends it",
+};
+
 async function planNextAttempt(
   world: World,
   batch: Batch,
@@ -184,6 +198,8 @@ async function planNextAttempt(
     failures: action.failures,
     dataFailures: action.dataFailures,
     transformed: action.transformed || undefined,
+    prepared: undefined,
+    ...(batch.abandonedAt === undefined ? {} : notAbandoned),
     error: action.error,
     errorJob: action.job,
   });

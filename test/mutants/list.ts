@@ -25,6 +25,7 @@ const histories: Check = {
 };
 const faults: Check = { file: "test/runtime/faults.test.ts", title: "every single fault" };
 const protocol = (title: string): Check => ({ file: "test/runtime/protocol.test.ts", title });
+const deadEnds = (title: string): Check => ({ file: "test/runtime/dead-ends.test.ts", title });
 const decisions = (title: string): Check => ({ file: "test/runtime/decide.test.ts", title });
 const python = (file: string, title: string): Check => ({ file: `test/glue-scripts/${file}`, title });
 
@@ -208,8 +209,8 @@ export const MUTANTS: Mutant[] = [
   {
     name: "a start whose reply was lost is sent again",
     file: "runtime/start.ts",
-    find: '    if (await adopt(world, batch)) return "again";\n    const now',
-    replace: "    const now",
+    find: '  if (await adopt(world, batch)) return "again";\n  const now',
+    replace: "  const now",
     caughtBy: histories,
   },
   {
@@ -225,6 +226,69 @@ export const MUTANTS: Mutant[] = [
     find: "  await stopWorkflow(world, runId);\n",
     replace: "",
     caughtBy: protocol("starting stops its run when the ledger went on without it"),
+  },
+  {
+    name: "a file that S3 does not move is tried for ever",
+    file: "runtime/move-files.ts",
+    find: "tries >= TRIES_BEFORE_HOLD && ",
+    replace: "tries < 0 && ",
+    caughtBy: histories,
+  },
+  {
+    name: "a file is held at the first error, whatever it is",
+    file: "runtime/move-files.ts",
+    find: "tries >= TRIES_BEFORE_HOLD && Math.abs(nowMs - Date.parse(since)) >= longestMs",
+    replace: "tries >= 1 && longestMs > 0 && since !== undefined && nowMs > 0",
+    caughtBy: deadEnds("a file that S3 does not move is held after three tries in ten minutes"),
+  },
+  {
+    name: "a held file is claimed at once, because its batch was released first",
+    file: "runtime/ledger.ts",
+    find: "[...end(world, written.batch, { ...changes, holding: undefined }), ...written.rest]",
+    replace: "[...end(world, written.batch, { ...changes, holding: undefined })]",
+    caughtBy: histories,
+  },
+  {
+    name: "files that move after all stay held by a call that died",
+    file: "runtime/move-files.ts",
+    find: "  if (batch.holding) {",
+    replace: "  if (false && batch.holding) {",
+    caughtBy: deadEnds("a file that S3 does not move is not held while it moves"),
+  },
+  {
+    name: "a replay ends although it has replaced rows",
+    file: "runtime/replay.ts",
+    find: "isFirst || batch.beforeReplay?.touched === touched",
+    replace: "isFirst || touched",
+    caughtBy: deadEnds("a replay whose archived file vanished after it was prepared goes on until"),
+  },
+  {
+    name: "a replay's files are looked for once only",
+    file: "runtime/decide.ts",
+    find: 'return { do: batch.replay && !batch.prepared ? "prepare" : "start" };',
+    replace: 'return { do: "start" };',
+    caughtBy: deadEnds("a replay whose archived file vanished after it was prepared ends"),
+  },
+  {
+    name: "a batch is abandoned while its run works",
+    file: "runtime/decide.ts",
+    find: 'if (facts?.outcome === "running") return { do: "stop" };',
+    replace: 'if (facts?.outcome === "running") return { do: "abandon" };',
+    caughtBy: deadEnds("a batch that a person abandons has its run stopped"),
+  },
+  {
+    name: "a batch is abandoned while its start may still arrive",
+    file: "runtime/abandon.ts",
+    find: "  if (start) return start;\n",
+    replace: "",
+    caughtBy: histories,
+  },
+  {
+    name: "a batch is abandoned although the metrics hold its rows",
+    file: "runtime/decide.ts",
+    find: "return replay === true || transformed !== true;",
+    replace: "return replay === true || transformed !== undefined || true;",
+    caughtBy: deadEnds("a batch that a person abandons is refused once"),
   },
   {
     name: "the next attempt is a new claim, and the failed batch stays behind",

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import path from "node:path";
 import fc from "fast-check";
-import { pause, requestReplay, requestRetry, resume } from "../../runtime/operator";
+import { pause, requestAbandon, requestReplay, requestRetry, resume } from "../../runtime/operator";
 import { settle } from "../../runtime/settle";
 import { tick } from "../../runtime/tick";
 import type { World } from "../../runtime/world";
@@ -27,6 +27,8 @@ type Event =
   | { kind: "drop"; name: string; body: string }
   | { kind: "dropElsewhere"; from: string; name: string }
   | { kind: "remove"; name: string }
+  /** Someone deletes a file in the archive, and restores it before the pipeline settles. */
+  | { kind: "hide"; index: number }
   /**
    * A tick on schedule, or archive on an event: in time, late, doubled or for nothing. A lost event is not listed.
    */
@@ -43,7 +45,7 @@ type Event =
   /** A run from its start to its end, with nothing in between: so that histories get far. */
   | { kind: "round"; ending: Ending["kind"] }
   | { kind: "wait"; minutes: number }
-  | ({ kind: "command"; of: "pause" | "resume" | "replay" | "retry"; index: number } & Trouble);
+  | ({ kind: "command"; of: "pause" | "resume" | "replay" | "retry" | "abandon"; index: number } & Trouble);
 
 /** A name too long for archive/, and one that looks like its shortened form there. */
 const LONG = `${"n".repeat(1000)}.csv`;
@@ -57,7 +59,10 @@ const listens = fc.uniqueArray(fc.constantFrom("l1", "l2", "l3", "l4", "l5", "l6
   maxLength: 4,
 });
 const body = fc
-  .tuple(listens, fc.constantFrom("", "", "", "", "", "", ",POISON", ",POISON", ",JUNK", ",JUNK", ",SEALED"))
+  .tuple(
+    listens,
+    fc.constantFrom("", "", "", "", "", "", ",POISON", ",POISON", ",JUNK", ",JUNK", ",SEALED", ",STUCK", ",BROKEN"),
+  )
   .map(([rows, odd]) => rows.join(",") + odd);
 const lambda = fc.constantFrom("tick" as const, "tick" as const, "settle" as const);
 const ending = fc.oneof(
@@ -69,12 +74,13 @@ const trouble = {
   fault: fc.option(fc.constantFrom(...FAULTS), { nil: undefined }),
   skewMs: fc.constantFrom(0, 0, 300_000, -300_000),
 };
-const command = fc.constantFrom("pause" as const, "resume" as const, "replay" as const, "retry" as const);
+const command = fc.constantFrom(...(["pause", "resume", "replay", "replay", "retry", "retry", "abandon"] as const));
 
 const event: fc.Arbitrary<Event> = fc.oneof(
   { weight: 4, arbitrary: fc.record({ kind: fc.constant("drop" as const), name, body }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("dropElsewhere" as const), from: name, name }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("remove" as const), name }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant("hide" as const), index: fc.nat(3) }) },
   { weight: 6, arbitrary: fc.record({ kind: fc.constant("lambda" as const), of: lambda, ...trouble }) },
   {
     weight: 4,
@@ -139,6 +145,7 @@ function obey(world: World, simulation: Simulation, event: Event & { kind: "comm
   if (event.of === "pause") return pause(world);
   if (event.of === "resume") return resume(world);
   const batchId = simulation.batches()[event.index]?.batchId ?? "none";
+  if (event.of === "abandon") return requestAbandon(world, batchId);
   return event.of === "replay" ? requestReplay(world, batchId) : requestRetry(world, batchId);
 }
 
@@ -155,6 +162,8 @@ async function happen(simulation: Simulation, event: Event): Promise<void> {
     }
     case "remove":
       return simulation.remove(event.name);
+    case "hide":
+      return simulation.hide(event.index);
     case "lambda":
       await call(troubled(event), event.of);
       return;
