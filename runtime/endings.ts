@@ -2,7 +2,7 @@ import { type Batch, iso, type Manifest, type Moves, type TransformReport } from
 import { childBatchId } from "./batch-id";
 import { createManifest, deleteAll, head, readDocument, readManifest } from "./lake";
 import { release } from "./ledger";
-import { copy, deleteVersion, move, type Source } from "./move";
+import { copy, deleteVersion, type Source } from "./move";
 import { MOVES_AT_ONCE, moveFiles, settleMoves } from "./move-files";
 import { inParallel } from "./parallel";
 import { incoming, place } from "./places";
@@ -26,11 +26,11 @@ export async function archive(world: World, batch: Batch, timeIsUp: () => boolea
   const changed = new Set(filesChanged.map(({ name }) => name));
   const moves: Moves = { moved: 0, quarantined: 0, left: 0, missing: 0 };
 
-  const moving = await moveFiles(world, manifest, timeIsUp, async (file) => {
-    if (!file.key.startsWith(incoming())) return undefined;
-    if (changed.has(file.name)) return "left";
-    const kind = quarantined.has(file.name) ? "quarantinedFile" : "archived";
-    return move(world, file, place(kind, { date: batch.day!, batchId: batch.batchId, name: file.name }));
+  const moving = await moveFiles(world, manifest, timeIsUp, ({ key, name }) => {
+    if (!key.startsWith(incoming())) return undefined;
+    if (changed.has(name)) return "left";
+    const kind = quarantined.has(name) ? "quarantinedFile" : "archived";
+    return { target: place(kind, { date: batch.day!, batchId: batch.batchId, name }) };
   });
   if (!moving) return "unfinished";
   moving.outcomes.forEach((outcome, index) => {
@@ -53,7 +53,7 @@ export async function archive(world: World, batch: Batch, timeIsUp: () => boolea
       ...moves,
       report: batch.report,
       // The last write of the batch recorded the success of its run.
-      archive_seconds: since(batch.updatedAt),
+      archive_seconds: since(batch.stuck?.since ?? batch.updatedAt),
       // A replay's claim lies far back.
       ...(batch.replay ? {} : { batch_seconds: since(batch.claimedAt) }),
     });
@@ -66,9 +66,9 @@ export async function isolate(world: World, batch: Batch, timeIsUp: () => boolea
   const manifest = await readManifest(world, batch.batchId);
   await removeOutput(world, batch);
   const moves: Moves = { moved: 0, quarantined: 0, left: 0, missing: 0 };
-  const moving = await moveFiles(world, manifest, timeIsUp, (file) =>
-    move(world, file, place("failed", { date: batch.day!, batchId: batch.batchId, name: file.name })),
-  );
+  const moving = await moveFiles(world, manifest, timeIsUp, ({ name }) => ({
+    target: place("failed", { date: batch.day!, batchId: batch.batchId, name }),
+  }));
   if (!moving) return "unfinished";
   for (const outcome of moving.outcomes) if (outcome) moves[outcome]++;
   const settledAt = iso(world.clock.now());

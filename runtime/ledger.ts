@@ -8,6 +8,8 @@ export interface Pipeline {
    * How many batches were ever taken up. A claim succeeds only if none was taken up between its listing and its write.
    */
   claims: number;
+  /** The key after which the last listing of incoming/ stopped, if its time was up. */
+  listedTo?: string;
   inFlight?: string;
   inFlightSince?: string;
   pausedSince?: string;
@@ -33,7 +35,10 @@ export async function readPipeline(world: Store): Promise<Pipeline> {
   );
   const pipeline: Pipeline = { claims: 0 };
   for (const item of Items ?? []) {
-    if (item.sk === "CLAIMS") pipeline.claims = item.claims;
+    if (item.sk === "CLAIMS") {
+      pipeline.claims = item.claims;
+      if (item.listedTo !== undefined) pipeline.listedTo = item.listedTo;
+    }
     if (item.sk === "IN_FLIGHT") {
       pipeline.inFlight = item.batchId;
       if (item.since !== undefined) pipeline.inFlightSince = item.since;
@@ -66,12 +71,21 @@ export async function advance(world: Store, batch: Batch, changes: Changes): Pro
 }
 
 /** Takes a new batch up: writes its ledger item, the in-flight item and the count together or not at all. */
-export async function takeNew(world: Store, batch: Batch, claims: number): Promise<boolean> {
-  return transact(world, [putNew(world, batchItem(batch)), ...turnWrites(world, batch.batchId, claims)]);
+export async function takeNew(world: Store, batch: Batch, claims: number, listedTo?: string): Promise<boolean> {
+  return transact(world, [putNew(world, batchItem(batch)), ...turnWrites(world, batch.batchId, claims, listedTo)]);
+}
+
+/** Writes where the next listing of incoming/ goes on, if no batch was taken up since. */
+export async function setListedTo(world: Store, claims: number, listedTo: string | undefined): Promise<void> {
+  await applied(() => world.clients.documents.send(new PutCommand(countOf(world, claims, claims, listedTo))));
 }
 
 /** Takes a queued batch up. */
-export async function takeQueued(world: Store, batchId: string, claims: number): Promise<boolean> {
+export async function takeQueued(
+  world: Store,
+  batchId: string,
+  { claims, listedTo }: Pick<Pipeline, "claims" | "listedTo">,
+): Promise<boolean> {
   return transact(world, [
     {
       Delete: {
@@ -80,7 +94,7 @@ export async function takeQueued(world: Store, batchId: string, claims: number):
         ConditionExpression: "attribute_exists(sk)",
       },
     },
-    ...turnWrites(world, batchId, claims),
+    ...turnWrites(world, batchId, claims, listedTo),
   ]);
 }
 
@@ -227,19 +241,23 @@ function putNew(world: Store, Item: Record<string, unknown>): Write {
 }
 
 /** The turn writes: put a batch in flight and count it. */
-function turnWrites(world: Store, batchId: string, claims: number): Write[] {
+function turnWrites(world: Store, batchId: string, claims: number, listedTo: string | undefined): Write[] {
   return [
     putNew(world, { pk: "PIPELINE", sk: "IN_FLIGHT", batchId, since: iso(world.clock.now()) }),
-    {
-      Put: {
-        TableName: world.settings.ledgerTable,
-        Item: { pk: "PIPELINE", sk: "CLAIMS", claims: claims + 1 },
-        ...(claims === 0
-          ? { ConditionExpression: "attribute_not_exists(pk)" }
-          : { ConditionExpression: "claims = :seen", ExpressionAttributeValues: { ":seen": claims } }),
-      },
-    },
+    { Put: countOf(world, claims, claims + 1, listedTo) },
   ];
+}
+
+/** Writes the count of claims, if it is still the one that was read. */
+function countOf(world: Store, seen: number, claims: number, listedTo: string | undefined) {
+  return {
+    TableName: world.settings.ledgerTable,
+    Item: { pk: "PIPELINE", sk: "CLAIMS", claims, ...(listedTo === undefined ? {} : { listedTo }) },
+    ...(seen === 0
+      ? { ConditionExpression: "attribute_not_exists(claims) OR claims = :seen" }
+      : { ConditionExpression: "claims = :seen" }),
+    ExpressionAttributeValues: { ":seen": seen },
+  };
 }
 
 function dropInFlight(world: Store, batchId: string): Write {

@@ -1,6 +1,7 @@
 import { type Batch, iso, type Manifest, type ManifestFile, type Moves } from "./batch";
+import { head } from "./lake";
 import { advance, type Changes, letGo, release, releaseHeld } from "./ledger";
-import { type Moved, NotDeletedError } from "./move";
+import { MOVE_ERRORS, type Moved, move } from "./move";
 import { inParallel } from "./parallel";
 import { describe, isError, type World } from "./world";
 
@@ -22,15 +23,18 @@ const PASSING = [
 export interface Moving {
   files: ManifestFile[];
   outcomes: (Moved | undefined)[];
-  failed: { file: ManifestFile; error: unknown }[];
+  failed: { file: ManifestFile; target: string; error: unknown }[];
 }
 
-/** Moves every file, whatever happens to the others. Undefined when the time ran out before the last one. */
+/**
+ * Moves every file to the target that `plan` gives, whatever happens to the others; `plan` may also give the outcome of
+ * a file that stays. Undefined when the time ran out before the last one.
+ */
 export async function moveFiles(
   world: World,
   { batchId, files }: Manifest,
   timeIsUp: () => boolean,
-  act: (file: ManifestFile) => Promise<Moved | undefined>,
+  plan: (file: ManifestFile) => { target: string } | Moved | undefined,
 ): Promise<Moving | undefined> {
   let cut = false;
   const failed: Moving["failed"] = [];
@@ -39,13 +43,15 @@ export async function moveFiles(
       cut = true;
       return undefined;
     }
+    const planned = plan(file);
+    const target = typeof planned === "object" ? planned.target : undefined;
     try {
-      const outcome = await act(file);
+      const outcome = target === undefined ? (planned as Moved | undefined) : await move(world, file, target);
       if (outcome === "left" || outcome === "missing")
         world.log({ level: "WARN", event: "fileNotMoved", batch_id: batchId, key: file.key, outcome });
       return outcome;
     } catch (error) {
-      failed.push({ file, error });
+      failed.push({ file, target: target!, error });
       return undefined;
     }
   });
@@ -73,7 +79,7 @@ export async function settleMoves(
   if (!first) return release(world, batch, { ...end(moves), stuck: undefined, notMoved: undefined });
   const notMoved = describe(first.error);
   const tried = { since: batch.stuck?.since ?? iso(world.clock.now()), tries: (batch.stuck?.tries ?? 0) + 1 };
-  if (!mayHold(batch, moving, tried, world.clock.now())) {
+  if (!mayHold(batch, moving, tried, world.clock.now()) || (await isHalfMoved(world, moving))) {
     await advance(world, batch, { stuck: tried, notMoved });
     throw first.error;
   }
@@ -96,6 +102,13 @@ export async function settleMoves(
   return ended;
 }
 
+/** Whether S3 made a copy and said that it failed: then the next try ends the move, and holding would leave two. */
+async function isHalfMoved(world: World, { failed }: Moving): Promise<boolean> {
+  const unsure = failed.filter(({ error }) => !isError(error, MOVE_ERRORS.notDeleted, MOVE_ERRORS.targetTaken));
+  const found = await inParallel(unsure, MOVES_AT_ONCE, ({ target }) => head(world, target).catch(() => "unknown"));
+  return found.some((there) => there !== undefined);
+}
+
 /**
  * Whether files whose moves failed are held now. Any error that stays ends so, whatever it says. A refusal of a FAILED
  * batch's file is final at once, because the file has failed often enough.
@@ -107,7 +120,7 @@ export function mayHold(
   nowMs: number,
 ): boolean {
   // A file that was copied already is not held in a hurry: it would be in two places.
-  const isCopied = failed.some(({ error }) => error instanceof NotDeletedError);
+  const isCopied = failed.some(({ error }) => isError(error, MOVE_ERRORS.notDeleted));
   if (batch.abandonedAt !== undefined && !isCopied) return true;
   const refused = failed.every(({ error }) => isRefusal(error));
   if (batch.state === "FAILED" && refused) return true;

@@ -13,8 +13,13 @@ import { describe, isError, type World } from "./world";
 /** `moved`: the claimed version is at the target. `left`: it was overwritten first. `missing`: it is nowhere. */
 export type Moved = "moved" | "left" | "missing";
 
-/** A file was copied, and its source could not be deleted: it is in two places. */
-export class NotDeletedError extends Error {}
+/** The names of the errors of a move that S3 did not raise, for `isError`. */
+export const MOVE_ERRORS = {
+  /** The file was copied, and its source could not be deleted: it is in two places. */
+  notDeleted: "NotDeletedError",
+  /** Another object lies at the target. */
+  targetTaken: "TargetTakenError",
+};
 
 export interface Source {
   key: string;
@@ -39,16 +44,25 @@ export async function move(world: World, source: Source, target: string): Promis
     if (!there && conflict) throw error;
     if (!there) return missing ? "missing" : "left";
     if (!(await mayBeCopy(world, source, there)))
-      throw new Error(`${target} holds another object than ${source.key}: move that object away, or delete it`);
+      throw moveError(
+        MOVE_ERRORS.targetTaken,
+        `${target} holds another object than ${source.key}: move that object away, or delete it`,
+      );
   }
   try {
     await deleteVersion(world, source);
   } catch (cause) {
-    throw new NotDeletedError(`${target} has the file, but ${source.key} was not deleted: ${describe(cause)}`, {
-      cause,
-    });
+    throw moveError(
+      MOVE_ERRORS.notDeleted,
+      `${target} has the file, but ${source.key} was not deleted: ${describe(cause)}`,
+    );
   }
   return "moved";
+}
+
+// Not a class: Pulumi can't serialise one that extends Error.
+function moveError(name: string, message: string): Error {
+  return Object.assign(new Error(message), { name });
 }
 
 /** Whether the object at the target can be the source's copy. ETags tell bytes apart only if both are plain. */

@@ -103,8 +103,8 @@ export const MUTANTS: Mutant[] = [
   {
     name: "a file that must be restored raises no alarm",
     file: "runtime/observe.ts",
-    find: "waiting_files: files.length + cold.length",
-    replace: "waiting_files: files.length",
+    find: "const waiting = seen.count + cold;",
+    replace: "const waiting = seen.count;",
     caughtBy: {
       file: "test/runtime/embedded-metrics.test.ts",
       title: "the pipeline's log calls a file waiting that lies in a cold class",
@@ -130,16 +130,44 @@ export const MUTANTS: Mutant[] = [
   {
     name: "a claim's listing may be older than another's claim",
     file: "runtime/ledger.ts",
-    find: "...(claims === 0",
-    replace: "...(claims >= 0 ? {} : claims === 0",
+    find: '...(seen === 0\n      ? { ConditionExpression: "attribute_not_exists(claims) OR claims = :seen" }\n      : { ConditionExpression: "claims = :seen" }),\n    ExpressionAttributeValues: { ":seen": seen },',
+    replace: "...(seen >= 0 ? {} : {}),",
     caughtBy: protocol("a tick lets a claim lose whose listing is older than another's claim"),
+  },
+  {
+    name: "a listing begins with the first key each time",
+    file: "runtime/claim.ts",
+    find: "after: pipeline.listedTo, timeIsUp }",
+    replace: "timeIsUp }",
+    caughtBy: histories,
+  },
+  {
+    name: "where a listing stopped is written with a claim only",
+    file: "runtime/claim.ts",
+    find: "    if (listedTo !== pipeline.listedTo) await setListedTo(world, pipeline.claims, listedTo);\n",
+    replace: "    if (listedTo === null) await setListedTo(world, pipeline.claims, listedTo);\n",
+    caughtBy: histories,
+  },
+  {
+    name: "a listing that goes on forgets the keys before it",
+    file: "runtime/waiting.ts",
+    find: "listedTo = timeIsUp() ? incoming() : await pass(listPages(world, incoming()), after);",
+    replace: "listedTo = timeIsUp() ? incoming() : undefined;",
+    caughtBy: { file: "test/runtime/waiting.test.ts", title: "what waits in incoming/ is listed on from" },
+  },
+  {
+    name: "a listing keeps every file in memory",
+    file: "runtime/waiting.ts",
+    find: "if (kept.length >= 2 * keep + 1000) keepOldest();",
+    replace: "if (kept.length < 0) keepOldest();",
+    caughtBy: { file: "test/runtime/waiting.test.ts", title: "a listing of a million keys" },
   },
   {
     name: "a claim has no conditions",
     file: "runtime/ledger.ts",
-    find: '    putNew(world, { pk: "PIPELINE", sk: "IN_FLIGHT", batchId, since: iso(world.clock.now()) }),\n    {\n      Put: {\n        TableName: world.settings.ledgerTable,\n        Item: { pk: "PIPELINE", sk: "CLAIMS", claims: claims + 1 },\n        ...(claims === 0\n          ? { ConditionExpression: "attribute_not_exists(pk)" }\n          : { ConditionExpression: "claims = :seen", ExpressionAttributeValues: { ":seen": claims } }),\n      },\n    },\n',
+    find: '    putNew(world, { pk: "PIPELINE", sk: "IN_FLIGHT", batchId, since: iso(world.clock.now()) }),\n    { Put: countOf(world, claims, claims + 1, listedTo) },\n',
     replace:
-      '    { Put: { TableName: world.settings.ledgerTable, Item: { pk: "PIPELINE", sk: "IN_FLIGHT", batchId } } },\n    { Put: { TableName: world.settings.ledgerTable, Item: { pk: "PIPELINE", sk: "CLAIMS", claims: claims + 1 } } },\n',
+      '    { Put: { TableName: world.settings.ledgerTable, Item: { pk: "PIPELINE", sk: "IN_FLIGHT", batchId } } },\n    { Put: { TableName: world.settings.ledgerTable, Item: { pk: "PIPELINE", sk: "CLAIMS", claims: claims + 1, listedTo: listedTo ?? "" } } },\n',
     caughtBy: histories,
   },
   {
@@ -159,9 +187,9 @@ export const MUTANTS: Mutant[] = [
   {
     name: "a batch is put into flight before it is known",
     file: "runtime/ledger.ts",
-    find: "  return transact(world, [putNew(world, batchItem(batch)), ...turnWrites(world, batch.batchId, claims)]);",
+    find: "  return transact(world, [putNew(world, batchItem(batch)), ...turnWrites(world, batch.batchId, claims, listedTo)]);",
     replace:
-      "  if (!(await transact(world, turnWrites(world, batch.batchId, claims)))) return false;\n  return transact(world, [putNew(world, batchItem(batch))]);",
+      "  if (!(await transact(world, turnWrites(world, batch.batchId, claims, listedTo)))) return false;\n  return transact(world, [putNew(world, batchItem(batch))]);",
     caughtBy: faults,
   },
   {
@@ -281,7 +309,7 @@ export const MUTANTS: Mutant[] = [
     file: "runtime/abandon.ts",
     find: "  if (start) return start;\n",
     replace: "",
-    caughtBy: histories,
+    caughtBy: deadEnds("a batch that a person abandons is not given up while a start"),
   },
   {
     name: "a batch is abandoned although the metrics hold its rows",
@@ -350,8 +378,8 @@ export const MUTANTS: Mutant[] = [
   {
     name: "a pause may last as long as a wrong clock says",
     file: "runtime/decide.ts",
-    find: "nextMs > nowMs && nextMs <= nowMs + longestMs ?",
-    replace: "nextMs > nowMs ?",
+    find: "if (nextMs > nowMs && nextMs <= nowMs + longestMs) return",
+    replace: "if (nextMs > nowMs) return",
     caughtBy: decisions("what is done next about a batch a retry dated hours ahead by a wrong clock starts"),
   },
   {
@@ -378,22 +406,22 @@ export const MUTANTS: Mutant[] = [
   {
     name: "a changed file is archived as if it had been read",
     file: "runtime/endings.ts",
-    find: '    if (changed.has(file.name)) return "left";\n',
+    find: '    if (changed.has(name)) return "left";\n',
     replace: "",
     caughtBy: protocol("archiving leaves a file that the run did not read, though its old version is back"),
   },
   {
     name: "a quarantined file is archived among the good ones",
     file: "runtime/endings.ts",
-    find: 'const kind = quarantined.has(file.name) ? "quarantinedFile" : "archived";',
+    find: 'const kind = quarantined.has(name) ? "quarantinedFile" : "archived";',
     replace: 'const kind = "archived" as const;',
     caughtBy: histories,
   },
   {
     name: "a batch is called archived when the time was up",
-    file: "runtime/endings.ts",
-    find: "  return cut ? undefined : outcomes;",
-    replace: "  return outcomes;",
+    file: "runtime/move-files.ts",
+    find: "  return cut ? undefined : { files, outcomes, failed };",
+    replace: "  return { files, outcomes, failed };",
     caughtBy: protocol("a tick stops before the Lambda's time is up, and the next one goes on"),
   },
   {

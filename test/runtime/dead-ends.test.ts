@@ -152,7 +152,7 @@ describe("a file that S3 does not move", () => {
     const outcome = (error: Error) =>
       mayHold(
         { state: "FAILED" },
-        { files: [file], outcomes: [undefined], failed: [{ file, error }] },
+        { files: [file], outcomes: [undefined], failed: [{ file, target: "t", error }] },
         { since: "2026-11-23T10:00:00Z", tries: 1 },
         Date.parse("2026-11-23T10:00:00Z"),
       );
@@ -273,6 +273,20 @@ describe("a batch that a person abandons", () => {
     await next(simulation);
     const used = simulation.logs.filter(({ event }) => event === "jobEnded");
     assert.equal(used.length, 1, "its cost is logged once");
+  });
+
+  it("is not given up while a start of its run may still arrive", async () => {
+    const simulation = createSimulation();
+    simulation.drop("a.csv", "l1");
+    const fault = (_: number, name: string) => (name === "StartWorkflowRun" ? ("crashBefore" as const) : undefined);
+    await simulation.actor({ fault }).run((world) => tick(world));
+    const { batchId } = simulation.batches()[0]!;
+    await requestAbandon(simulation.actor().world, batchId);
+    await tick(simulation.actor().world);
+    assert.equal(simulation.batch(batchId).state, "CLAIMED");
+    simulation.clock.advance(30_000);
+    await tick(simulation.actor().world);
+    assert.equal(simulation.batch(batchId).state, "FAILED");
   });
 
   it("is archived after all when its run has succeeded by then", async () => {

@@ -4,7 +4,7 @@ import type { WorkflowRun } from "@aws-sdk/client-glue";
 import fc from "fast-check";
 import type { Batch, BatchState, Limits, Manifest } from "../../runtime/batch";
 import { childBatchId, newBatchId } from "../../runtime/batch-id";
-import { choose, sift } from "../../runtime/claim";
+import { choose } from "../../runtime/claim";
 import { decide, isDue, pauseSeconds } from "../../runtime/decide";
 import type { RunFacts } from "../../runtime/facts";
 import { judge, usage } from "../../runtime/glue-runs";
@@ -309,51 +309,6 @@ describe("a run's reports", () => {
 });
 
 describe("a claim", () => {
-  const found = (key: string, lastModifiedMs: number, size = 1) => ({ key, etag: "e", size, lastModifiedMs });
-
-  it("takes the oldest first, and by the bytes of the key among equals", () => {
-    const { files } = sift([
-      found(`${folders.incoming}é.csv`, 5),
-      found(`${folders.incoming}z.csv`, 5),
-      found(`${folders.incoming}Z.csv`, 5),
-      found(`${folders.incoming}x.csv`, 1),
-    ]);
-    assert.deepEqual(
-      files.map(({ key }) => key),
-      [`${folders.incoming}x.csv`, `${folders.incoming}Z.csv`, `${folders.incoming}z.csv`, `${folders.incoming}é.csv`],
-    );
-  });
-
-  it("passes over folders and what is not CSV, and counts them", () => {
-    const { files, ignored } = sift(
-      [
-        folders.incoming,
-        `${folders.incoming}d.csv/`,
-        `${folders.incoming}a.CSV`,
-        `${folders.incoming}b.Csv.GZ`,
-        `${folders.incoming}c.csv.bak`,
-        `${folders.incoming}csv`,
-      ].map((key) => found(key, 1)),
-    );
-    assert.deepEqual(
-      files.map(({ key }) => key),
-      [`${folders.incoming}a.CSV`, `${folders.incoming}b.Csv.GZ`],
-    );
-    assert.deepEqual(ignored, { folders: 2, notCsv: 2 });
-  });
-
-  it("leaves a file alone that must be restored first, and counts it", () => {
-    const { files, cold, ignored } = sift([
-      { ...found(`${folders.incoming}a.csv`, 1), cold: true },
-      found(`${folders.incoming}b.csv`, 2),
-    ]);
-    assert.deepEqual(
-      [files.map(({ key }) => key), cold.map(({ key }) => key)],
-      [[`${folders.incoming}b.csv`], [`${folders.incoming}a.csv`]],
-    );
-    assert.deepEqual(ignored, { folders: 0, notCsv: 0, cold: 1 });
-  });
-
   it("stops at the file that no longer fits, but takes one at least", () => {
     const sizes = (...all: number[]) => all.map((size) => ({ size }));
     assert.equal(choose(sizes(50, 50, 1), 9, 100).length, 2);

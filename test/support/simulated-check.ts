@@ -76,7 +76,10 @@ export function check(simulation: Simulation): void {
   assert.equal(simulation.inFlight(), undefined, "nothing is in flight");
   const used = new Set<string>();
   for (const { event, batch_id, workflow_run_id, job, ...line } of simulation.logs) {
-    assert.ok(batch_id !== undefined || event === "observed", `${event} names its batch: ${JSON.stringify(line)}`);
+    assert.ok(
+      batch_id !== undefined || event === "observed" || event === "keysIgnored",
+      `${event} names its batch: ${JSON.stringify(line)}`,
+    );
     if (event !== "jobEnded") continue;
     assert.ok(!used.has(`${workflow_run_id} ${job}`), `what ${job} of ${workflow_run_id} used is told once`);
     used.add(`${workflow_run_id} ${job}`);

@@ -55,8 +55,16 @@ const LIMITS: Limits = {
   maxRetryPauseSeconds: 600,
 };
 
+interface Given {
+  limits?: Partial<Limits>;
+  pageSize?: number;
+  hasKey?: boolean;
+  /** The time that a page of a listing of incoming/ takes. */
+  listMs?: number;
+}
+
 /** A whole pipeline in memory, on a virtual clock. */
-export function createSimulation(given: { limits?: Partial<Limits>; pageSize?: number; hasKey?: boolean } = {}) {
+export function createSimulation(given: Given = {}) {
   const limits = { ...LIMITS, ...given.limits };
   let nowMs = Date.parse("2026-11-23T10:00:00Z");
   const clock = {
@@ -68,7 +76,9 @@ export function createSimulation(given: { limits?: Partial<Limits>; pageSize?: n
       nowMs += ms;
     },
   };
-  const s3 = new SimulatedS3(clock.now, given.pageSize, given.hasKey);
+  const s3 = new SimulatedS3(clock.now, given.pageSize, given.hasKey, (prefix) => {
+    if (prefix === folders.incoming) clock.advance(given.listMs ?? 0);
+  });
   const dynamodb = new SimulatedDynamoDB();
   const jobs = new SimulatedJobs(s3, dynamodb);
   const glue = new SimulatedGlue(clock.now, jobs);

@@ -38,6 +38,8 @@ export class SimulatedS3 {
     readonly pageSize = 3,
     /** A KMS key encrypts objects: then the same bytes get a new ETag each time. */
     readonly hasKey = false,
+    /** Called at each page of a listing. */
+    private readonly onList = (_prefix: string) => {},
   ) {}
 
   put(key: string, body: string, etag = this.etagOf(body), metadata?: StoredObject["metadata"]): StoredObject {
@@ -133,7 +135,9 @@ export class SimulatedS3 {
   }
 
   private list(input: Input): unknown {
-    const all = this.keys(input.Prefix).filter((key) => byBytes(key, input.ContinuationToken ?? "") > 0);
+    this.onList(input.Prefix);
+    const after = input.ContinuationToken ?? input.StartAfter ?? "";
+    const all = this.keys(input.Prefix).filter((key) => byBytes(key, after) > 0);
     const page = all.slice(0, this.pageSize);
     return {
       EncodingType: input.EncodingType,
