@@ -26,7 +26,7 @@ describe("an installation", () => {
 
   afterEach(() => rm(folder, { recursive: true, force: true }));
 
-  it("is made anew for other inputs, without its product, and after one that failed", async () => {
+  it("is made again for other inputs, without its product, and after one that failed", async () => {
     await install(path.join(folder, "first"), "2");
     await rm(path.join(folder, "first", ".local", "tool"));
     await install(path.join(folder, "first"), "2");
@@ -39,7 +39,7 @@ describe("an installation", () => {
     assert.equal(installed.length, 4);
   });
 
-  it("is made anew where the project has moved, because it names its own place", async () => {
+  it("is made again where the project has moved, because it names its own place", async () => {
     await rename(path.join(folder, "first"), path.join(folder, "moved"));
     await install(path.join(folder, "moved"));
     assert.deepEqual(installed, ["first", "moved"]);
