@@ -42,15 +42,32 @@ export function batchesText(batches: BatchRow[], nowMs: number): string {
   return `${table(["batch", "state", ...right, "error"], rows, right)}\n`;
 }
 
-function trouble({ error, filesHeld, retriedAt, notPutBack, notReplayed, referenceFaults }: BatchRow): string {
+function trouble({
+  state,
+  error,
+  filesHeld,
+  notMoved,
+  retriedAt,
+  notAbandoned,
+  notPutBack,
+  notReplayed,
+  referenceFaults,
+}: BatchRow): string {
   const asked = [
-    filesHeld && !retriedAt && `S3 refused to move its file: it stays in ${layout.incoming}, and no batch claims it`,
-    retriedAt && `its file was put back into ${layout.incoming}`,
+    filesHeld && !retriedAt && `S3 did not move ${files(filesHeld)}: held in ${layout.incoming}, no batch claims them`,
+    retriedAt &&
+      (state === "FAILED" ? `its files were put back into ${layout.incoming}` : "its held files were released"),
+    notMoved && !retriedAt && `not moved: ${notMoved}`,
+    notAbandoned && `not abandoned: ${notAbandoned}`,
     notPutBack && `not put back: ${notPutBack}`,
     notReplayed && `not replayed: ${notReplayed}`,
   ];
   const faults = referenceFaults?.map((fault) => `reference data: ${fault}`) ?? [];
   return [...asked, error?.trim(), ...faults].filter(Boolean).join("; ");
+}
+
+function files(number: number): string {
+  return number === 1 ? "1 file" : `${count(number)} files`;
 }
 
 function quarantined(byReason: Record<string, number> | null): string {

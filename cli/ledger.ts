@@ -33,8 +33,12 @@ export interface BatchRow {
   children: string[] | null;
   error: string | null;
   errorJob: string | null;
-  /** 1 when S3 refused to move a FAILED batch's file: it stays in incoming/, and no batch claims it. */
+  /** Files that S3 did not move, and why: they stay in incoming/, and no batch claims them until a retry. */
   filesHeld: number | null;
+  notMoved: string | null;
+  /** When a person abandoned the batch, or why that could not be. */
+  abandonedAt: string | null;
+  notAbandoned: string | null;
   /** When the file of a FAILED batch was put back into incoming/. The next two: why the last retry or replay failed. */
   retriedAt: string | null;
   notPutBack: string | null;
@@ -71,6 +75,9 @@ export function batchRow(item: Attributes): BatchRow {
     error: text(item.error),
     errorJob: text(item.errorJob),
     filesHeld: isMap(item.moves) ? number(item.moves.held) : null,
+    notMoved: text(item.notMoved),
+    abandonedAt: text(item.abandonedAt),
+    notAbandoned: text(item.notAbandoned),
     retriedAt: text(item.retriedAt),
     notPutBack: text(item.notPutBack),
     notReplayed: text(item.notReplayed),

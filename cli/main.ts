@@ -15,6 +15,7 @@ const verbs: Record<string, Verb> = {
   metrics: { about: "shows or exports the metrics", load: () => require("./metrics") },
   replay: { about: "runs archived batches again", load: () => require("./replay") },
   retry: { about: "puts the files of FAILED batches back into incoming/", load: () => require("./retry") },
+  abandon: { about: "gives up a batch that can't end by itself", load: () => require("./abandon") },
   pause: { about: "stops the pipeline from claiming files", load: () => require("./pause") },
   resume: { about: "ends the pause", load: () => require("./resume") },
   audit: { about: "checks that nothing is lost or counted twice", load: () => require("./audit") },

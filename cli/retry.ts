@@ -4,7 +4,7 @@ import { folderOf } from "../runtime/places";
 import { UserError } from "../terminal/errors";
 import { printable } from "../terminal/format";
 import type { Terminal } from "../terminal/terminal";
-import { readLedger } from "./ledger";
+import { type BatchRow, readLedger } from "./ledger";
 import { capital, orderLine, type TickOptions, tickFor } from "./operate";
 import { openTarget, storeOf, type Target } from "./target";
 
@@ -12,25 +12,30 @@ import { openTarget, storeOf, type Target } from "./target";
 export async function main(args: string[], terminal: Terminal): Promise<number> {
   const program = orderLine(
     "retry",
-    `Puts the file of a FAILED batch back into ${layout.incoming}, where a new batch claims it. Mend the cause first: npm run batches shows it.`,
+    `Puts the files of a FAILED batch back into ${layout.incoming}, where a new batch claims them, and releases held files. Mend the cause first: npm run batches shows it.`,
     terminal,
   )
-    .argument("[batch-id...]", "FAILED batches")
-    .option("--all", `every FAILED batch whose file still lies in ${folderOf("failed")}`);
+    .argument("[batch-id...]", "FAILED batches, or batches with held files")
+    .option(
+      "--all",
+      `every FAILED batch whose files still lie in ${folderOf("failed")}, and every one with held files`,
+    );
   await program.parseAsync(args, { from: "user" });
   const options = program.opts<TickOptions & { all?: boolean }>();
   if (program.args.length > 0 === (options.all === true)) throw new UserError("Name batches, or give --all.");
   const target = await openTarget({ ...terminal, stack: options.stack });
   const batchIds = options.all ? await failed(target) : program.args;
   if (batchIds.length === 0) {
-    await terminal.out("No batch is FAILED.\n");
+    await terminal.out("No batch is FAILED, and none has held files.\n");
     return 0;
   }
   let refusals = 0;
   for (const batchId of batchIds) {
     try {
       const asked = await requestRetry(storeOf(target), batchId);
-      const what = asked ? `the next tick puts its file back into ${layout.incoming}` : "its file was put back already";
+      const what = asked
+        ? `the next tick puts its files back into ${layout.incoming}`
+        : "its files were put back already";
       await terminal.out(`Batch ${printable(batchId)}: ${what}\n`);
     } catch (error) {
       if (!(error instanceof RefusedError)) throw error;
@@ -44,6 +49,7 @@ export async function main(args: string[], terminal: Terminal): Promise<number> 
 
 async function failed(target: Target): Promise<string[]> {
   const batches = await readLedger(target);
-  const open = batches.filter(({ state, retriedAt }) => state === "FAILED" && retriedAt === null);
+  const isOpen = ({ state, filesHeld }: BatchRow) => state === "FAILED" || (state === "ARCHIVED" && filesHeld);
+  const open = batches.filter((batch) => isOpen(batch) && batch.retriedAt === null);
   return open.map(({ batchId }) => batchId).reverse();
 }

@@ -133,7 +133,8 @@ export class Settling {
     if (report?.filesChanged?.some(({ name }) => name === file.name)) return { ...settled, end: "overwritten" };
     // The batch is archived, but the file may have changed after transform read it and before archive moved it.
     const reason = "after its listens had been counted";
-    if (!(await this.#isInArchive(batch, file)))
+    const isHeld = batch.filesHeld && present === file.etag;
+    if (!isHeld && !(await this.#isInArchive(batch, file)))
       return { ...settled, end: present === undefined ? "deleted" : "overwritten", reason };
     const counts = report?.files?.find(({ name }) => name === file.name);
     if (!counts) return { ...settled, end: "archived" };

@@ -57,6 +57,14 @@ export class Alarms extends pulumi.ComponentResource {
       section: "batch-failed",
       because: `A file could not be transformed and is now in ${folderOf("failed")}.`,
     });
+    this.alarmOnEvent("files-held", {
+      metric: "FilesHeld",
+      namespace,
+      statistic: "Sum",
+      from: 1,
+      section: "files-held",
+      because: `S3 did not let the pipeline move a file: it stays in ${folderOf("incoming")}, and no batch claims it.`,
+    });
     for (const job of ["transform", "publish", "workflow"]) {
       this.alarmOnState(`${job}-failing`, {
         metric: "FailuresInARow",

@@ -105,7 +105,7 @@ function amounts({ settings }: DashboardArgs): Section {
         stacked: true,
       }),
       graph("Quarantined rows of the worst batch, in percent", "Maximum", ownMetrics(own, "RowsQuarantinedPercent")),
-      graph("Files quarantined", "Sum", ownMetrics(own, "FilesQuarantined")),
+      graph("Files quarantined or held", "Sum", ownMetrics(own, "FilesQuarantined", "FilesHeld")),
     ],
   };
 }

@@ -8,14 +8,13 @@ export interface Ignored {
   notCsv: number;
   /** Absent when there are none. */
   cold?: number;
-  /** Files of FAILED batches that S3 did not let the pipeline move; absent when there are none. */
+  /** Files that S3 did not let the pipeline move; absent when there are none. */
   held?: number;
 }
 
 /**
  * Counts of the batch's files by where they ended. `left`: changed since the claim, still in incoming/. `missing`:
- * deleted by someone. `held`: S3 did not let the pipeline move a FAILED batch's file: it stays in incoming/, and no
- * claim takes it.
+ * deleted by someone. `held`: S3 did not let the pipeline move it: it stays in incoming/, and no claim takes it.
  */
 export interface Moves {
   moved: number;
@@ -57,6 +56,11 @@ export interface Batch {
   replay?: boolean;
   /** The replay's manifest names the files in the archive. */
   prepared?: boolean;
+  /**
+   * Before the replay: the batch's size, and the version of touched.json. As long as that version stays, no attempt of
+   * the replay has replaced a row.
+   */
+  beforeReplay?: { files: number; bytes: number; touched: string };
   /** Why the last requested replay did not run. */
   notReplayed?: string;
   /** UTC day of the folders that its files move to; set once. */
@@ -69,6 +73,16 @@ export interface Batch {
   moves?: Moves;
   error?: string;
   errorJob?: string;
+  /** When moves of its files began to fail, and how often they did; see `mayHold` in endings.ts. */
+  stuck?: { since: string; tries: number };
+  /** Why S3 did not move a file. */
+  notMoved?: string;
+  /** More files are held than one write takes, and not all of them are written yet. */
+  holding?: boolean;
+  /** When a person abandoned the batch. */
+  abandonedAt?: string;
+  /** Why the batch could not be abandoned. */
+  notAbandoned?: string;
   /** A person asked to retry a FAILED batch's file: sense will put it back into incoming/. */
   puttingBack?: boolean;
   /** Why the file was not put back: another file had taken its key. */

@@ -1,17 +1,10 @@
 import { type Batch, type Ignored, iso, type ManifestFile } from "./batch";
 import { newBatchId } from "./batch-id";
-import { createManifest, dropManifest, type Found, listAll } from "./lake";
-import { type Pipeline, readBatch, readHeld, takeNew } from "./ledger";
+import { createManifest, dropManifest, type Found } from "./lake";
+import { type Pipeline, readBatch, setListedTo, takeNew } from "./ledger";
 import { incoming } from "./places";
-import type { Store, World } from "./world";
-
-/** The files that wait in incoming/, oldest first, and the objects that a claim skips. */
-export interface Waiting {
-  files: Found[];
-  /** CSVs that someone must restore before they can be read. */
-  cold: Found[];
-  ignored: Ignored;
-}
+import { lookThrough, type Waiting } from "./waiting";
+import type { World } from "./world";
 
 export interface Claim {
   /** `lost`: another tick was faster, so read the ledger again. */
@@ -19,30 +12,25 @@ export interface Claim {
   batch?: Batch;
   ignored: Ignored;
   waiting: { files: number; bytes: number; oldest?: string };
-  /** The content of incoming/ just before the claim. */
+  /** What was listed of incoming/ just before the claim. */
   listed: Waiting;
-}
-
-/** Lists incoming/, without the files that no claim takes. */
-export async function lookThrough(world: Store): Promise<Waiting> {
-  const { files, cold, ignored } = sift(await listAll(world, incoming()));
-  if (files.length === 0) return { files, cold, ignored };
-  const held = await readHeld(world);
-  const free = files.filter(({ key, etag }) => held.get(key) !== etag);
-  const count = files.length - free.length;
-  return { files: free, cold, ignored: { ...ignored, ...(count > 0 ? { held: count } : {}) } };
 }
 
 /**
  * Claims the oldest waiting files as one batch. Writes the manifest first, then the ledger and in-flight items
- * together.
+ * together. The listing stops when `timeIsUp`, and the next claim goes on after it.
  */
-export async function claim(world: World, pipeline: Pipeline): Promise<Claim> {
+export async function claim(world: World, pipeline: Pipeline, timeIsUp: () => boolean): Promise<Claim> {
   const { limits } = world.settings;
-  const listed = await lookThrough(world);
-  const { files, ignored } = listed;
+  // One more than a batch takes: the oldest of those that go on waiting.
+  const listing = { keep: limits.maxBatchFiles + 1, after: pipeline.listedTo, timeIsUp };
+  const listed = await lookThrough(world, listing);
+  const { files, ignored, listedTo } = listed;
   const chosen = choose(files, limits.maxBatchFiles, limits.maxBatchBytes);
-  if (chosen.length === 0) return { outcome: "nothing", ignored, waiting: waiting([]), listed };
+  if (chosen.length === 0) {
+    if (listedTo !== pipeline.listedTo) await setListedTo(world, pipeline.claims, listedTo);
+    return { outcome: "nothing", ignored, waiting: waiting(listed), listed };
+  }
 
   const now = world.clock.now();
   const batchId = newBatchId(now, world.random(5));
@@ -61,34 +49,13 @@ export async function claim(world: World, pipeline: Pipeline): Promise<Claim> {
     ignored,
   };
   // The count of claims must not have changed since the listing: otherwise the files may be archived by now.
-  const won = await takeNew(world, batch, pipeline.claims);
+  const won = await takeNew(world, batch, pipeline.claims, listedTo);
   if (!won) {
     // This claim may have won and lost only the reply: then its manifest stays.
     if (!(await readBatch(world, batchId))) await dropManifest(world, batchId);
-    return { outcome: "lost", ignored, waiting: waiting(files), listed };
+    return { outcome: "lost", ignored, waiting: waiting(listed), listed };
   }
-  return { outcome: "claimed", batch, ignored, waiting: waiting(files.slice(chosen.length)), listed };
-}
-
-/**
- * Separates CSVs from folder markers and other keys. Oldest first; files of the same age by the bytes of their keys.
- */
-export function sift(found: Found[]): Waiting {
-  const ignored: Ignored = { folders: 0, notCsv: 0 };
-  const files: Found[] = [];
-  const cold: Found[] = [];
-  for (const object of found) {
-    if (object.key.endsWith("/")) ignored.folders++;
-    else if (!/\.csv(\.gz)?$/i.test(object.key)) ignored.notCsv++;
-    else if (object.cold) cold.push(object);
-    else files.push(object);
-  }
-  if (cold.length > 0) ignored.cold = cold.length;
-  return { files: files.sort(byAge), cold: cold.sort(byAge), ignored };
-}
-
-function byAge(one: Found, other: Found): number {
-  return one.lastModifiedMs - other.lastModifiedMs || Buffer.compare(Buffer.from(one.key), Buffer.from(other.key));
+  return { outcome: "claimed", batch, ignored, waiting: waiting(listed, chosen), listed };
 }
 
 /** The first files that fit into a batch, but at least one, however big. */
@@ -105,9 +72,13 @@ function asClaimed({ key, etag, size, lastModifiedMs }: Found): ManifestFile {
   return { key, name: key.slice(incoming().length), etag, size, lastModified: iso(lastModifiedMs) };
 }
 
-function waiting(files: Found[]): Claim["waiting"] {
-  const oldest = files[0];
-  return { files: files.length, bytes: sizeOf(files), ...(oldest ? { oldest: iso(oldest.lastModifiedMs) } : {}) };
+function waiting({ files, count, bytes }: Waiting, chosen: Found[] = []): Claim["waiting"] {
+  const oldest = files[chosen.length];
+  return {
+    files: count - chosen.length,
+    bytes: bytes - sizeOf(chosen),
+    ...(oldest ? { oldest: iso(oldest.lastModifiedMs) } : {}),
+  };
 }
 
 function sizeOf(files: { size: number }[]): number {

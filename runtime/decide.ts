@@ -17,6 +17,9 @@ export type Action =
       nextMs: number;
     }
   | { do: "giveUp"; state: "SPLIT" | "FAILED"; job: string; error: string; failures: number; dataFailures: number }
+  /** Ends the run of a batch that a person abandoned. */
+  | { do: "stop" }
+  | { do: "abandon" }
   | { do: "archive" }
   | { do: "divide" }
   | { do: "isolate" }
@@ -25,6 +28,8 @@ export type Action =
 
 /** The next action for the batch in flight. Every state and every fact has an answer. */
 export function decide(batch: Batch, facts: RunFacts | undefined, limits: Limits, nowMs: number): Action {
+  const ending = batch.abandonedAt === undefined ? undefined : abandoned(batch, facts);
+  if (ending) return ending;
   switch (batch.state) {
     case "CLAIMED":
       return { do: "start" };
@@ -35,7 +40,9 @@ export function decide(batch: Batch, facts: RunFacts | undefined, limits: Limits
       // The pause's length bounds the wait: a time written by a clock that was ahead must not delay the batch for
       // hours.
       const longestMs = 1000 * pauseSeconds(batch.failures ?? 1, limits);
-      return nextMs > nowMs && nextMs <= nowMs + longestMs ? { do: "wait", untilMs: nextMs } : { do: "start" };
+      if (nextMs > nowMs && nextMs <= nowMs + longestMs) return { do: "wait", untilMs: nextMs };
+      // The archive may have changed since the last attempt.
+      return { do: batch.replay && !batch.prepared ? "prepare" : "start" };
     }
     case "RUNNING":
       return facts ? afterRun(batch, facts, limits, nowMs) : { do: "look" };
@@ -48,6 +55,29 @@ export function decide(batch: Batch, facts: RunFacts | undefined, limits: Limits
     case "ARCHIVED":
       return { do: "release" };
   }
+}
+
+/** What ends a batch that a person abandoned; undefined where its next action is what it would be anyway. */
+function abandoned(batch: Batch, facts: RunFacts | undefined): Action | undefined {
+  switch (batch.state) {
+    case "CLAIMED":
+    case "REPLAY":
+    case "RETRY":
+      return canAbandon(batch) ? { do: "abandon" } : undefined;
+    case "RUNNING":
+      if (facts?.outcome === "running") return { do: "stop" };
+      return facts?.outcome === "failed" && !facts.transformed && canAbandon(batch) ? { do: "abandon" } : undefined;
+    default:
+      return undefined;
+  }
+}
+
+/**
+ * Whether a batch may end without a successful run. The metrics may hold the rows of one that was transformed: only a
+ * successful run adds the rest. A replay's rows were published before it.
+ */
+export function canAbandon({ transformed, replay }: Batch): boolean {
+  return replay === true || transformed !== true;
 }
 
 /** Whether a tick would start the batch: it has no run yet, or its pause after a failure is over. */

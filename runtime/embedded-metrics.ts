@@ -13,6 +13,7 @@ const UNITS: Record<string, string> = {
   BatchesArchived: "Count",
   BatchesSplit: "Count",
   BatchesFailed: "Count",
+  FilesHeld: "Count",
   RowsRead: "Count",
   RowsKept: "Count",
   RowsDuplicate: "Count",
@@ -80,6 +81,8 @@ function metricsOf(line: Line): Values {
       };
     case "batchSplit":
       return { BatchesSplit: 1 };
+    case "filesHeld":
+      return { FilesHeld: count(line.files) };
     case "batchFailed":
       return { BatchesFailed: 1 };
     case "runFailed":

@@ -1,13 +1,13 @@
-import { type Batch, iso, type Manifest, type ManifestFile, type Moves, type TransformReport } from "./batch";
+import { type Batch, iso, type Manifest, type Moves, type TransformReport } from "./batch";
 import { childBatchId } from "./batch-id";
 import { createManifest, deleteAll, head, readDocument, readManifest } from "./lake";
-import { release, releaseHeld } from "./ledger";
-import { copy, deleteVersion, type Moved, move, type Source } from "./move";
+import { release } from "./ledger";
+import { copy, deleteVersion, type Source } from "./move";
+import { MOVES_AT_ONCE, moveFiles, settleMoves } from "./move-files";
 import { inParallel } from "./parallel";
 import { incoming, place } from "./places";
+import { afterReplay } from "./replay";
 import { isError, type World } from "./world";
-
-const MOVES_AT_ONCE = 16;
 
 /** `again`: read the ledger again. `unfinished`: the time ran out; the next tick goes on. */
 export type Ended = "again" | "unfinished";
@@ -26,26 +26,25 @@ export async function archive(world: World, batch: Batch, timeIsUp: () => boolea
   const changed = new Set(filesChanged.map(({ name }) => name));
   const moves: Moves = { moved: 0, quarantined: 0, left: 0, missing: 0 };
 
-  const outcomes = await moveFiles(world, manifest, timeIsUp, async (file) => {
-    if (!file.key.startsWith(incoming())) return undefined;
-    if (changed.has(file.name)) return "left";
-    const kind = quarantined.has(file.name) ? "quarantinedFile" : "archived";
-    return move(world, file, place(kind, { date: batch.day!, batchId: batch.batchId, name: file.name }));
+  const moving = await moveFiles(world, manifest, timeIsUp, ({ key, name }) => {
+    if (!key.startsWith(incoming())) return undefined;
+    if (changed.has(name)) return "left";
+    const kind = quarantined.has(name) ? "quarantinedFile" : "archived";
+    return { target: place(kind, { date: batch.day!, batchId: batch.batchId, name }) };
   });
-  if (!outcomes) return "unfinished";
-  outcomes.forEach((outcome, index) => {
+  if (!moving) return "unfinished";
+  moving.outcomes.forEach((outcome, index) => {
     if (outcome === "moved" && quarantined.has(manifest.files[index]!.name)) moves.quarantined++;
     else if (outcome) moves[outcome]++;
   });
   const now = iso(world.clock.now());
-  const done = await release(world, batch, {
+  const done = await settleMoves(world, batch, moving, moves, (all) => ({
     state: "ARCHIVED",
     settledAt: now,
     // A replay moves no files: the counts of the first time stay.
-    moves: batch.replay ? batch.moves : moves,
-    replay: undefined,
-    prepared: undefined,
-  });
+    moves: batch.replay ? batch.moves : all,
+    ...afterReplay,
+  }));
   if (done) {
     const since = (moment: string) => Math.max(0, Date.parse(now) - Date.parse(moment)) / 1000;
     world.log({
@@ -54,7 +53,7 @@ export async function archive(world: World, batch: Batch, timeIsUp: () => boolea
       ...moves,
       report: batch.report,
       // The last write of the batch recorded the success of its run.
-      archive_seconds: since(batch.updatedAt),
+      archive_seconds: since(batch.stuck?.since ?? batch.updatedAt),
       // A replay's claim lies far back.
       ...(batch.replay ? {} : { batch_seconds: since(batch.claimedAt) }),
     });
@@ -67,28 +66,14 @@ export async function isolate(world: World, batch: Batch, timeIsUp: () => boolea
   const manifest = await readManifest(world, batch.batchId);
   await removeOutput(world, batch);
   const moves: Moves = { moved: 0, quarantined: 0, left: 0, missing: 0 };
-  let held: ManifestFile | undefined;
-  const outcomes = await moveFiles(world, manifest, timeIsUp, async (file) => {
-    const target = place("failed", { date: batch.day!, batchId: batch.batchId, name: file.name });
-    try {
-      return await move(world, file, target);
-    } catch (error) {
-      // The role may not use the file's key, or the file is in a cold class: it must not block all others.
-      if (!isError(error, "AccessDenied", "InvalidObjectState", 403) || (await head(world, target))) throw error;
-      held = file;
-      return undefined;
-    }
-  });
-  if (!outcomes) return "unfinished";
-  for (const outcome of outcomes) if (outcome) moves[outcome]++;
+  const moving = await moveFiles(world, manifest, timeIsUp, ({ name }) => ({
+    target: place("failed", { date: batch.day!, batchId: batch.batchId, name }),
+  }));
+  if (!moving) return "unfinished";
+  for (const outcome of moving.outcomes) if (outcome) moves[outcome]++;
   const settledAt = iso(world.clock.now());
-  const ended = held
-    ? await releaseHeld(world, batch, { settledAt, moves: { ...moves, held: 1 } }, held)
-    : await release(world, batch, { settledAt, moves });
-  if (ended) {
-    const where = { ...moves, ...(held ? { held: held.key } : {}) };
-    world.log({ level: "ERROR", event: "batchFailed", batch_id: batch.batchId, error: batch.error, ...where });
-  }
+  if (await settleMoves(world, batch, moving, moves, (all) => ({ settledAt, moves: all })))
+    world.log({ level: "ERROR", event: "batchFailed", batch_id: batch.batchId, error: batch.error, ...moves });
   return "again";
 }
 
@@ -99,8 +84,8 @@ export async function isolate(world: World, batch: Batch, timeIsUp: () => boolea
 export async function putBack(world: World, batch: Batch): Promise<Ended> {
   const { batchId } = batch;
   const manifest = await readManifest(world, batchId);
-  let notPutBack: string | undefined;
-  for (const { name } of manifest.files) {
+  let notPutBack = batch.abandonedAt === undefined ? undefined : "a person abandoned the request";
+  for (const { name } of notPutBack ? [] : manifest.files) {
     const key = place("failed", { date: batch.day!, batchId, name });
     const found = await head(world, key);
     // An earlier try put it back before it was cut short, or the file changed and was never moved.
@@ -178,25 +163,4 @@ async function removeOutput(world: World, { batchId }: Batch): Promise<void> {
   await inParallel(days, MOVES_AT_ONCE, (date) => deleteAll(world, place("listensBatch", { date, batchId })));
   await deleteAll(world, place("quarantinedRows", { batchId }));
   await deleteAll(world, place("staged", { batchId }));
-}
-
-/** The outcomes in the order of the files; undefined when the time ran out before the last file. */
-async function moveFiles(
-  world: World,
-  { batchId, files }: Manifest,
-  timeIsUp: () => boolean,
-  act: (file: ManifestFile) => Promise<Moved | undefined>,
-): Promise<(Moved | undefined)[] | undefined> {
-  let cut = false;
-  const outcomes = await inParallel(files, MOVES_AT_ONCE, async (file) => {
-    if (cut || timeIsUp()) {
-      cut = true;
-      return undefined;
-    }
-    const outcome = await act(file);
-    if (outcome === "left" || outcome === "missing")
-      world.log({ level: "WARN", event: "fileNotMoved", batch_id: batchId, key: file.key, outcome });
-    return outcome;
-  });
-  return cut ? undefined : outcomes;
 }

@@ -11,10 +11,24 @@ export type RunFacts =
   | { outcome: "succeeded"; report: ReportTotals; publishReport: PublishReport }
   | { outcome: "failed"; job: string; error: string; filesFault: boolean; transformed: boolean };
 
+/** A run's outcome, with all that is logged of it once it has ended. `status` and `actions` are Glue's own words. */
+export interface RunEnd {
+  facts: RunFacts;
+  jobs: JobUsage[];
+  status?: string | undefined;
+  actions?: object | undefined;
+}
+
 /** The outcome of a batch's run, and what its jobs used. */
-export async function runFacts(world: World, batch: Batch): Promise<{ facts: RunFacts; jobs: JobUsage[] }> {
+export async function runFacts(world: World, batch: Batch): Promise<RunEnd> {
   const run = await getRun(world, batch.workflowRunId ?? "");
-  return { facts: await factsOf(world, batch, judge(run, world.settings)), jobs: usage(run, world.settings) };
+  const ageMs = world.clock.now() - Date.parse(batch.startedAt ?? "");
+  return {
+    facts: await factsOf(world, batch, judge(run, world.settings, ageMs)),
+    jobs: usage(run, world.settings),
+    status: run?.Status,
+    actions: run?.Statistics,
+  };
 }
 
 /** Combines Glue's judgement of a run with the documents that its jobs wrote. */

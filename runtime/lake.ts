@@ -31,9 +31,21 @@ export function plainKey(encoded: string): string {
   return decodeURIComponent(encoded.replace(/\+/g, "%20"));
 }
 
-/** Every object below a prefix, all pages. */
+/** Every object below a prefix. Only for folders whose listing fits into memory. */
 export async function listAll(world: Store, prefix: string): Promise<Found[]> {
   const found: Found[] = [];
+  for await (const page of listPages(world, prefix)) found.push(...page.found);
+  return found;
+}
+
+/** A page of a listing. */
+export interface Page {
+  found: Found[];
+  isLast: boolean;
+}
+
+/** The objects below a prefix, page by page: those whose keys come after a key, or all. */
+export async function* listPages(world: Store, prefix: string, after?: string): AsyncGenerator<Page> {
   let token: string | undefined;
   do {
     const page = await world.clients.s3.send(
@@ -44,9 +56,10 @@ export async function listAll(world: Store, prefix: string): Promise<Found[]> {
         EncodingType: "url",
         // A restored object keeps its class; only this attribute shows that it can be read.
         OptionalObjectAttributes: ["RestoreStatus"],
-        ...(token === undefined ? {} : { ContinuationToken: token }),
+        ...(token === undefined ? { StartAfter: after } : { ContinuationToken: token }),
       }),
     );
+    const found: Found[] = [];
     for (const { Key, ETag, Size, LastModified, StorageClass, RestoreStatus } of page.Contents ?? []) {
       if (Key === undefined || ETag === undefined) continue;
       const key = page.EncodingType === "url" ? plainKey(Key) : Key;
@@ -56,27 +69,27 @@ export async function listAll(world: Store, prefix: string): Promise<Found[]> {
       found.push({ key, etag: ETag, size: Size ?? 0, lastModifiedMs, ...cold });
     }
     token = page.IsTruncated ? page.NextContinuationToken : undefined;
+    yield { found, isLast: token === undefined };
   } while (token !== undefined);
-  return found;
 }
 
 /** Deletes every object below a prefix. Safe to repeat. */
-export async function deleteAll(world: Store, prefix: string): Promise<number> {
+export async function deleteAll(world: Store, prefix: string): Promise<void> {
   // Only whole folders: a prefix that is too short by mistake would delete more than was meant.
   if (!prefix.endsWith("/")) throw new Error(`deleteAll needs a folder with a slash at its end, not ${prefix}`);
-  const found = await listAll(world, prefix);
-  for (let start = 0; start < found.length; start += 1000) {
+  // A page has as many keys as DeleteObjects takes.
+  for await (const { found } of listPages(world, prefix)) {
+    if (found.length === 0) continue;
     const { Errors } = await world.clients.s3.send(
       new DeleteObjectsCommand({
         Bucket: world.settings.bucket,
-        Delete: { Quiet: true, Objects: found.slice(start, start + 1000).map(({ key }) => ({ Key: key })) },
+        Delete: { Quiet: true, Objects: found.map(({ key }) => ({ Key: key })) },
       }),
     );
     // DeleteObjects answers 200 even when it deleted nothing.
     const first = Errors?.[0];
     if (first) throw new Error(`could not delete ${first.Key}: ${first.Code} ${first.Message ?? ""}`);
   }
-  return found.length;
 }
 
 /** Reads a JSON document; undefined when it does not exist or is not a JSON object. */
@@ -136,6 +149,8 @@ export interface Head {
   storageClass?: string;
   restored: boolean;
   mark?: string;
+  /** Differs for each write of the key. */
+  version: string;
 }
 
 /** S3's facts about an object; undefined when it does not exist. */
@@ -149,6 +164,7 @@ export async function head(world: Store, key: string): Promise<Head | undefined>
       lastModifiedMs: found.LastModified?.getTime() ?? 0,
       ...(found.StorageClass === undefined ? {} : { storageClass: found.StorageClass }),
       restored: /ongoing-request="false"/.test(found.Restore ?? ""),
+      version: found.VersionId ?? String(found.LastModified?.getTime()),
       ...(found.Metadata?.[MARK] === undefined ? {} : { mark: found.Metadata[MARK] }),
     };
   } catch (error) {

@@ -8,6 +8,8 @@ export interface Pipeline {
    * How many batches were ever taken up. A claim succeeds only if none was taken up between its listing and its write.
    */
   claims: number;
+  /** The key after which the last listing of incoming/ stopped, if its time was up. */
+  listedTo?: string;
   inFlight?: string;
   inFlightSince?: string;
   pausedSince?: string;
@@ -33,7 +35,10 @@ export async function readPipeline(world: Store): Promise<Pipeline> {
   );
   const pipeline: Pipeline = { claims: 0 };
   for (const item of Items ?? []) {
-    if (item.sk === "CLAIMS") pipeline.claims = item.claims;
+    if (item.sk === "CLAIMS") {
+      pipeline.claims = item.claims;
+      if (item.listedTo !== undefined) pipeline.listedTo = item.listedTo;
+    }
     if (item.sk === "IN_FLIGHT") {
       pipeline.inFlight = item.batchId;
       if (item.since !== undefined) pipeline.inFlightSince = item.since;
@@ -66,12 +71,21 @@ export async function advance(world: Store, batch: Batch, changes: Changes): Pro
 }
 
 /** Takes a new batch up: writes its ledger item, the in-flight item and the count together or not at all. */
-export async function takeNew(world: Store, batch: Batch, claims: number): Promise<boolean> {
-  return transact(world, [putNew(world, batchItem(batch)), ...turnWrites(world, batch.batchId, claims)]);
+export async function takeNew(world: Store, batch: Batch, claims: number, listedTo?: string): Promise<boolean> {
+  return transact(world, [putNew(world, batchItem(batch)), ...turnWrites(world, batch.batchId, claims, listedTo)]);
+}
+
+/** Writes where the next listing of incoming/ goes on, if no batch was taken up since. */
+export async function setListedTo(world: Store, claims: number, listedTo: string | undefined): Promise<void> {
+  await applied(() => world.clients.documents.send(new PutCommand(countOf(world, claims, claims, listedTo))));
 }
 
 /** Takes a queued batch up. */
-export async function takeQueued(world: Store, batchId: string, claims: number): Promise<boolean> {
+export async function takeQueued(
+  world: Store,
+  batchId: string,
+  { claims, listedTo }: Pick<Pipeline, "claims" | "listedTo">,
+): Promise<boolean> {
   return transact(world, [
     {
       Delete: {
@@ -80,7 +94,7 @@ export async function takeQueued(world: Store, batchId: string, claims: number):
         ConditionExpression: "attribute_exists(sk)",
       },
     },
-    ...turnWrites(world, batchId, claims),
+    ...turnWrites(world, batchId, claims, listedTo),
   ]);
 }
 
@@ -92,19 +106,57 @@ export async function release(world: Store, batch: Batch, changes: Changes, halv
   ]);
 }
 
-/** Ends the work on a FAILED batch whose file can't be moved: from now on no claim takes this version of the file. */
-export async function releaseHeld(world: Store, batch: Batch, changes: Changes, file: ManifestFile): Promise<boolean> {
+/**
+ * Ends the work on a batch with files that can't be moved: from now on no claim takes these versions of them. The batch
+ * stays in flight until the last is written.
+ */
+export async function releaseHeld(
+  world: Store,
+  batch: Batch,
+  changes: Changes,
+  files: ManifestFile[],
+): Promise<boolean> {
   const { ledgerTable: TableName } = world.settings;
-  const Item = { pk: "HELD", sk: file.key, etag: file.etag, batchId: batch.batchId };
-  return transact(world, [...end(world, batch, changes), { Put: { TableName, Item } }]);
+  const puts = files.map(({ key, etag }) => ({
+    Put: { TableName, Item: { pk: "HELD", sk: key, etag, batchId: batch.batchId } },
+  }));
+  const written = await writeAhead(world, batch, { holding: true }, puts);
+  if (!written) return false;
+  return transact(world, [...end(world, written.batch, { ...changes, holding: undefined }), ...written.rest]);
 }
 
-/** Lets claims take a held file again. */
-export async function letGo(world: Store, batch: Batch, changes: Changes, file: ManifestFile): Promise<boolean> {
+/** Lets claims take held files again. */
+export async function letGo(world: Store, batch: Batch, changes: Changes, files: ManifestFile[]): Promise<boolean> {
+  const deletes = files.map(({ key }) => ({
+    Delete: { TableName: world.settings.ledgerTable, Key: { pk: "HELD", sk: key } },
+  }));
+  const written = await writeAhead(world, batch, {}, deletes);
+  if (!written) return false;
   return transact(world, [
-    putBatch(world, changed(world, batch, changes), batch.version),
-    { Delete: { TableName: world.settings.ledgerTable, Key: { pk: "HELD", sk: file.key } } },
+    putBatch(world, changed(world, written.batch, changes), written.batch.version),
+    ...written.rest,
   ]);
+}
+
+/** A transaction takes 100 writes (Amazon DynamoDB API reference: TransactWriteItems). */
+const WRITES_AT_ONCE = 90;
+
+/** Makes the writes that one transaction can't take, each time with a change of the batch. Gives batch and the rest. */
+async function writeAhead(
+  world: Store,
+  batch: Batch,
+  changes: Changes,
+  writes: Write[],
+): Promise<{ batch: Batch; rest: Write[] } | undefined> {
+  let now = batch;
+  let done = 0;
+  for (; writes.length - done > WRITES_AT_ONCE; done += WRITES_AT_ONCE) {
+    const next = changed(world, now, changes);
+    const some = writes.slice(done, done + WRITES_AT_ONCE);
+    if (!(await transact(world, [putBatch(world, next, now.version), ...some]))) return undefined;
+    now = next;
+  }
+  return { batch: now, rest: writes.slice(done) };
 }
 
 /** The ETags of held files, which no claim takes, by key. */
@@ -189,19 +241,23 @@ function putNew(world: Store, Item: Record<string, unknown>): Write {
 }
 
 /** The turn writes: put a batch in flight and count it. */
-function turnWrites(world: Store, batchId: string, claims: number): Write[] {
+function turnWrites(world: Store, batchId: string, claims: number, listedTo: string | undefined): Write[] {
   return [
     putNew(world, { pk: "PIPELINE", sk: "IN_FLIGHT", batchId, since: iso(world.clock.now()) }),
-    {
-      Put: {
-        TableName: world.settings.ledgerTable,
-        Item: { pk: "PIPELINE", sk: "CLAIMS", claims: claims + 1 },
-        ...(claims === 0
-          ? { ConditionExpression: "attribute_not_exists(pk)" }
-          : { ConditionExpression: "claims = :seen", ExpressionAttributeValues: { ":seen": claims } }),
-      },
-    },
+    { Put: countOf(world, claims, claims + 1, listedTo) },
   ];
+}
+
+/** Writes the count of claims, if it is still the one that was read. */
+function countOf(world: Store, seen: number, claims: number, listedTo: string | undefined) {
+  return {
+    TableName: world.settings.ledgerTable,
+    Item: { pk: "PIPELINE", sk: "CLAIMS", claims, ...(listedTo === undefined ? {} : { listedTo }) },
+    ...(seen === 0
+      ? { ConditionExpression: "attribute_not_exists(claims) OR claims = :seen" }
+      : { ConditionExpression: "claims = :seen" }),
+    ExpressionAttributeValues: { ":seen": seen },
+  };
 }
 
 function dropInFlight(world: Store, batchId: string): Write {

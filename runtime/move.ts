@@ -6,12 +6,20 @@ import {
   DeleteObjectCommand,
   UploadPartCopyCommand,
 } from "@aws-sdk/client-s3";
-import { head, MARK } from "./lake";
+import { type Head, head, MARK } from "./lake";
 import { inParallel } from "./parallel";
-import { isError, type World } from "./world";
+import { describe, isError, type World } from "./world";
 
 /** `moved`: the claimed version is at the target. `left`: it was overwritten first. `missing`: it is nowhere. */
 export type Moved = "moved" | "left" | "missing";
+
+/** The names of the errors of a move that S3 did not raise, for `isError`. */
+export const MOVE_ERRORS = {
+  /** The file was copied, and its source could not be deleted: it is in two places. */
+  notDeleted: "NotDeletedError",
+  /** Another object lies at the target. */
+  targetTaken: "TargetTakenError",
+};
 
 export interface Source {
   key: string;
@@ -21,25 +29,53 @@ export interface Source {
 
 /**
  * Moves exactly the version that was claimed, identified by its ETag. Another version at the key stays there. Repeats,
- * even concurrent ones, end the same way, so a move that was cut short is simply repeated.
+ * even concurrent ones, end the same way, so a move that was cut short is simply repeated. Throws when another object
+ * lies at the target: nothing is overwritten.
  */
 export async function move(world: World, source: Source, target: string): Promise<Moved> {
   try {
     await copy(world, source, target);
   } catch (error) {
-    const overwritten = isError(error, "PreconditionFailed", 412);
-    if (!overwritten && !isError(error, "NoSuchKey", "NotFound")) throw error;
-    // An earlier try may have copied the file: then only a newer version stays at the key.
-    if (await head(world, target)) return "moved";
-    return overwritten ? "left" : "missing";
+    const conflict = isError(error, "ConditionalRequestConflict", 409);
+    const missing = isError(error, "NoSuchKey", "NotFound");
+    if (!conflict && !missing && !isError(error, "PreconditionFailed", 412)) throw error;
+    // An earlier try, or another Lambda, may have copied the file.
+    const there = await head(world, target);
+    if (!there && conflict) throw error;
+    if (!there) return missing ? "missing" : "left";
+    if (!(await mayBeCopy(world, source, there)))
+      throw moveError(
+        MOVE_ERRORS.targetTaken,
+        `${target} holds another object than ${source.key}: move that object away, or delete it`,
+      );
   }
-  await deleteVersion(world, source);
+  try {
+    await deleteVersion(world, source);
+  } catch (cause) {
+    throw moveError(
+      MOVE_ERRORS.notDeleted,
+      `${target} has the file, but ${source.key} was not deleted: ${describe(cause)}`,
+    );
+  }
   return "moved";
 }
 
+// Not a class: Pulumi can't serialise one that extends Error.
+function moveError(name: string, message: string): Error {
+  return Object.assign(new Error(message), { name });
+}
+
+/** Whether the object at the target can be the source's copy. ETags tell bytes apart only if both are plain. */
+async function mayBeCopy(world: World, source: Source, there: Head): Promise<boolean> {
+  if (there.size !== source.size) return false;
+  if (there.etag === source.etag || !there.isPlain) return true;
+  const here = await head(world, source.key);
+  return here?.etag !== source.etag || !here.isPlain;
+}
+
 /**
- * Copies the given version; throws S3's error when it is gone. With a mark, the copy carries the mark (see `head`), and
- * an object at the target is an error. The ETag can't identify the copy: SSE-KMS and multipart copies get a new one.
+ * Copies the given version; throws S3's error when it is gone, or when there is an object at the target. With a mark,
+ * the copy carries the mark (see `head`). The ETag can't identify the copy: SSE-KMS and multipart copies get a new one.
  */
 export async function copy(world: World, source: Source, target: string, mark?: string): Promise<void> {
   if (source.size > world.settings.singleCopyBytes) await copyInParts(world, source, target, mark);
@@ -70,7 +106,7 @@ async function copyWhole(world: World, source: Source, target: string, mark?: st
         CopySource: copySource(world, source.key),
         CopySourceIfMatch: source.etag,
         ...marked,
-        ...ifAbsent(mark),
+        IfNoneMatch: "*",
       }),
     ),
   );
@@ -105,17 +141,13 @@ async function copyInParts(world: World, source: Source, target: string, mark?: 
       },
     );
     await world.clients.s3.send(
-      new CompleteMultipartUploadCommand({ ...place, UploadId, MultipartUpload: { Parts: parts }, ...ifAbsent(mark) }),
+      new CompleteMultipartUploadCommand({ ...place, UploadId, MultipartUpload: { Parts: parts }, IfNoneMatch: "*" }),
     );
   } catch (error) {
     // Best effort: the bucket's lifecycle removes parts that stay behind.
     await world.clients.s3.send(new AbortMultipartUploadCommand({ ...place, UploadId })).catch(() => undefined);
     throw error;
   }
-}
-
-function ifAbsent(mark: string | undefined): { IfNoneMatch?: "*" } {
-  return mark === undefined ? {} : { IfNoneMatch: "*" };
 }
 
 /** The header's form: bucket and key, each segment percent-encoded as UTF-8 (Amazon S3: CopyObject). */

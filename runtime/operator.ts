@@ -1,12 +1,16 @@
 import { type Batch, iso } from "./batch";
+import { canAbandon } from "./decide";
 import { head, readManifest } from "./lake";
-import { letGo, queue, readBatch, setPause } from "./ledger";
-import { incoming } from "./places";
+import { advance, letGo, queue, readBatch, setPause } from "./ledger";
+import { incoming, place } from "./places";
 import { planReplay } from "./replay";
 import type { Store } from "./world";
 
 /** A person's request that can't be met now. The message says why; nothing was changed. */
 export class RefusedError extends Error {}
+
+/** What a person asked for earlier does not hold for a new request. */
+const notAbandoned = { abandonedAt: undefined, notAbandoned: undefined };
 
 /** From now on no batch is claimed or taken up; the batch in flight is still settled. */
 export async function pause(world: Store): Promise<void> {
@@ -38,40 +42,77 @@ export async function requestReplay(world: Store, batchId: string): Promise<void
     startBy: undefined,
     settledAt: undefined,
     nextAttemptAt: undefined,
+    ...notAbandoned,
   });
   if (queued) world.log({ event: "replayRequested", batch_id: batchId });
   else if (!(await readBatch(world, batchId))?.replay) throw changedMeanwhile(batchId);
 }
 
 /**
- * Queues a FAILED batch's file to be put back into incoming/, where the next claim takes it. Gives false when the file
- * was put back already. Throws RefusedError when there is no such batch, or another file has its key now.
+ * Queues a FAILED batch's file to be put back into incoming/, where the next claim takes it. Lets claims take the held
+ * files of any settled batch again. Gives false when that was done already. Throws RefusedError when there is no such
+ * batch, or another file has its key now.
  */
 export async function requestRetry(world: Store, batchId: string): Promise<boolean> {
   const batch = await known(world, batchId);
   if (batch.state === "FAILED" && batch.puttingBack) return true;
-  if (batch.state !== "FAILED" || batch.settledAt === undefined)
+  const hasHeld = (batch.moves?.held ?? 0) > 0;
+  if ((batch.state !== "FAILED" && !hasHeld) || batch.settledAt === undefined)
     throw new RefusedError(
       `batch ${batchId} is ${batch.state}${batch.state === "FAILED" ? ", not settled yet" : ""}: only a failed batch's file can be put back`,
     );
   if (batch.retriedAt !== undefined) return false;
   const manifest = await readManifest(world, batchId);
-  const [file] = manifest.files;
-  if (batch.moves?.held && file) {
-    // The file never left incoming/, so no tick has to put it back.
-    if (await letGo(world, batch, { retriedAt: iso(world.clock.now()) }, file)) return true;
-    throw changedMeanwhile(batchId);
+  if (hasHeld) {
+    // The files never left incoming/, so no tick has to put them back.
+    const retriedAt = iso(world.clock.now());
+    const isOver = batch.state === "ARCHIVED" || batch.moves!.moved === 0;
+    const now = isOver ? { retriedAt } : { moves: { ...batch.moves!, held: 0 } };
+    if (!(await letGo(world, batch, now, manifest.files))) throw changedMeanwhile(batchId);
+    if (isOver) return true;
+    return requestRetry(world, batchId);
   }
   for (const { name } of manifest.files) {
-    if (await head(world, incoming() + name))
+    const failed = place("failed", { date: batch.day!, batchId, name });
+    if ((await head(world, failed)) && (await head(world, incoming() + name)))
       throw new RefusedError(
         `batch ${batchId}: ${incoming()}${name} holds another file by now; try again when that one is processed`,
       );
   }
-  const queued = await queue(world, batch, { puttingBack: true, settledAt: undefined, notPutBack: undefined });
+  const queued = await queue(world, batch, {
+    puttingBack: true,
+    settledAt: undefined,
+    notPutBack: undefined,
+    ...notAbandoned,
+  });
   if (queued) world.log({ event: "retryRequested", batch_id: batchId });
   else if (!(await readBatch(world, batchId))?.puttingBack) throw changedMeanwhile(batchId);
   return true;
+}
+
+/**
+ * Gives a batch up on purpose: the next tick stops its run, removes its rows and moves its files to failed/. A replay
+ * ends instead, and files that can't be moved are held. Throws RefusedError when that can't be.
+ */
+export async function requestAbandon(world: Store, batchId: string): Promise<void> {
+  const batch = await abandonable(world, batchId);
+  if (batch.abandonedAt !== undefined) return;
+  const written = await advance(world, batch, { abandonedAt: iso(world.clock.now()), notAbandoned: undefined });
+  if (!written) throw changedMeanwhile(batchId);
+  world.log({ event: "abandonRequested", batch_id: batchId });
+}
+
+/** A batch that can be abandoned. Throws RefusedError when it can't. */
+export async function abandonable(world: Store, batchId: string): Promise<Batch> {
+  const batch = await known(world, batchId);
+  if (batch.settledAt !== undefined)
+    throw new RefusedError(`batch ${batchId} is ${batch.state} and settled: there is nothing to abandon`);
+  if (batch.state === "SPLIT") throw new RefusedError(`batch ${batchId} is SPLIT: abandon its halves`);
+  if (["CLAIMED", "RUNNING", "RETRY"].includes(batch.state) && !canAbandon(batch))
+    throw new RefusedError(
+      `batch ${batchId} was transformed, and the metrics may hold its rows: only a successful publish can end it. Correct the cause of its error`,
+    );
+  return batch;
 }
 
 async function known(world: Store, batchId: string): Promise<Batch> {

@@ -42,9 +42,15 @@ export function fileOf(name: Entry): string {
   return layout[name].slice(layout[name].lastIndexOf("/") + 1);
 }
 
+/** The end of a shortened name. */
+const SHORTENED = /~[0-9a-f]{16}(\.csv(\.gz)?)?$/i;
+/** The most bytes of a character in UTF-8. */
+const CHARACTER_BYTES = 4;
+
 /**
  * S3 keys have at most 1,024 bytes (Amazon S3: Object key naming), and a dated folder is longer than incoming/. A name
- * that would not fit keeps its beginning; a hash of the whole name replaces the rest.
+ * that would not fit keeps its beginning; a hash of the whole name replaces the rest. A name that looks and is as long
+ * as a shortened one is shortened too: otherwise it could have another name's key.
  */
 function shorten(name: string, template: string, parts: { batchId?: string; date?: string }): string {
   const folder = template
@@ -52,7 +58,9 @@ function shorten(name: string, template: string, parts: { batchId?: string; date
     .replace("{date}", parts.date ?? "")
     .replace("{batchId}", parts.batchId ?? "");
   const room = 1024 - Buffer.byteLength(folder);
-  if (Buffer.byteLength(name) <= room) return name;
+  const size = Buffer.byteLength(name);
+  const looksShortened = size > room - CHARACTER_BYTES && SHORTENED.test(name);
+  if (size <= room && !looksShortened) return name;
   const suffix = /\.csv(\.gz)?$/i.exec(name)?.[0] ?? "";
   const tail = `~${createHash("sha256").update(name).digest("hex").slice(0, 16)}${suffix}`;
   let kept = "";

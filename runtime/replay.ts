@@ -39,13 +39,21 @@ export async function planReplay(world: Store, batch: Batch): Promise<ReplayPlan
   return { manifest: { ...manifest, files, ...(notReplayed.length > 0 ? { notReplayed } : {}) } };
 }
 
-/** Points a replay's manifest at the archive. An impossible replay ends, and the batch stays as it was. */
+/**
+ * Points a replay's manifest at the archive, before each attempt. An impossible replay ends, and the batch stays as it
+ * was. If an attempt has replaced rows, it can't stay so: then attempts go on until someone restores the file.
+ */
 export async function prepareReplay(world: World, batch: Batch): Promise<Ended> {
   const plan = await planReplay(world, batch);
+  const touched = (await head(world, place("touched", { batchId: batch.batchId })))?.version ?? "none";
+  const isFirst = batch.state === "REPLAY";
   if ("problem" in plan) {
-    const changes = { state: "ARCHIVED", settledAt: iso(world.clock.now()), replay: undefined } as const;
-    if (await release(world, batch, { ...changes, notReplayed: plan.problem }))
-      world.log({ level: "ERROR", event: "notReplayed", batch_id: batch.batchId, why: plan.problem });
+    if (isFirst || batch.beforeReplay?.touched === touched) {
+      await endReplay(world, batch, plan.problem);
+      return "again";
+    }
+    world.log({ level: "ERROR", event: "replayIncomplete", batch_id: batch.batchId, why: plan.problem });
+    await advance(world, batch, { prepared: true });
     return "again";
   }
   const { files } = plan.manifest;
@@ -54,9 +62,40 @@ export async function prepareReplay(world: World, batch: Batch): Promise<Ended> 
     prepared: true,
     files: files.length,
     bytes: files.reduce((total, { size }) => total + size, 0),
+    ...(isFirst ? { beforeReplay: { files: batch.files, bytes: batch.bytes, touched } } : {}),
   });
   return "again";
 }
+
+/** Ends a replay without a successful run. False when the batch had changed. */
+export async function endReplay(world: World, batch: Batch, why: string): Promise<boolean> {
+  const { files, bytes } = batch.beforeReplay ?? batch;
+  const ended = await release(world, batch, {
+    state: "ARCHIVED",
+    settledAt: iso(world.clock.now()),
+    files,
+    bytes,
+    ...afterReplay,
+    // The run before the replay, whose reports the ledger has.
+    workflowRunId: batch.publishReport?.workflowRunId ?? batch.workflowRunId,
+    notReplayed: why,
+  });
+  if (ended) world.log({ level: "ERROR", event: "notReplayed", batch_id: batch.batchId, why });
+  return ended;
+}
+
+/** The attributes that only a replay at work has. */
+export const afterReplay = {
+  replay: undefined,
+  prepared: undefined,
+  beforeReplay: undefined,
+  startBy: undefined,
+  nextAttemptAt: undefined,
+  failures: undefined,
+  dataFailures: undefined,
+  error: undefined,
+  errorJob: undefined,
+};
 
 /** A file of an archived batch with its key and ETag in the archive (a multipart copy has another ETag). */
 async function inArchive(

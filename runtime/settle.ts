@@ -1,8 +1,9 @@
+import { abandon } from "./abandon";
 import { type Batch, type BatchState, iso } from "./batch";
 import { type Action, decide } from "./decide";
 import { archive, divide, isolate, putBack } from "./endings";
-import { runFacts } from "./facts";
-import type { JobUsage } from "./glue-runs";
+import { type RunEnd, runFacts } from "./facts";
+import { stopWorkflow } from "./glue-runs";
 import { advance, type Pipeline, readBatch, readPipeline, release, releaseUnknown } from "./ledger";
 import { prepareReplay } from "./replay";
 import { startRun } from "./start";
@@ -98,10 +99,11 @@ type Result = "again" | "wait" | "unfinished";
 /** Carries out the batch's next action. Gives the action and its result; neither when the batch must wait. */
 async function step(world: World, batch: Batch, allowed: Allowance): Promise<{ done?: Action["do"]; result?: Result }> {
   try {
-    const { facts, jobs = [] } = batch.state === "RUNNING" ? await runFacts(world, batch) : {};
-    const action = decide(batch, facts, world.settings.limits, world.clock.now());
-    if (action.do === "wait" || (action.do === "start" && !allowed.mayStart)) return {};
-    return { done: action.do, result: await carryOut(world, batch, action, jobs, allowed) };
+    const run = batch.state === "RUNNING" ? await runFacts(world, batch) : undefined;
+    const action = decide(batch, run?.facts, world.settings.limits, world.clock.now());
+    const isForSense = action.do === "start" || action.do === "stop";
+    if (action.do === "wait" || (isForSense && !allowed.mayStart)) return {};
+    return { done: action.do, result: await carryOut(world, batch, action, run, allowed) };
   } catch (error) {
     // Lambda logs the error too, but can't name the batch.
     const { batchId, attempt, state } = batch;
@@ -114,7 +116,7 @@ async function carryOut(
   world: World,
   batch: Batch,
   action: Action,
-  jobs: JobUsage[],
+  run: RunEnd | undefined,
   allowed: Allowance,
 ): Promise<Result> {
   switch (action.do) {
@@ -134,11 +136,11 @@ async function carryOut(
         error: undefined,
         errorJob: undefined,
       });
-      if (written) logJobs(world, batch, jobs);
+      if (written) logRun(world, batch, run);
       return "again";
     }
     case "retry":
-      return planNextAttempt(world, batch, action, jobs);
+      return planNextAttempt(world, batch, action, run);
     case "giveUp": {
       const written = await advance(world, batch, {
         state: action.state,
@@ -149,11 +151,16 @@ async function carryOut(
         errorJob: action.job,
       });
       if (written) {
-        logJobs(world, batch, jobs);
+        logRun(world, batch, run);
         logFailure(world, batch, action);
       }
       return "again";
     }
+    case "stop":
+      await stopWorkflow(world, batch.workflowRunId ?? "");
+      return "wait";
+    case "abandon":
+      return abandon(world, batch, () => logRun(world, batch, run));
     case "archive":
       return archive(world, batch, () => allowed.timeIsUp());
     case "isolate":
@@ -171,11 +178,17 @@ async function carryOut(
   }
 }
 
+/** Of a batch that was transformed before its run could be stopped. */
+const notAbandoned = {
+  abandonedAt: undefined,
+  notAbandoned: "the metrics may hold its rows by now: only a successful run ends it",
+};
+
 async function planNextAttempt(
   world: World,
   batch: Batch,
   action: Action & { do: "retry" },
-  jobs: JobUsage[],
+  run: RunEnd | undefined,
 ): Promise<"again"> {
   const written = await advance(world, batch, {
     state: "RETRY",
@@ -185,30 +198,24 @@ async function planNextAttempt(
     failures: action.failures,
     dataFailures: action.dataFailures,
     transformed: action.transformed || undefined,
+    prepared: undefined,
+    ...(batch.abandonedAt === undefined ? {} : notAbandoned),
     error: action.error,
     errorJob: action.job,
   });
   if (written) {
-    logJobs(world, batch, jobs);
+    logRun(world, batch, run);
     logFailure(world, batch, action, { next_attempt_at: iso(action.nextMs) });
   }
   return "again";
 }
 
-/** Logs the usage of a run, one line a job. Whoever wrote the run's end into the ledger calls it, so once a run. */
-function logJobs(world: World, batch: Batch, jobs: JobUsage[]): void {
-  for (const { job, jobRunId, state, seconds, dpuSeconds } of jobs)
-    world.log({
-      event: "jobEnded",
-      batch_id: batch.batchId,
-      attempt: batch.attempt,
-      workflow_run_id: batch.workflowRunId,
-      job,
-      job_run_id: jobRunId,
-      state,
-      seconds,
-      dpu_seconds: dpuSeconds,
-    });
+/** Logs a run's end and what each job used. Whoever wrote the run's end into the ledger calls it, so once a run. */
+function logRun(world: World, batch: Batch, run: RunEnd | undefined): void {
+  const ids = { batch_id: batch.batchId, attempt: batch.attempt, workflow_run_id: batch.workflowRunId };
+  if (run?.status !== undefined) world.log({ event: "runEnded", ...ids, status: run.status, actions: run.actions });
+  for (const { job, jobRunId, state, seconds, dpuSeconds } of run?.jobs ?? [])
+    world.log({ event: "jobEnded", ...ids, job, job_run_id: jobRunId, state, seconds, dpu_seconds: dpuSeconds });
 }
 
 function logFailure(world: World, batch: Batch, failure: { job: string; error: string }, more: object = {}): void {

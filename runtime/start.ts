@@ -15,13 +15,8 @@ const ARRIVES_WITHIN_MS = 10_000;
  * be dead.
  */
 export async function startRun(world: World, batch: Batch): Promise<"again" | "wait"> {
-  if (batch.startBy !== undefined) {
-    if (await adopt(world, batch)) return "again";
-    const now = world.clock.now();
-    const settledMs = Date.parse(batch.startBy) + ARRIVES_WITHIN_MS;
-    // A time far in the future comes from a clock that was ahead.
-    if (now < settledMs && settledMs - now <= SEND_WITHIN_MS + ARRIVES_WITHIN_MS) return "wait";
-  }
+  const earlier = await announcedStart(world, batch);
+  if (earlier) return earlier;
   const deadlineMs = world.clock.now() + SEND_WITHIN_MS;
   const announced = await advance(world, batch, { startBy: iso(deadlineMs) });
   if (!announced) return "again";
@@ -36,6 +31,20 @@ export async function startRun(world: World, batch: Batch): Promise<"again" | "w
   world.log({ event: "runStarted", batch_id: batch.batchId, attempt: batch.attempt, workflow_run_id: runId });
   await record(world, announced, runId);
   return "again";
+}
+
+/**
+ * Looks after a start that was announced. `again`: its run is recorded now. `wait`: the request may still arrive.
+ * Undefined: there is none, or it is lost.
+ */
+export async function announcedStart(world: World, batch: Batch): Promise<"again" | "wait" | undefined> {
+  if (batch.startBy === undefined) return undefined;
+  if (await adopt(world, batch)) return "again";
+  const now = world.clock.now();
+  const settledMs = Date.parse(batch.startBy) + ARRIVES_WITHIN_MS;
+  // A time far in the future comes from a clock that was ahead.
+  if (now < settledMs && settledMs - now <= SEND_WITHIN_MS + ARRIVES_WITHIN_MS) return "wait";
+  return undefined;
 }
 
 /** Searches for a run of the attempt and records it in the ledger. */

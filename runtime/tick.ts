@@ -1,7 +1,8 @@
 import type { BatchState, Ignored } from "./batch";
-import { type Claim, claim, type Waiting } from "./claim";
+import { type Claim, claim } from "./claim";
 import { takeQueued } from "./ledger";
 import { deadline, type Step, work } from "./settle";
+import type { Waiting } from "./waiting";
 import type { World } from "./world";
 
 export interface TickReport {
@@ -37,6 +38,8 @@ export async function tick(world: World, remainingMs?: number): Promise<TickRepo
  */
 export async function tickAndList(world: World, remainingMs = 60_000): Promise<Tick> {
   const timeIsUp = deadline(world, remainingMs);
+  // Half of the time is for starting the run, and for settling what comes first.
+  const listingIsUp = deadline(world, remainingMs / 2);
   const steps: Step[] = [];
   let claimed: TickReport["claimed"];
   let attempt: Claim | undefined;
@@ -64,11 +67,11 @@ export async function tickAndList(world: World, remainingMs = 60_000): Promise<T
     // Many rounds come only when other Lambdas are faster each time: then they do the work.
     if (timeIsUp() || rounds >= 30) return report({ action: "idle", ...settled });
     if (pipeline.queued !== undefined) {
-      if (await takeQueued(world, pipeline.queued, pipeline.claims))
+      if (await takeQueued(world, pipeline.queued, pipeline))
         world.log({ event: "takenUp", batch_id: pipeline.queued });
       continue;
     }
-    attempt = await claim(world, pipeline);
+    attempt = await claim(world, pipeline, listingIsUp);
     if (attempt.outcome === "nothing") return report({ action: "idle", ...settled });
     if (attempt.batch) {
       const { batchId, files, bytes } = attempt.batch;

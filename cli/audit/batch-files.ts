@@ -1,4 +1,4 @@
-import type { Batch, Manifest, ManifestFile, TransformReport } from "../../runtime/batch";
+import type { Batch, Manifest, ManifestFile, Moves, TransformReport } from "../../runtime/batch";
 import { incoming, place } from "../../runtime/places";
 import type { Kind } from "./dated-folders";
 import type { Findings } from "./findings";
@@ -40,7 +40,7 @@ export class BatchFiles {
     const settled: Settled[] = [];
     const absent: { file: ManifestFile; key: string }[] = [];
     for (const file of this.manifest.files) {
-      this.checkIncoming(file);
+      if (!moves?.held) this.checkIncoming(file);
       if (changed.has(file.name)) continue;
       const reason = reasons.get(file.name);
       const kind = reason === undefined ? "archived" : "quarantinedFile";
@@ -49,14 +49,14 @@ export class BatchFiles {
       else if (reason === undefined) settled.push({ is: "archived", file, key });
       else settled.push({ is: "quarantined", file, key, reason });
     }
-    const mayBeAbsent = (moves?.left ?? 0) + (moves?.missing ?? 0) - changed.size;
+    const mayBeAbsent = notMoved(moves) - changed.size;
     if (absent.length > mayBeAbsent)
       for (const { file, key } of absent)
         this.wrong(
           "a file is lost",
           key,
           mayBeAbsent > 0
-            ? `the file; only ${mayBeAbsent} of ${absent.length} absent files are changed files`
+            ? `the file; only ${mayBeAbsent} of ${absent.length} absent files are changed or held files`
             : "the file",
           "no object",
           `put the object back from the bucket's versions (of this key, or of ${file.key})`,
@@ -91,7 +91,7 @@ export class BatchFiles {
       const key = place("quarantinedFile", { date: day!, batchId, name: file.name });
       if (await this.claim(key, file)) settled.push({ is: "quarantined", file, key, reason: null });
     }
-    if (isComplete) this.checkMoves(settled, (moves?.left ?? 0) + (moves?.missing ?? 0));
+    if (isComplete) this.checkMoves(settled, notMoved(moves));
     this.reportUnexpected();
     return { settled, isIncomplete: !isComplete };
   }
@@ -109,8 +109,7 @@ export class BatchFiles {
       else gone.push({ batch: this.batch, name: file.name, place: key });
     }
     this.reportUnexpected();
-    const left = (moves?.left ?? 0) + (moves?.missing ?? 0) + (moves?.held ?? 0);
-    return { settled, gone: gone.length > left ? gone : [] };
+    return { settled, gone: gone.length > notMoved(moves) ? gone : [] };
   }
 
   /** Reports the objects that nothing explains. */
@@ -173,7 +172,7 @@ export class BatchFiles {
     const recorded = {
       moved: moves?.moved ?? 0,
       quarantined: moves?.quarantined ?? 0,
-      elsewhere: (moves?.left ?? 0) + (moves?.missing ?? 0),
+      elsewhere: notMoved(moves),
     };
     if (JSON.stringify(found) !== JSON.stringify(recorded))
       this.wrong(
@@ -188,6 +187,11 @@ export class BatchFiles {
   private wrong(what: string, where: string, expected: string, found: string, remedy = fromVersions): void {
     this.findings.breach({ check: "files", what, where, expected, found, remedy, batches: [this.batch.batchId] });
   }
+}
+
+/** Files that are in no folder of their batch, by the ledger's counts. */
+function notMoved(moves: Moves | undefined): number {
+  return (moves?.left ?? 0) + (moves?.missing ?? 0) + (moves?.held ?? 0);
 }
 
 const fromVersions = "put the object back from the bucket's versions";

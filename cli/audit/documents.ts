@@ -67,5 +67,5 @@ export function isOfReplay(manifest: Manifest): boolean {
 
 /** How many files of an archived batch are not in the archive, according to the ledger. */
 export function notInArchive({ moves }: Batch): number {
-  return (moves?.quarantined ?? 0) + (moves?.left ?? 0) + (moves?.missing ?? 0);
+  return (moves?.quarantined ?? 0) + (moves?.left ?? 0) + (moves?.missing ?? 0) + (moves?.held ?? 0);
 }

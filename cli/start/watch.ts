@@ -1,12 +1,12 @@
 import { GetWorkflowRunCommand, type GlueClient, type JobRun } from "@aws-sdk/client-glue";
 import { InvokeCommand, type LambdaClient } from "@aws-sdk/client-lambda";
 import type { Batch, TransformReport } from "../../runtime/batch";
-import { lookThrough } from "../../runtime/claim";
 import { isDue } from "../../runtime/decide";
 import { readDocument } from "../../runtime/lake";
 import { readBatch, readPipeline } from "../../runtime/ledger";
 import { place } from "../../runtime/places";
 import { publishTotals, totals } from "../../runtime/reports";
+import { lookThrough } from "../../runtime/waiting";
 import type { World } from "../../runtime/world";
 import { earlyTicks } from "../tick";
 
@@ -89,5 +89,5 @@ async function addReports(world: World, batch: Batch, jobs: Record<string, JobRu
 }
 
 async function isFileWaiting(world: World): Promise<boolean> {
-  return (await lookThrough(world)).files.length > 0;
+  return (await lookThrough(world, { keep: 0 })).count > 0;
 }

@@ -185,6 +185,21 @@ describe("npm run audit", function () {
     assert.deepEqual((await audit(lake)).breaches, []);
   });
 
+  it("finds no breach in an archived file that S3 refused to move", async () => {
+    const batchId = "20261120T130000Z-HELDFILE";
+    const held = { name: "held.csv", listens: [["u1", "hit", "2026-11-20 05:00:00"]] } satisfies Given;
+    await lake.archived(batchId, [held], { moves: { moved: 0, quarantined: 0, left: 0, missing: 0, held: 1 } });
+    await lake.remove(archivedKey(batchId, held));
+    await lake.put(`${folders.incoming}${held.name}`, bodyOf(held));
+    await lake.flush();
+    await lake.turn("CLAIMS", { claims: 20 });
+    for (const retriedAt of [undefined, "2026-11-20T14:00:00.000Z"]) {
+      const { item } = await lake.batch(batchId);
+      await lake.ledger({ ...item, ...(retriedAt ? { retriedAt } : {}) });
+      assert.deepEqual((await audit(lake, "--deep")).breaches, []);
+    }
+  });
+
   it("deletes its folder when it is interrupted, and when it ends", async () => {
     const temporary = await mkdtemp(path.join(tmpdir(), "music-streams-audit-test-"));
     try {

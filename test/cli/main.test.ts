@@ -7,7 +7,20 @@ import { root } from "../support/commands";
 import { runCommandIn } from "./pipeline";
 
 const manifest = JSON.parse(readFileSync(path.join(root, "package.json"), "utf8"));
-const verbs = ["start", "drop", "batches", "metrics", "replay", "retry", "pause", "resume", "audit", "env", "generate"];
+const verbs = [
+  "start",
+  "drop",
+  "batches",
+  "metrics",
+  "replay",
+  "retry",
+  "abandon",
+  "pause",
+  "resume",
+  "audit",
+  "env",
+  "generate",
+];
 
 describe("music-streams", () => {
   it("lists every command with --help", async () => {

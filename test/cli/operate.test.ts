@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { QueryCommand } from "@aws-sdk/lib-dynamodb";
+import { main as abandon } from "../../cli/abandon";
 import { main as batches } from "../../cli/batches";
 import { main as pauseCommand } from "../../cli/pause";
 import { main as replay } from "../../cli/replay";
@@ -7,7 +8,7 @@ import { main as resumeCommand } from "../../cli/resume";
 import { main as retry } from "../../cli/retry";
 import { storeOf } from "../../cli/target";
 import type { Batch } from "../../runtime/batch";
-import { readBatch, readPipeline } from "../../runtime/ledger";
+import { readBatch, readHeld, readPipeline } from "../../runtime/ledger";
 import { until } from "../support/commands";
 import { folders } from "../support/folders";
 import { type Pipeline, startPipeline } from "./pipeline";
@@ -140,16 +141,16 @@ describe("the commands of an operator", function () {
     await settled("20240625T100003Z-AAAAAAAA", ["d.csv"], { state: "FAILED", retriedAt: `${DAY}T00:00:00.000Z` });
     const one = await pipeline.run(retry, "20240625T100000Z-AAAAAAAA");
     assert.equal(one.code, 0, one.notes.join("\n"));
-    assert.match(one.out, new RegExp(`the next tick puts its file back into ${folders.incoming}`));
+    assert.match(one.out, new RegExp(`the next tick puts its files back into ${folders.incoming}`));
     const { state, puttingBack, settledAt } = await batch("20240625T100000Z-AAAAAAAA");
     assert.deepEqual([state, puttingBack, settledAt], ["FAILED", true, undefined]);
     assert.equal((await pipeline.run(retry, "--all")).code, 0);
     assert.deepEqual(await queued(), ["20240625T100000Z-AAAAAAAA", "20240625T100001Z-AAAAAAAA"]);
-    assert.match((await pipeline.run(retry, "20240625T100003Z-AAAAAAAA")).out, /its file was put back already/);
+    assert.match((await pipeline.run(retry, "20240625T100003Z-AAAAAAAA")).out, /its files were put back already/);
     const wrong = await pipeline.run(retry, "20240625T100002Z-AAAAAAAA");
     assert.equal(wrong.code, 1);
     assert.match(wrong.notes.join("\n"), /is ARCHIVED: only a failed batch's file can be put back/);
-    assert.match((await pipeline.run(batches)).out, new RegExp(`its file was put back into ${folders.incoming}`));
+    assert.match((await pipeline.run(batches)).out, new RegExp(`its files were put back into ${folders.incoming}`));
   });
 
   it("retry does not overwrite another file", async () => {
@@ -162,6 +163,59 @@ describe("the commands of an operator", function () {
       new RegExp(`^Batch 20240625T100000Z-AAAAAAAA: ${folders.incoming}a.csv holds another file by now`),
     );
     assert.deepEqual(await queued(), []);
+  });
+
+  it("retry releases the held files of an archived batch, by its id or with --all", async () => {
+    const moves = { moved: 1, quarantined: 0, left: 0, missing: 0, held: 1 };
+    const name = "b.csv";
+    for (const args of [["20240625T100000Z-AAAAAAAA"], ["--all"]]) {
+      const batchId = args[0] === "--all" ? "20240625T100001Z-AAAAAAAA" : args[0]!;
+      await settled(batchId, ["a.csv", name], { moves, notMoved: "KMS.DisabledException: k" }, [name]);
+      await pipeline.putLedger({ pk: "HELD", sk: `${folders.incoming}${name}`, etag: "e", batchId });
+      assert.match((await pipeline.run(batches, "--json")).out, /"notMoved": "KMS.DisabledException: k"/);
+      const said = await pipeline.run(retry, ...args);
+      assert.equal(said.code, 0, said.notes.join("\n"));
+      assert.ok((await batch(batchId)).retriedAt);
+      assert.equal((await readHeld(storeOf(pipeline.target))).size, 0);
+    }
+  });
+
+  it("abandon says what it means, and changes nothing without --yes", async () => {
+    const batchId = "20240625T100000Z-AAAAAAAA";
+    await settled(batchId, ["a.csv"], { state: "RUNNING", settledAt: undefined });
+    const asked = await pipeline.run(abandon, batchId);
+    assert.equal(asked.code, 1);
+    assert.match(asked.out, new RegExp(`is RUNNING. Abandoning it stops its run .* Its files go to ${folders.failed}`));
+    assert.match(asked.notes.join("\n"), /Nothing was changed. To do it, repeat the command with --yes/);
+    assert.equal((await batch(batchId)).abandonedAt, undefined);
+    const done = await pipeline.run(abandon, batchId, "--yes");
+    assert.equal(done.code, 0, done.notes.join("\n"));
+    assert.ok((await batch(batchId)).abandonedAt);
+    await until("a tick was asked for", 10_000, async () => (await ticks()) > 0);
+    assert.match((await pipeline.run(batches, "--json")).out, /"abandonedAt": "2/);
+  });
+
+  it("abandon says what it means for a replay, a moving batch and a retry, and refuses the others", async () => {
+    const open = { settledAt: undefined };
+    for (const [id, more, says] of [
+      ["A", { state: "RETRY", replay: true, ...open }, /ends the replay, and the batch stays archived/],
+      ["B", { state: "PROCESSED", transformed: true, ...open }, /holds the files that S3 does not move/],
+      ["C", { state: "FAILED", puttingBack: true, ...open }, /each stays where it is now/],
+    ] as const) {
+      await settled(`20240625T100000Z-${id}`, [`${id}.csv`], more);
+      assert.match((await pipeline.run(abandon, `20240625T100000Z-${id}`)).out, says);
+    }
+    await settled("20240625T100000Z-D", ["d.csv"]);
+    await settled("20240625T100000Z-E", ["e.csv"], { state: "RETRY", transformed: true, ...open });
+    for (const [id, why] of [
+      ["D", /is ARCHIVED and settled/],
+      ["E", /only a successful publish can end it/],
+      ["F", /knows no batch/],
+    ] as const) {
+      const said = await pipeline.run(abandon, "--yes", `20240625T100000Z-${id}`);
+      assert.deepEqual([said.code, said.out], [1, ""]);
+      assert.match(said.notes.join("\n"), why);
+    }
   });
 
   it("say that the pipeline is paused, and ask for no tick", async () => {

@@ -49,6 +49,17 @@ const STORIES: [happens: string, raises: string[], tell: (story: Story) => Promi
       }
     },
   ],
+  [
+    "S3 moves one file of a batch never",
+    ["archive-errors", "files-held", "sense-errors"],
+    async (story) => {
+      story.simulation.drop("a.csv", "one");
+      story.simulation.drop("b.csv", "two,STUCK");
+      await story.tick();
+      await story.end("good");
+      for (let tick = 0; tick < 4; tick++) await story.tick();
+    },
+  ],
   ["reference data is missing", ["transform-failing"], (story) => keepsFailing(story, "transformFailsEarly")],
   ["the metrics table refuses all writes", ["publish-failing"], (story) => keepsFailing(story, "publishFails")],
   ["Glue has no machines", ["workflow-failing"], (story) => keepsFailing(story, "error")],

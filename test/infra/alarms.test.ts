@@ -36,6 +36,7 @@ describe("the alarms", function () {
     const state = "1 of 12 x 300 s, else notBreaching";
     assert.deepEqual(Object.fromEntries(rules), {
       "batch-failed": `Sum ${own} BatchesFailed >= 1, ${event}`,
+      "files-held": `Sum ${own} FilesHeld >= 1, ${event}`,
       "transform-failing": `Maximum ${own} FailuresInARow Job=transform >= 3, ${state}`,
       "publish-failing": `Maximum ${own} FailuresInARow Job=publish >= 3, ${state}`,
       "workflow-failing": `Maximum ${own} FailuresInARow Job=workflow >= 3, ${state}`,

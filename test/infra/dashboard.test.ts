@@ -89,7 +89,7 @@ describe("the dashboard", function () {
       await story.end(end);
     }
     story.simulation.drop("b.csv", "POISON");
-    story.simulation.drop("c.csv", "three");
+    story.simulation.drop("c.csv", "three,STUCK");
     for (let tick = 0; tick < 12; tick++) {
       await story.tick();
       await story.end("good");

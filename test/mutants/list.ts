@@ -25,6 +25,7 @@ const histories: Check = {
 };
 const faults: Check = { file: "test/runtime/faults.test.ts", title: "every single fault" };
 const protocol = (title: string): Check => ({ file: "test/runtime/protocol.test.ts", title });
+const deadEnds = (title: string): Check => ({ file: "test/runtime/dead-ends.test.ts", title });
 const decisions = (title: string): Check => ({ file: "test/runtime/decide.test.ts", title });
 const python = (file: string, title: string): Check => ({ file: `test/glue-scripts/${file}`, title });
 
@@ -46,6 +47,27 @@ export const MUTANTS: Mutant[] = [
     caughtBy: histories,
   },
   {
+    name: "a move overwrites another object",
+    file: "runtime/move.ts",
+    find: '        ...marked,\n        IfNoneMatch: "*",\n',
+    replace: "        ...marked,\n",
+    caughtBy: protocol("archiving never overwrites another object"),
+  },
+  {
+    name: "another object at the target is taken for the copy",
+    file: "runtime/move.ts",
+    find: "if (!(await mayBeCopy(world, source, there)))",
+    replace: "if (false && !(await mayBeCopy(world, source, there)))",
+    caughtBy: protocol("archiving never overwrites another object"),
+  },
+  {
+    name: "a name that looks shortened keeps its key",
+    file: "runtime/places.ts",
+    find: "if (size <= room && !looksShortened) return name;",
+    replace: "if (size <= room) return name;",
+    caughtBy: decisions("names no two names have the same place, not even one that looks like a shortened name"),
+  },
+  {
     name: "a delete takes whatever version lies at the key",
     file: "runtime/move.ts",
     find: "Key: source.key, IfMatch: source.etag }",
@@ -55,8 +77,8 @@ export const MUTANTS: Mutant[] = [
   {
     name: "a move that was cut short is not recognised by its copy",
     file: "runtime/move.ts",
-    find: '    if (await head(world, target)) return "moved";\n',
-    replace: "",
+    find: "const there = await head(world, target);",
+    replace: "const there = undefined as Head | undefined;",
     caughtBy: protocol("archiving leaves a file overwritten between copy and delete, and keeps the copy"),
   },
   {
@@ -83,8 +105,8 @@ export const MUTANTS: Mutant[] = [
   {
     name: "a file that must be restored raises no alarm",
     file: "runtime/observe.ts",
-    find: "waiting_files: files.length + cold.length",
-    replace: "waiting_files: files.length",
+    find: "const waiting = seen.count + cold;",
+    replace: "const waiting = seen.count;",
     caughtBy: {
       file: "test/runtime/embedded-metrics.test.ts",
       title: "the pipeline's log calls a file waiting that lies in a cold class",
@@ -110,16 +132,44 @@ export const MUTANTS: Mutant[] = [
   {
     name: "a claim's listing may be older than another's claim",
     file: "runtime/ledger.ts",
-    find: "...(claims === 0",
-    replace: "...(claims >= 0 ? {} : claims === 0",
+    find: '...(seen === 0\n      ? { ConditionExpression: "attribute_not_exists(claims) OR claims = :seen" }\n      : { ConditionExpression: "claims = :seen" }),\n    ExpressionAttributeValues: { ":seen": seen },',
+    replace: "...(seen >= 0 ? {} : {}),",
     caughtBy: protocol("a tick lets a claim lose whose listing is older than another's claim"),
+  },
+  {
+    name: "a listing begins with the first key each time",
+    file: "runtime/claim.ts",
+    find: "after: pipeline.listedTo, timeIsUp }",
+    replace: "timeIsUp }",
+    caughtBy: histories,
+  },
+  {
+    name: "where a listing stopped is written with a claim only",
+    file: "runtime/claim.ts",
+    find: "    if (listedTo !== pipeline.listedTo) await setListedTo(world, pipeline.claims, listedTo);\n",
+    replace: "    if (listedTo === null) await setListedTo(world, pipeline.claims, listedTo);\n",
+    caughtBy: histories,
+  },
+  {
+    name: "a listing that goes on forgets the keys before it",
+    file: "runtime/waiting.ts",
+    find: "listedTo = timeIsUp() ? incoming() : await pass(listPages(world, incoming()), after);",
+    replace: "listedTo = timeIsUp() ? incoming() : undefined;",
+    caughtBy: { file: "test/runtime/waiting.test.ts", title: "what waits in incoming/ is listed on from" },
+  },
+  {
+    name: "a listing keeps every file in memory",
+    file: "runtime/waiting.ts",
+    find: "if (kept.length >= 2 * keep + 1000) keepOldest();",
+    replace: "if (kept.length < 0) keepOldest();",
+    caughtBy: { file: "test/runtime/waiting.test.ts", title: "a listing of a million keys" },
   },
   {
     name: "a claim has no conditions",
     file: "runtime/ledger.ts",
-    find: '    putNew(world, { pk: "PIPELINE", sk: "IN_FLIGHT", batchId, since: iso(world.clock.now()) }),\n    {\n      Put: {\n        TableName: world.settings.ledgerTable,\n        Item: { pk: "PIPELINE", sk: "CLAIMS", claims: claims + 1 },\n        ...(claims === 0\n          ? { ConditionExpression: "attribute_not_exists(pk)" }\n          : { ConditionExpression: "claims = :seen", ExpressionAttributeValues: { ":seen": claims } }),\n      },\n    },\n',
+    find: '    putNew(world, { pk: "PIPELINE", sk: "IN_FLIGHT", batchId, since: iso(world.clock.now()) }),\n    { Put: countOf(world, claims, claims + 1, listedTo) },\n',
     replace:
-      '    { Put: { TableName: world.settings.ledgerTable, Item: { pk: "PIPELINE", sk: "IN_FLIGHT", batchId } } },\n    { Put: { TableName: world.settings.ledgerTable, Item: { pk: "PIPELINE", sk: "CLAIMS", claims: claims + 1 } } },\n',
+      '    { Put: { TableName: world.settings.ledgerTable, Item: { pk: "PIPELINE", sk: "IN_FLIGHT", batchId } } },\n    { Put: { TableName: world.settings.ledgerTable, Item: { pk: "PIPELINE", sk: "CLAIMS", claims: claims + 1, listedTo: listedTo ?? "" } } },\n',
     caughtBy: histories,
   },
   {
@@ -139,15 +189,15 @@ export const MUTANTS: Mutant[] = [
   {
     name: "a batch is put into flight before it is known",
     file: "runtime/ledger.ts",
-    find: "  return transact(world, [putNew(world, batchItem(batch)), ...turnWrites(world, batch.batchId, claims)]);",
+    find: "  return transact(world, [putNew(world, batchItem(batch)), ...turnWrites(world, batch.batchId, claims, listedTo)]);",
     replace:
-      "  if (!(await transact(world, turnWrites(world, batch.batchId, claims)))) return false;\n  return transact(world, [putNew(world, batchItem(batch))]);",
+      "  if (!(await transact(world, turnWrites(world, batch.batchId, claims, listedTo)))) return false;\n  return transact(world, [putNew(world, batchItem(batch))]);",
     caughtBy: faults,
   },
   {
     name: "COMPLETED is taken for success",
     file: "runtime/glue-runs.ts",
-    find: 'if (run.Status === "COMPLETED" && transformed && publish?.JobRunState === "SUCCEEDED" && bad === 0 && all)',
+    find: 'if (run.Status === "COMPLETED" && transformed && publish?.JobRunState === "SUCCEEDED")',
     replace: 'if (run.Status === "COMPLETED")',
     caughtBy: decisions("what a workflow run came to COMPLETED with a failed publish"),
   },
@@ -173,6 +223,13 @@ export const MUTANTS: Mutant[] = [
     caughtBy: protocol("starting finds it also pages back, and after the run has ended"),
   },
   {
+    name: "a run that Glue does not find yet is given up",
+    file: "runtime/glue-runs.ts",
+    find: "ageMs < UNKNOWN_FOR_MS && ageMs > -CLOCK_SKEW_MS",
+    replace: "ageMs < 0",
+    caughtBy: protocol("starting does not give up a run that Glue does not find yet"),
+  },
+  {
     name: "a run that Glue forgot is waited for",
     file: "runtime/glue-runs.ts",
     find: 'if (!run) return failed("workflow", "the workflow run is gone: Glue no longer knows it", false, false);',
@@ -182,8 +239,8 @@ export const MUTANTS: Mutant[] = [
   {
     name: "a start whose reply was lost is sent again",
     file: "runtime/start.ts",
-    find: '    if (await adopt(world, batch)) return "again";\n    const now',
-    replace: "    const now",
+    find: '  if (await adopt(world, batch)) return "again";\n  const now',
+    replace: "  const now",
     caughtBy: histories,
   },
   {
@@ -199,6 +256,69 @@ export const MUTANTS: Mutant[] = [
     find: "  await stopWorkflow(world, runId);\n",
     replace: "",
     caughtBy: protocol("starting stops its run when the ledger went on without it"),
+  },
+  {
+    name: "a file that S3 does not move is tried for ever",
+    file: "runtime/move-files.ts",
+    find: "tries >= TRIES_BEFORE_HOLD && ",
+    replace: "tries < 0 && ",
+    caughtBy: histories,
+  },
+  {
+    name: "a file is held at the first error, whatever it is",
+    file: "runtime/move-files.ts",
+    find: "tries >= TRIES_BEFORE_HOLD && Math.abs(nowMs - Date.parse(since)) >= longestMs",
+    replace: "tries >= 1 && longestMs > 0 && since !== undefined && nowMs > 0",
+    caughtBy: deadEnds("a file that S3 does not move is held after three tries in ten minutes"),
+  },
+  {
+    name: "a held file is claimed at once, because its batch was released first",
+    file: "runtime/ledger.ts",
+    find: "[...end(world, written.batch, { ...changes, holding: undefined }), ...written.rest]",
+    replace: "[...end(world, written.batch, { ...changes, holding: undefined })]",
+    caughtBy: histories,
+  },
+  {
+    name: "files that move after all stay held by a call that died",
+    file: "runtime/move-files.ts",
+    find: "  if (batch.holding) {",
+    replace: "  if (false && batch.holding) {",
+    caughtBy: deadEnds("a file that S3 does not move is not held while it moves"),
+  },
+  {
+    name: "a replay ends although it has replaced rows",
+    file: "runtime/replay.ts",
+    find: "isFirst || batch.beforeReplay?.touched === touched",
+    replace: "isFirst || touched",
+    caughtBy: deadEnds("a replay whose archived file vanished after it was prepared goes on until"),
+  },
+  {
+    name: "a replay's files are looked for once only",
+    file: "runtime/decide.ts",
+    find: 'return { do: batch.replay && !batch.prepared ? "prepare" : "start" };',
+    replace: 'return { do: "start" };',
+    caughtBy: deadEnds("a replay whose archived file vanished after it was prepared ends"),
+  },
+  {
+    name: "a batch is abandoned while its run works",
+    file: "runtime/decide.ts",
+    find: 'if (facts?.outcome === "running") return { do: "stop" };',
+    replace: 'if (facts?.outcome === "running") return { do: "abandon" };',
+    caughtBy: deadEnds("a batch that a person abandons has its run stopped"),
+  },
+  {
+    name: "a batch is abandoned while its start may still arrive",
+    file: "runtime/abandon.ts",
+    find: "  if (start) return start;\n",
+    replace: "",
+    caughtBy: deadEnds("a batch that a person abandons is not given up while a start"),
+  },
+  {
+    name: "a batch is abandoned although the metrics hold its rows",
+    file: "runtime/decide.ts",
+    find: "return replay === true || transformed !== true;",
+    replace: "return replay === true || transformed !== undefined || true;",
+    caughtBy: deadEnds("a batch that a person abandons is refused once"),
   },
   {
     name: "the next attempt is a new claim, and the failed batch stays behind",
@@ -260,8 +380,8 @@ export const MUTANTS: Mutant[] = [
   {
     name: "a pause may last as long as a wrong clock says",
     file: "runtime/decide.ts",
-    find: "nextMs > nowMs && nextMs <= nowMs + longestMs ?",
-    replace: "nextMs > nowMs ?",
+    find: "if (nextMs > nowMs && nextMs <= nowMs + longestMs) return",
+    replace: "if (nextMs > nowMs) return",
     caughtBy: decisions("what is done next about a batch a retry dated hours ahead by a wrong clock starts"),
   },
   {
@@ -288,22 +408,22 @@ export const MUTANTS: Mutant[] = [
   {
     name: "a changed file is archived as if it had been read",
     file: "runtime/endings.ts",
-    find: '    if (changed.has(file.name)) return "left";\n',
+    find: '    if (changed.has(name)) return "left";\n',
     replace: "",
     caughtBy: protocol("archiving leaves a file that the run did not read, though its old version is back"),
   },
   {
     name: "a quarantined file is archived among the good ones",
     file: "runtime/endings.ts",
-    find: 'const kind = quarantined.has(file.name) ? "quarantinedFile" : "archived";',
+    find: 'const kind = quarantined.has(name) ? "quarantinedFile" : "archived";',
     replace: 'const kind = "archived" as const;',
     caughtBy: histories,
   },
   {
     name: "a batch is called archived when the time was up",
-    file: "runtime/endings.ts",
-    find: "  return cut ? undefined : outcomes;",
-    replace: "  return outcomes;",
+    file: "runtime/move-files.ts",
+    find: "  return cut ? undefined : { files, outcomes, failed };",
+    replace: "  return { files, outcomes, failed };",
     caughtBy: protocol("a tick stops before the Lambda's time is up, and the next one goes on"),
   },
   {

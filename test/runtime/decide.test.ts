@@ -1,16 +1,17 @@
 // One file: nearly all of it are tables of cases.
 import assert from "node:assert/strict";
 import type { WorkflowRun } from "@aws-sdk/client-glue";
+import fc from "fast-check";
 import type { Batch, BatchState, Limits, Manifest } from "../../runtime/batch";
 import { childBatchId, newBatchId } from "../../runtime/batch-id";
-import { choose, sift } from "../../runtime/claim";
+import { choose } from "../../runtime/claim";
 import { decide, isDue, pauseSeconds } from "../../runtime/decide";
 import type { RunFacts } from "../../runtime/facts";
 import { judge, usage } from "../../runtime/glue-runs";
 import { fileOf, place } from "../../runtime/places";
 import { breach } from "../../runtime/reports";
 import { connect } from "../../runtime/world";
-import { folders } from "../support/folders";
+import { folders, placedName } from "../support/folders";
 
 const NOW = Date.parse("2026-11-23T10:00:00Z");
 const LIMITS: Limits = {
@@ -152,14 +153,20 @@ describe("what a workflow run came to", () => {
       run("COMPLETED", []),
       "workflow the workflow run ended as COMPLETED, transform did not start",
     ],
+    // AWS's own example of a COMPLETED run has the first counts, a run in public code the second.
+    ...[
+      { TotalActions: 11, SucceededActions: 9, FailedActions: 0 },
+      { TotalActions: 15, SucceededActions: 3, FailedActions: 6, ErroredActions: 1 },
+      {},
+    ].map((counts): [string, WorkflowRun, string] => [
+      `both jobs succeeded, and the run counts ${JSON.stringify(counts)}`,
+      run("COMPLETED", [node("t", "SUCCEEDED"), node("p", "SUCCEEDED")], counts),
+      "succeeded",
+    ]),
     [
-      "an action errored beside good jobs",
-      run("COMPLETED", [node("t", "SUCCEEDED"), node("p", "SUCCEEDED")], {
-        TotalActions: 3,
-        SucceededActions: 2,
-        ErroredActions: 1,
-      }),
-      "publish the workflow run ended as COMPLETED, an action did not succeed",
+      "ERROR though both jobs succeeded",
+      run("ERROR", [node("t", "SUCCEEDED"), node("p", "SUCCEEDED")], good),
+      "workflow the workflow run ended as ERROR, though both jobs succeeded",
     ],
     [
       "a job still runs in a COMPLETED run",
@@ -191,6 +198,18 @@ describe("what a workflow run came to", () => {
           : judgement.outcome;
       assert.equal(said, expected);
     });
+});
+
+describe("a run that Glue does not find", () => {
+  const after = (ageMs: number) => judge(undefined, { transformJob: "t", publishJob: "p" }, ageMs).outcome;
+
+  it("is running within a minute after its start, and gone later", () => {
+    assert.deepEqual([0, 59_999, 60_000, Number.NaN].map(after), ["running", "running", "failed", "failed"]);
+  });
+
+  it("is running when another clock, a little ahead, recorded its start", () => {
+    assert.deepEqual([-300_000, -900_000].map(after), ["running", "failed"]);
+  });
 });
 
 describe("what a workflow run used", () => {
@@ -290,51 +309,6 @@ describe("a run's reports", () => {
 });
 
 describe("a claim", () => {
-  const found = (key: string, lastModifiedMs: number, size = 1) => ({ key, etag: "e", size, lastModifiedMs });
-
-  it("takes the oldest first, and by the bytes of the key among equals", () => {
-    const { files } = sift([
-      found(`${folders.incoming}é.csv`, 5),
-      found(`${folders.incoming}z.csv`, 5),
-      found(`${folders.incoming}Z.csv`, 5),
-      found(`${folders.incoming}x.csv`, 1),
-    ]);
-    assert.deepEqual(
-      files.map(({ key }) => key),
-      [`${folders.incoming}x.csv`, `${folders.incoming}Z.csv`, `${folders.incoming}z.csv`, `${folders.incoming}é.csv`],
-    );
-  });
-
-  it("passes over folders and what is not CSV, and counts them", () => {
-    const { files, ignored } = sift(
-      [
-        folders.incoming,
-        `${folders.incoming}d.csv/`,
-        `${folders.incoming}a.CSV`,
-        `${folders.incoming}b.Csv.GZ`,
-        `${folders.incoming}c.csv.bak`,
-        `${folders.incoming}csv`,
-      ].map((key) => found(key, 1)),
-    );
-    assert.deepEqual(
-      files.map(({ key }) => key),
-      [`${folders.incoming}a.CSV`, `${folders.incoming}b.Csv.GZ`],
-    );
-    assert.deepEqual(ignored, { folders: 2, notCsv: 2 });
-  });
-
-  it("leaves a file alone that must be restored first, and counts it", () => {
-    const { files, cold, ignored } = sift([
-      { ...found(`${folders.incoming}a.csv`, 1), cold: true },
-      found(`${folders.incoming}b.csv`, 2),
-    ]);
-    assert.deepEqual(
-      [files.map(({ key }) => key), cold.map(({ key }) => key)],
-      [[`${folders.incoming}b.csv`], [`${folders.incoming}a.csv`]],
-    );
-    assert.deepEqual(ignored, { folders: 0, notCsv: 0, cold: 1 });
-  });
-
   it("stops at the file that no longer fits, but takes one at least", () => {
     const sizes = (...all: number[]) => all.map((size) => ({ size }));
     assert.equal(choose(sizes(50, 50, 1), 9, 100).length, 2);
@@ -378,6 +352,32 @@ describe("names", () => {
       assert.ok(!key.includes("\ufffd"));
     }
     assert.notEqual(keys[0], keys[1]);
+  });
+
+  it("no two names have the same place, not even one that looks like a shortened name", () => {
+    const long = fc.tuple(
+      fc.integer({ min: 940, max: 1015 }),
+      fc.constantFrom("n", "é", "日", "😀"),
+      fc.constantFrom(".csv", ".CSV.gz", ".csv.gz"),
+    );
+    const kind = fc.constantFrom("archived" as const, "quarantinedFile" as const, "failed" as const);
+    fc.assert(
+      fc.property(long, kind, ([bytes, letter, suffix], where) => {
+        const whole = letter.repeat((bytes - suffix.length) / Buffer.byteLength(letter)) + suffix;
+        // Each looks like the shortened form of the one before.
+        const names = [whole];
+        for (let twin = 0; twin < 3; twin++) names.push(placedName(where, names.at(-1)!));
+        const different = [...new Set(names)];
+        const placed = different.map((name) => placedName(where, name));
+        assert.equal(new Set(placed).size, different.length);
+        assert.ok(placed.every((name) => Buffer.byteLength(name) <= 1015));
+      }),
+    );
+  });
+
+  it("a short name keeps its place, though it ends like a shortened one", () => {
+    const name = "n~0123456789abcdef.csv";
+    assert.equal(placedName("archived", name), name);
   });
 
   it("a bad environment is named", () => {

@@ -6,7 +6,7 @@ import { fileOf, place } from "../../runtime/places";
 import { planReplay } from "../../runtime/replay";
 import { settle } from "../../runtime/settle";
 import { tick } from "../../runtime/tick";
-import { folders } from "../support/folders";
+import { folders, placedName } from "../support/folders";
 import { check, quiesce } from "../support/simulated-check";
 import { createSimulation, type Fault, type Simulation } from "../support/simulated-pipeline";
 import { awsError } from "../support/simulated-s3";
@@ -229,6 +229,16 @@ describe("starting", () => {
     check(simulation);
   });
 
+  it("does not give up a run that Glue does not find yet", async () => {
+    const simulation = createSimulation();
+    simulation.drop("a.csv", "l1");
+    await sense(simulation);
+    simulation.finish("goodAndUnseen");
+    assert.equal((await sense(simulation)).state, "RUNNING");
+    await later(simulation);
+    assert.deepEqual([simulation.batches()[0]?.state, simulation.glue.started.length], ["ARCHIVED", 1]);
+  });
+
   it("is taken over half a minute after its sender died", async () => {
     const simulation = createSimulation();
     simulation.drop("a.csv", "l1");
@@ -308,6 +318,41 @@ describe("archiving", () => {
     await quiesce(simulation);
     check(simulation);
   });
+
+  it("keeps a file with a long name apart from one that bears its shortened name", async () => {
+    const simulation = createSimulation();
+    const long = `${"n".repeat(1000)}.csv`;
+    simulation.drop(long, "l1");
+    simulation.drop(placedName("archived", long), "l2");
+    await sense(simulation);
+    simulation.finish("good");
+    await sense(simulation);
+    const { batchId } = simulation.batches()[0]!;
+    assert.equal(simulation.s3.keys(folders.archived).length, 2);
+    await requestReplay(simulation.actor().world, batchId);
+    await quiesce(simulation);
+    check(simulation);
+    assert.deepEqual(simulation.jobs.curated().sort(), ["l1", "l2"]);
+  });
+
+  for (const size of ["same", "another"])
+    it(`never overwrites another object of ${size} size`, async () => {
+      const simulation = createSimulation();
+      simulation.drop("a.csv", "l1");
+      await sense(simulation);
+      const { batchId } = simulation.batches()[0]!;
+      const key = place("archived", { date: "2026-11-23", batchId, name: "a.csv" });
+      simulation.s3.put(key, size === "same" ? "xx" : "else");
+      simulation.finish("good");
+      await assert.rejects(sense(simulation), /holds another object than/);
+      assert.deepEqual(
+        [key, `${folders.incoming}a.csv`].map((one) => simulation.s3.objects.get(one)?.body),
+        [size === "same" ? "xx" : "else", "l1"],
+      );
+      simulation.s3.objects.delete(key);
+      await sense(simulation);
+      check(simulation);
+    });
 
   it("goes on after midnight into the folder of the day it began", async () => {
     const simulation = createSimulation();
@@ -398,6 +443,20 @@ describe("archiving", () => {
   });
 });
 
+describe("a run whose counts are not those of its jobs", () => {
+  it("is a success if its jobs succeeded, and the log has the counts", async () => {
+    const simulation = createSimulation();
+    simulation.drop("a.csv", "l1");
+    await sense(simulation);
+    simulation.finish("goodAndMiscounted");
+    await sense(simulation);
+    assert.deepEqual([simulation.batches()[0]?.state, simulation.batches()[0]?.attempt], ["ARCHIVED", 1]);
+    const { actions, status } = simulation.logs.find(({ event }) => event === "runEnded") as never;
+    assert.deepEqual([status, (actions as { TotalActions: number }).TotalActions], ["COMPLETED", 11]);
+    check(simulation);
+  });
+});
+
 describe("a run that fails", () => {
   it("leaves the files in incoming and its error in the ledger, and gets a next attempt after a growing pause", async () => {
     const simulation = createSimulation({ limits: { maxAttempts: 9 } });
@@ -436,7 +495,7 @@ describe("a run that fails", () => {
       "transformFailsEarly",
     ] as const) {
       simulation.finish(kind);
-      await sense(simulation);
+      await later(simulation);
       await later(simulation);
       assert.equal(simulation.batches()[0]?.state, "RUNNING");
     }

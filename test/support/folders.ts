@@ -1,4 +1,4 @@
-import { curatedFolder, folderOf } from "../../runtime/places";
+import { curatedFolder, folderOf, place } from "../../runtime/places";
 
 /** The bucket's folders by what lies in them, each with its slash. Tests name none by itself: layout.json does. */
 export const folders = {
@@ -14,3 +14,9 @@ export const folders = {
   reference: folderOf("reference"),
   scripts: folderOf("scripts"),
 };
+
+/** The name that a file gets in a dated folder of any batch: its own, or a shortened one. */
+export function placedName(kind: "archived" | "quarantinedFile" | "failed", name: string): string {
+  const parts = { date: "2026-11-23", batchId: "20261123T100000Z-AAAAAAAA" };
+  return place(kind, { ...parts, name }).slice(place(kind, { ...parts, name: "" }).length);
+}

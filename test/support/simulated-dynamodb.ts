@@ -76,13 +76,14 @@ export class SimulatedDynamoDB {
     if (expression === undefined) return true;
     const item = this.items.get(id(kind === "Put" ? write.Item : write.Key));
     const name = (token: string) => write.ExpressionAttributeNames?.[token] ?? token;
-    return expression.split(" AND ").every((term) => {
+    const holds = (term: string) => {
       const call = /^attribute_(not_)?exists\(([#\w]+)\)$/.exec(term);
       if (call) return (item?.[name(call[2]!)] === undefined) === (call[1] !== undefined);
       const equality = /^([#\w]+) = (:\w+)$/.exec(term);
       if (!equality) throw new Error(`the simulated DynamoDB can't read the condition ${term}`);
       return item?.[name(equality[1]!)] === write.ExpressionAttributeValues[equality[2]!];
-    });
+    };
+    return expression.split(" OR ").some((terms) => terms.split(" AND ").every(holds));
   }
 }
 

@@ -14,6 +14,10 @@ interface Outcome {
   status?: "STOPPED" | "ERROR";
   /** The status stays RUNNING for a while. */
   trails?: true;
+  /** Glue does not find the run within half a minute after its start. */
+  unseen?: true;
+  /** The counts of actions are not those of the jobs. */
+  miscounts?: true;
   /** Glue forgets the run. */
   forgotten?: true;
   /** The report of transform does not add up. */
@@ -23,6 +27,8 @@ interface Outcome {
 const OUTCOMES = {
   good: { transform: "good", publish: "good" },
   goodAndTrails: { transform: "good", publish: "good", trails: true },
+  goodAndUnseen: { transform: "good", publish: "good", unseen: true },
+  goodAndMiscounted: { transform: "good", publish: "good", miscounts: true },
   reportLies: { transform: "good", publish: "good", lies: true },
   transformFailsEarly: { transform: "early", transformState: "FAILED" },
   transformFailsLate: { transform: "late", transformState: "FAILED" },
@@ -46,6 +52,7 @@ export const ENDINGS = Object.keys(OUTCOMES) as Ending["kind"][];
 
 /** The delay of a run's status behind its jobs. */
 const TRAIL_MS = 20_000;
+const UNSEEN_MS = 30_000;
 
 export interface SimulatedRun {
   id: string;
@@ -54,6 +61,8 @@ export interface SimulatedRun {
   status: "RUNNING" | "COMPLETED" | "STOPPED" | "ERROR";
   jobs: { name: string; state: string; error?: string }[];
   trailsUntil?: number;
+  unseenUntil?: number;
+  miscounts?: true;
 }
 
 /** The jobs' effects on bucket and metrics; each reports whether it succeeded. */
@@ -86,6 +95,8 @@ export class SimulatedGlue {
     run.status = outcome.status ?? "COMPLETED";
     run.jobs = outcome.transform ? this.work(run, outcome) : [];
     if (outcome.trails) run.trailsUntil = this.now() + TRAIL_MS;
+    if (outcome.unseen) run.unseenUntil = run.startedAt.getTime() + UNSEEN_MS;
+    if (outcome.miscounts) run.miscounts = true;
     if (outcome.forgotten) this.runs.splice(this.runs.indexOf(run), 1);
     return true;
   }
@@ -124,7 +135,7 @@ export class SimulatedGlue {
       }
       case "GetWorkflowRunCommand": {
         const run = this.runs.find(({ id }) => id === input.RunId);
-        if (!run) throw awsError("EntityNotFoundException");
+        if (!run || this.now() < (run.unseenUntil ?? 0)) throw awsError("EntityNotFoundException");
         return { Run: described(run, input.IncludeGraph, this.now()) };
       }
       case "GetWorkflowRunsCommand": {
@@ -167,9 +178,9 @@ function described(run: SimulatedRun, graph: boolean, nowMs: number) {
     StartedOn: run.startedAt,
     Status: nowMs < (run.trailsUntil ?? 0) ? "RUNNING" : run.status,
     Statistics: {
-      TotalActions: run.jobs.length,
+      TotalActions: run.jobs.length + (run.miscounts ? 9 : 0),
       SucceededActions: count("SUCCEEDED"),
-      FailedActions: count("FAILED"),
+      FailedActions: count("FAILED") + (run.miscounts ? 6 : 0),
       TimeoutActions: count("TIMEOUT"),
       StoppedActions: count("STOPPED"),
       ErroredActions: count("ERROR"),

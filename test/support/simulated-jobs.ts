@@ -44,6 +44,8 @@ export class SimulatedJobs implements Jobs {
     const changed = manifest.files.filter(
       ({ key, name, etag }) => this.s3.objects.get(key)?.etag !== etag || before.some((file) => file.name === name),
     );
+    if (changed.some(({ key }) => !key.startsWith(folders.incoming)))
+      return { ok: false, error: "a file in the archive changed after the replay was planned" };
     const here = manifest.files.filter((file) => !changed.includes(file));
     const texts = new Map(here.map(({ key, name }) => [name, this.s3.objects.get(key)!.body]));
     const junk = here.filter(({ name }) => texts.get(name)!.includes("JUNK"));

@@ -4,7 +4,7 @@ import { folders } from "./folders";
 import { SimulatedDynamoDB } from "./simulated-dynamodb";
 import { type Ending, SimulatedGlue } from "./simulated-glue";
 import { SimulatedJobs } from "./simulated-jobs";
-import { awsError, type Command, SimulatedS3 } from "./simulated-s3";
+import { awsError, type Command, SimulatedS3, type StoredObject } from "./simulated-s3";
 
 /**
  * Faults of one call. `errorBefore` / `errorAfter`: it throws without / with its effect (a lost reply). `crash...`: its
@@ -55,8 +55,16 @@ const LIMITS: Limits = {
   maxRetryPauseSeconds: 600,
 };
 
+interface Given {
+  limits?: Partial<Limits>;
+  pageSize?: number;
+  hasKey?: boolean;
+  /** The time that a page of a listing of incoming/ takes. */
+  listMs?: number;
+}
+
 /** A whole pipeline in memory, on a virtual clock. */
-export function createSimulation(given: { limits?: Partial<Limits>; pageSize?: number; hasKey?: boolean } = {}) {
+export function createSimulation(given: Given = {}) {
   const limits = { ...LIMITS, ...given.limits };
   let nowMs = Date.parse("2026-11-23T10:00:00Z");
   const clock = {
@@ -68,13 +76,16 @@ export function createSimulation(given: { limits?: Partial<Limits>; pageSize?: n
       nowMs += ms;
     },
   };
-  const s3 = new SimulatedS3(clock.now, given.pageSize, given.hasKey);
+  const s3 = new SimulatedS3(clock.now, given.pageSize, given.hasKey, (prefix) => {
+    if (prefix === folders.incoming) clock.advance(given.listMs ?? 0);
+  });
   const dynamodb = new SimulatedDynamoDB();
   const jobs = new SimulatedJobs(s3, dynamodb);
   const glue = new SimulatedGlue(clock.now, jobs);
   /** Every version that a producer dropped; `withdrawn` when the producer overwrote or deleted it in incoming/. */
   const dropped: { name: string; etag: string; body: string; withdrawn: boolean }[] = [];
   const logs: Record<string, unknown>[] = [];
+  const hidden = new Map<string, StoredObject>();
   let randomState = 1;
   /** Requests that have not arrived yet. */
   let lateStarts = 0;
@@ -183,6 +194,17 @@ export function createSimulation(given: { limits?: Partial<Limits>; pageSize?: n
     remove(name: string) {
       withdraw(name);
       s3.objects.delete(`${folders.incoming}${name}`);
+    },
+    /** Someone deletes an archived file, and restores it when the pipeline is to settle. */
+    hide(index: number) {
+      const key = s3.keys(folders.archived)[index];
+      if (key === undefined) return;
+      hidden.set(key, s3.objects.get(key)!);
+      s3.objects.delete(key);
+    },
+    restore() {
+      for (const [key, { body, etag }] of hidden) if (!s3.objects.has(key)) s3.put(key, body, etag);
+      hidden.clear();
     },
     /**
      * Whether a request to start a run ever arrived late: then its attempt may have had two runs, one after the other.

@@ -10,6 +10,7 @@ export interface StoredObject {
   /** Someone restored it: it can be read whatever its class. */
   restored?: boolean;
   metadata?: Record<string, string>;
+  version: number;
 }
 
 /** An error as the AWS SDK throws it. */
@@ -30,16 +31,20 @@ export class SimulatedS3 {
   private readonly uploads = new Map<string, { parts: Map<number, string>; metadata: StoredObject["metadata"] }>();
   private uploadCount = 0;
   private putCount = 0;
+  private versionCount = 0;
 
   constructor(
     private readonly now: () => number,
     readonly pageSize = 3,
     /** A KMS key encrypts objects: then the same bytes get a new ETag each time. */
     readonly hasKey = false,
+    /** Called at each page of a listing. */
+    private readonly onList = (_prefix: string) => {},
   ) {}
 
   put(key: string, body: string, etag = this.etagOf(body), metadata?: StoredObject["metadata"]): StoredObject {
-    const stored = { body, etag, lastModified: new Date(this.now()), ...(metadata ? { metadata } : {}) };
+    const version = ++this.versionCount;
+    const stored = { body, etag, lastModified: new Date(this.now()), version, ...(metadata ? { metadata } : {}) };
     this.objects.set(key, stored);
     return stored;
   }
@@ -82,6 +87,7 @@ export class SimulatedS3 {
           StorageClass: stored.storageClass,
           Restore: stored.restored ? 'ongoing-request="false"' : undefined,
           Metadata: stored.metadata,
+          VersionId: String(stored.version),
           ...(this.hasKey ? { ServerSideEncryption: "aws:kms" } : {}),
         };
       }
@@ -129,7 +135,9 @@ export class SimulatedS3 {
   }
 
   private list(input: Input): unknown {
-    const all = this.keys(input.Prefix).filter((key) => byBytes(key, input.ContinuationToken ?? "") > 0);
+    this.onList(input.Prefix);
+    const after = input.ContinuationToken ?? input.StartAfter ?? "";
+    const all = this.keys(input.Prefix).filter((key) => byBytes(key, after) > 0);
     const page = all.slice(0, this.pageSize);
     return {
       EncodingType: input.EncodingType,
@@ -157,6 +165,9 @@ export class SimulatedS3 {
     const stored = this.need(key, "NoSuchKey");
     if (input.CopySourceIfMatch !== undefined && stored.etag !== input.CopySourceIfMatch)
       throw awsError("PreconditionFailed", 412);
+    // `STUCK`: only the Lambdas may not use its key. `BROKEN`: S3 itself fails at this object.
+    if (stored.body.includes("STUCK")) throw awsError("KMS.DisabledException", 400);
+    if (stored.body.includes("BROKEN")) throw awsError("InternalError", 500);
     return this.readable(stored);
   }
 

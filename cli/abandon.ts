@@ -1,0 +1,54 @@
+import type { Batch } from "../runtime/batch";
+import { abandonable, RefusedError, requestAbandon } from "../runtime/operator";
+import { folderOf } from "../runtime/places";
+import { printable } from "../terminal/format";
+import type { Terminal } from "../terminal/terminal";
+import { capital, orderLine, type TickOptions, tickFor } from "./operate";
+import { openTarget, storeOf } from "./target";
+
+/** `npm run abandon`: gives up a batch that can't end by itself. */
+export async function main(args: string[], terminal: Terminal): Promise<number> {
+  const program = orderLine(
+    "abandon",
+    `Gives up a batch that can't end by itself. Its run is stopped, none of its rows count, and its files go to ${folderOf("failed")}; npm run retry puts them back. A replay ends instead, and its batch stays archived. Files that S3 does not move stay where they are, held. Without --yes it only says what would happen.`,
+    terminal,
+  )
+    .argument("<batch-id>", "a batch that is not settled, as npm run batches shows it")
+    .option("--yes", "do it")
+    .allowExcessArguments(false);
+  await program.parseAsync(args, { from: "user" });
+  const options = program.opts<TickOptions & { yes?: boolean }>();
+  const [batchId = ""] = program.args;
+  const target = await openTarget({ ...terminal, stack: options.stack });
+  const store = storeOf(target);
+  const name = printable(batchId);
+  try {
+    const batch = await abandonable(store, batchId);
+    if (!options.yes) {
+      await terminal.out(`Batch ${name} is ${batch.state}. ${meaning(batch)}\n`);
+      terminal.note("Nothing was changed. To do it, repeat the command with --yes.");
+      return 1;
+    }
+    await requestAbandon(store, batchId);
+  } catch (error) {
+    if (!(error instanceof RefusedError)) throw error;
+    terminal.note(`${capital(printable(error.message))}.`);
+    return 1;
+  }
+  await terminal.out(`Batch ${name}: the next ticks end it. The ledger has the time as abandonedAt.\n`);
+  await tickFor(target, options, terminal);
+  return 0;
+}
+
+/** What abandoning a batch means, from its state. */
+function meaning({ state, replay }: Batch): string {
+  if (replay)
+    return (
+      "Abandoning it ends the replay, and the batch stays archived. " +
+      "If an attempt has replaced rows, listens may be missing until another replay succeeds: npm run audit says so."
+    );
+  if (state === "PROCESSED")
+    return "Its listens are counted and stay so. Abandoning it holds the files that S3 does not move, and archives the rest.";
+  if (state === "FAILED") return "Abandoning it ends the work on its files: each stays where it is now.";
+  return `Abandoning it stops its run and removes its rows: none of its listens count. Its files go to ${folderOf("failed")}; npm run retry puts them back.`;
+}
