@@ -7,9 +7,11 @@ whose header signature covers the first link of the chain. It takes no other kin
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import hmac
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Callable
 from urllib.parse import parse_qsl
 
@@ -19,6 +21,7 @@ from botocore.credentials import Credentials
 
 ALGORITHM = "AWS4-HMAC-SHA256"
 UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD"
+HASH = re.compile(r"[0-9a-f]{64}")
 TIME_FORMAT = "%Y%m%dT%H%M%SZ"
 LARGEST_SKEW = dt.timedelta(minutes=15)
 # The longest life of a presigned URL ("Authenticating Requests: Using Query Parameters").
@@ -68,11 +71,19 @@ class Signature:
     parameters: list[tuple[str, str]]
     is_presigned: bool
 
+    # The body's SHA-256 as a signed header declares it; empty where none does, or where it names no hash.
+    declared_hash: str = ""
+
     @property
-    def needs_body(self) -> bool:
-        """The hash of the body is in no header, so the body itself must be hashed."""
+    def signs_body(self) -> bool:
+        """The hash of the body is in no header, so the body itself must be hashed for the signature."""
         presigned_upload = self.is_presigned and self.service == "s3"
         return "x-amz-content-sha256" not in self.signed_headers and not presigned_upload
+
+    @property
+    def needs_body(self) -> bool:
+        """Whether the signature can't be checked without the body."""
+        return self.signs_body or bool(self.declared_hash)
 
 
 class _Signer(SigV4Auth):  # type: ignore[misc]
@@ -86,7 +97,7 @@ class _Signer(SigV4Auth):  # type: ignore[misc]
         return request.headers
 
     def payload(self, request: AWSRequest) -> str:
-        return super().payload(request) if self._signature.needs_body else UNSIGNED_PAYLOAD
+        return super().payload(request) if self._signature.signs_body else UNSIGNED_PAYLOAD
 
     def _normalize_url_path(self, path: str) -> str:
         # S3 signs a path as it is sent, because `//` and `..` are part of a key.
@@ -113,7 +124,10 @@ def _in_header(request: Request, authorization: str, parameters: list[tuple[str,
     algorithm, _, rest = authorization.partition(" ")
     fields = dict(part.strip().partition("=")[::2] for part in rest.split(","))
     token = request.header("x-amz-security-token")
-    return _signature(algorithm, fields, request.header("x-amz-date"), token, parameters, is_presigned=False)
+    declared = request.header("x-amz-content-sha256")
+    found = _signature(algorithm, fields, request.header("x-amz-date"), token, parameters, is_presigned=False)
+    names_hash = "x-amz-content-sha256" in found.signed_headers and HASH.fullmatch(declared)
+    return replace(found, declared_hash=declared) if names_hash else found
 
 
 def _in_query(parameters: list[tuple[str, str]]) -> Signature:
@@ -141,7 +155,9 @@ def _signature(
     is_whole = algorithm == ALGORITHM and len(scope) == 5 and scope[4] == "aws4_request" and "host" in headers
     if not is_whole or not fields.get("Signature") or scope[1] != time[:8]:
         raise Refused("IncompleteSignature", f"The request needs a whole signature of the kind {ALGORITHM}.")
-    return Signature(scope[0], scope[2], scope[3], time, headers, fields["Signature"], token, parameters, is_presigned)
+    return Signature(
+        scope[0], scope[2], scope[3], time, headers, fields["Signature"], token, parameters, is_presigned, ""
+    )
 
 
 def check(request: Request, signature: Signature, body: bytes, secrets: Secrets, now: dt.datetime) -> None:
@@ -160,6 +176,8 @@ def check(request: Request, signature: Signature, body: bytes, secrets: Secrets,
     expected = signer.signature(signer.string_to_sign(copy, signer.canonical_request(copy)), copy)
     if not hmac.compare_digest(expected.encode(), signature.value.encode()):
         raise Refused("SignatureDoesNotMatch", "The signature does not match the request and the secret key.")
+    if signature.declared_hash and signature.declared_hash != hashlib.sha256(body).hexdigest():
+        raise Refused("XAmzContentSHA256Mismatch", "The body is not the one that was signed.")
 
 
 def _check_time(signature: Signature, now: dt.datetime) -> None:

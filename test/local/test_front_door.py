@@ -305,6 +305,11 @@ def test_refuses_a_wrong_secret_and_a_changed_request(door: Door) -> None:
     assert send(door, text(f"GET /{BUCKET}?versions HTTP/1.1", signed(door))).status == 403
     assert send(door, text("GET /other?list-type=2 HTTP/1.1", signed(door))).status == 403
     assert send(door, text(LIST.replace("GET", "DELETE"), signed(door))).status == 403
+    put, key = f"PUT /{BUCKET}/a HTTP/1.1", f"/{BUCKET}/a"
+    upload = signed(door, "PUT", key, body="whole")
+    assert send(door, text(put, upload, "whole")).status == 200
+    assert send(door, text(put, upload, "other")).status == 403
+    assert send(door, text(put, upload, "")).status == 403
     old = {**signed(door), "X-Amz-Date": "20260101T000000Z"}
     assert send(door, text(LIST, old)).status == 403
 
