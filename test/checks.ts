@@ -31,7 +31,7 @@ const inTestPython = (tools: Tools, name: string) => path.join(path.dirname(tool
 /** Test files that start no process. (Mocha takes braces without a star for a file's name.) */
 const quick = [
   "test/{docs,terminal}/*.test.ts",
-  "test/runtime/@(decide|embedded-metrics|faults|model|mutants|permissions|protocol).test.ts",
+  "test/runtime/@(dead-ends|decide|embedded-metrics|faults|model|mutants|permissions|protocol|waiting).test.ts",
   "test/infra/@(alarm-stories|alarms|catalog|dashboard|program|settings).test.ts",
 ];
 
