@@ -19,7 +19,7 @@ import boto3
 import pytest
 from pyspark.sql import SparkSession
 
-from spark_support import FULL, QUICK, ROOT, spark_environment, spark_settings
+from spark_support import QUICK, ROOT, spark_environment, spark_settings
 
 GUARD = ROOT / "local" / "python" / "guard.py"
 # Names the folder that holds `data/` and `cases/`. They are not part of the repository.
@@ -107,9 +107,8 @@ def spark(endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
     confs = shlex.join(part for name, value in settings.items() for part in ("--conf", f"{name}={value}"))
     os.environ["PYSPARK_SUBMIT_ARGS"] = f"--master local[2] --driver-memory 2g {confs} pyspark-shell"
     session = open_spark()
-    if not FULL:
-        for name, value in QUICK.items():
-            session.conf.set(name, value)
+    for name, value in QUICK.items():
+        session.conf.set(name, value)
     session.sparkContext.setLogLevel("FATAL")
     yield session
     gateway: Any = session.sparkContext._gateway

@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-# `npm run test:all` sets it: every repeat and every order runs, with Spark's own settings.
+# `npm run test:all` sets it: every repeat and every order runs.
 FULL = os.environ.get("FULL") == "1"
 # Planning and compiling take most of a small batch's time. These settings halve it and change no result. The corpus of
-# bad files runs without them.
+# bad files and all runs on the local cloud have Spark's own settings.
 QUICK = {
     "spark.sql.adaptive.enabled": "false",
     "spark.sql.codegen.wholeStage": "false",
