@@ -32,7 +32,12 @@ const settleLateMs = 10_000;
 const mostFailedTicks = 5;
 
 /** Follows the batches that come into flight from now on. */
-export function watchPipeline(world: World, lambda: LambdaClient, senseFunction: string, glue: GlueClient): Watch {
+export function watchPipeline(
+  world: World,
+  lambda: LambdaClient,
+  senseFunction: string,
+  glue: Pick<GlueClient, "send">,
+): Watch {
   const seen: string[] = [];
   const settled = new Map<string, Batch>();
   let failedTicks = 0;
@@ -70,7 +75,11 @@ export function watchPipeline(world: World, lambda: LambdaClient, senseFunction:
 }
 
 /** None when Glue does not know the run: the local Glue forgets its runs when it ends, and sense settles the batch. */
-async function jobRuns(glue: GlueClient, workflow: string, runId: string): Promise<Record<string, JobRun>> {
+async function jobRuns(
+  glue: Pick<GlueClient, "send">,
+  workflow: string,
+  runId: string,
+): Promise<Record<string, JobRun>> {
   const ask = glue.send(new GetWorkflowRunCommand({ Name: workflow, RunId: runId, IncludeGraph: true }));
   const { Run } = await ask.catch((error) => {
     if (isError(error, "EntityNotFoundException")) return { Run: undefined };

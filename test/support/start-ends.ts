@@ -48,7 +48,7 @@ export class KeptStart {
   }
 
   get isRunning(): boolean {
-    return this.run !== undefined && this.run.exitCode === undefined && isAlive(this.run.pid!);
+    return this.run !== undefined && this.run.exitCode === null && isAlive(this.run.pid!);
   }
 
   /** Waits for a moment. A state may pass within milliseconds: then a state after it will do. */
