@@ -41,8 +41,9 @@ export async function main(args: string[], terminal: Terminal): Promise<number> 
   let cloud: LocalCloud | undefined;
   try {
     if (options.export !== undefined) await requireFolderOf(path.resolve(terminal.cwd, options.export));
-    const data = await dataOf(options, terminal);
-    if (data.leftOut.length > 0) terminal.note(leftOutText(data.leftOut));
+    const given =
+      options.data === undefined ? undefined : await readDataFolder(path.resolve(terminal.cwd, options.data));
+    if (given && given.leftOut.length > 0) terminal.note(leftOutText(given.leftOut));
     const keepIn = folderToKeep(options, terminal);
     cloud = await startCloud({
       root: terminal.root,
@@ -56,10 +57,10 @@ export async function main(args: string[], terminal: Terminal): Promise<number> 
       terminal.note(
         `Going on with the data in ${keepIn}: nothing is loaded. Remove that folder to start from the beginning.`,
       );
-    else await load(pipeline, data, terminal, stop);
+    else await load(pipeline, given ?? (await sampleOf(terminal)), terminal, stop);
     await cloud.kept?.loaded();
     const code = await follow(pipeline, options, terminal, stop);
-    return data.leftOut.length > 0 ? code || 1 : code;
+    return given && given.leftOut.length > 0 ? code || 1 : code;
   } catch (error) {
     if (!stop.aborted) throw cloud ? await cloud.explain(error) : error;
     return interrupted;
@@ -112,8 +113,8 @@ function folderToKeep({ keep }: StartOptions, { root, cwd }: Terminal): string |
   return typeof keep === "string" ? path.resolve(cwd, keep) : keep && path.join(root, ".local", "kept");
 }
 
-async function dataOf(options: StartOptions, terminal: Terminal): Promise<DataFolder> {
-  if (options.data !== undefined) return readDataFolder(path.resolve(terminal.cwd, options.data));
+/** Writes the sample data. Only the one cloud of this folder may do so. */
+async function sampleOf(terminal: Terminal): Promise<DataFolder> {
   const sample = path.join(terminal.root, ".local", "sample");
   await rm(sample, { recursive: true, force: true });
   await mkdir(sample, { recursive: true });
@@ -166,10 +167,11 @@ async function follow(
   const display = new Display(terminal, (jobRunId) => pipeline.cloud.glue.logFile(jobRunId));
   const shown: string[] = [];
   let wasQuiet = false;
+  const failedBefore = new Map<string, number>();
   while (!stop.aborted) {
     const moment = await pipeline.watch.look();
     await display.show(moment);
-    const gaveUp = options.once ? batchGivenUp(moment, pipeline.world) : undefined;
+    const gaveUp = options.once ? batchGivenUp(moment, pipeline.world, failedBefore) : undefined;
     if (gaveUp) throw await failure(gaveUp, moment, pipeline, terminal);
     if (moment.isQuiet && !wasQuiet) {
       display.finish();
@@ -184,10 +186,16 @@ async function follow(
   return options.once ? interrupted : 0;
 }
 
-/** The batch in flight, when it has used its attempts up: --once does not wait for more. */
-function batchGivenUp(moment: Moment, world: World): Batch | undefined {
+/**
+ * The batch in flight, when it has used its attempts up: --once does not wait for more. `failedBefore` has the failures
+ * before this start, which don't count: otherwise no later start with the same data could go on.
+ */
+function batchGivenUp(moment: Moment, world: World, failedBefore: Map<string, number>): Batch | undefined {
   const current = moment.batches.find((batch) => batch.batchId === moment.inFlight);
-  const isSpent = current?.state === "RETRY" && (current.failures ?? 0) >= world.settings.limits.maxAttempts;
+  if (!current) return undefined;
+  const { batchId, state, failures = 0 } = current;
+  if (!failedBefore.has(batchId)) failedBefore.set(batchId, failures);
+  const isSpent = state === "RETRY" && failures - failedBefore.get(batchId)! >= world.settings.limits.maxAttempts;
   return isSpent ? current : undefined;
 }
 

@@ -5,13 +5,14 @@ import { isUnreachable, UserError } from "../terminal/errors";
 import { printable } from "../terminal/format";
 import { type Credentials, newCredentials } from "./credentials";
 import { deploy } from "./deploy";
-import { type Emulator, startEmulator } from "./emulator";
+import { claimPort, type Emulator, startEmulator } from "./emulator";
+import { lockFolder } from "./folder-lock";
 import { type LocalGlue, startLocalGlue } from "./glue/server";
 import { type Kept, openKept, putBack } from "./kept";
-import { makePrivateFolder } from "./private-folder";
 import { readConfig } from "./provider/program";
-import { findRunningCloud, removeRunFile, writeRunFile } from "./run-file";
+import { removeRunFile, writeRunFile } from "./run-file";
 import { installToolchain } from "./toolchain/install";
+import type { Lock } from "./toolchain/lock.cjs";
 
 export interface CloudOptions {
   root: string;
@@ -53,19 +54,20 @@ export interface LocalCloud {
 /** Starts the emulator and the local Glue, and deploys index.ts onto them. On an error it stops what it started. */
 export async function startCloud(options: CloudOptions): Promise<LocalCloud> {
   const { root, port, log, stop, between = async (_, endpoint) => endpoint } = options;
-  await refuseSecondCloud(root);
   const closers: (() => Promise<unknown>)[] = [];
   let explain = async (error: unknown) => error;
   const close = async () => {
     for (const step of closers.splice(0).reverse()) await step();
   };
   try {
+    const locks = await lockFolders(options, closers);
     const toolchain = await installToolchain(root, log, stop);
     const region = regionOf(root);
     const credentials = newCredentials();
+    // Nothing is removed before it is sure that this cloud can start.
+    await claimPort(port);
     const workDir = path.join(root, ".local", "cloud");
     await rm(workDir, { recursive: true, force: true });
-    await makePrivateFolder(path.join(root, ".local"));
     await mkdir(workDir, { recursive: true });
     const kept = options.keepIn === undefined ? undefined : await openKept(options.keepIn);
     log("Starting the emulator and the local Glue ...");
@@ -75,12 +77,14 @@ export async function startCloud(options: CloudOptions): Promise<LocalCloud> {
       port,
       region,
       credentials,
+      onGroup: (group) => {
+        for (const lock of locks) lock.add(group);
+      },
       ...(kept && { keep: kept }),
       ...(options.authorizationsFile !== undefined && { authorizationsFile: options.authorizationsFile }),
     });
     closers.push(() => emulator.close());
-    explain = (error) => deathOf(emulator, error, options.keepIn);
-    await kept?.opened();
+    explain = (error) => deathOf(emulator, error, options.keepIn, kept);
     if (kept?.isUnclean) {
       const files = await putBack({ endpoint: emulator.endpoint, region, credentials });
       await kept.repaired();
@@ -153,7 +157,12 @@ export async function startCloud(options: CloudOptions): Promise<LocalCloud> {
 const deathKnownMs = 2_000;
 
 /** The error, or if the emulator has died, one that says how, where its log is, what is left and what to do. */
-async function deathOf({ process: service }: Emulator, error: unknown, keepIn?: string): Promise<unknown> {
+async function deathOf(
+  { process: service }: Emulator,
+  error: unknown,
+  keepIn: string | undefined,
+  kept: Kept | undefined,
+): Promise<unknown> {
   if (!isUnreachable(error) && !service.hasExited()) return error;
   const end = await service.end(deathKnownMs);
   if (end === undefined) return error;
@@ -162,7 +171,9 @@ async function deathOf({ process: service }: Emulator, error: unknown, keepIn?: 
   const left =
     keepIn === undefined
       ? "Nothing is kept: this cloud ran without --keep. Start again with: npm start"
-      : `All files are kept in ${keepIn}, but not the ledger and the metrics. Start again with the same --keep: the pipeline then processes the files from scratch.`;
+      : kept?.isSaved()
+        ? `Everything is kept in ${keepIn}. Start again with the same --keep.`
+        : `All files are kept in ${keepIn}, but not the ledger and the metrics. Start again with the same --keep: the pipeline then processes the files from scratch.`;
   const advice = diskFullAdvice(log);
   return new UserError(
     `The emulator (MiniStack) has died (${end}).${memory}\n${advice ? `${advice}\n` : ""}The end of its log, ${service.logFile}:\n${indented(log)}\n${left}`,
@@ -180,11 +191,29 @@ function regionOf(root: string): string {
   return region;
 }
 
-/** Only one cloud at a time can use the scratch folder. */
-async function refuseSecondCloud(root: string): Promise<void> {
-  const running = await findRunningCloud(root).catch(() => undefined);
-  if (!running) return;
-  throw new UserError(
-    "A local cloud of this folder is running already. Drop files into it with: npm run drop -- FILE. Or stop it first (Ctrl-C there).",
+/** Holds the folders that this cloud writes to, until it has closed. */
+async function lockFolders(
+  { root, keepIn, log }: CloudOptions,
+  closers: (() => Promise<unknown>)[],
+): Promise<Pick<Lock, "add">[]> {
+  const locks: Lock[] = [];
+  closers.push(async () => {
+    for (const lock of locks) lock.release();
+  });
+  const hold = async (folder: string, name: string, refuse: (holder: string) => string) =>
+    locks.push(await lockFolder(folder, name, root, refuse, log));
+  await hold(
+    path.join(root, ".local"),
+    "cloud.lock",
+    (holder) =>
+      `A local cloud of this folder is starting or running already (${holder}). Drop files into it with: npm run drop -- FILE. Or stop it first (Ctrl-C there).`,
   );
+  if (keepIn !== undefined)
+    await hold(
+      keepIn,
+      "lock",
+      (holder) =>
+        `Another local cloud uses the data in ${keepIn} (${holder}). Stop it first (Ctrl-C there), or give another folder: npm start -- --keep DIR`,
+    );
+  return locks;
 }

@@ -23,6 +23,8 @@ export interface EmulatorOptions {
   authorizationsFile?: string;
   /** Folders that keep its data. Without them, a new emulator is an empty cloud. */
   keep?: Pick<Kept, "stateDir" | "objectsDir">;
+  /** Called with the emulator's process group as soon as there is one. */
+  onGroup?: (group: number) => void;
 }
 
 export interface Emulator {
@@ -37,7 +39,7 @@ export interface Emulator {
 const entry = path.join(__dirname, "python", "emulator.py");
 const startTimeoutMs = 60_000;
 /** Time for the emulator to write the data that it keeps. */
-const saveMs = 60_000;
+export const saveMs = 60_000;
 
 /** Starts MiniStack on loopback and waits until it answers. Its data is in memory only, unless `keep` is given. */
 export async function startEmulator(options: EmulatorOptions): Promise<Emulator> {
@@ -78,6 +80,7 @@ async function startAt(port: number, options: EmulatorOptions): Promise<Emulator
       AWS_DEFAULT_REGION: options.region,
     },
   });
+  options.onGroup?.(service.pid);
   const endpoint = `http://127.0.0.1:${port}`;
   await untilHealthy(endpoint, service, options);
   const useGlue = async (glue: string) => {
@@ -88,7 +91,7 @@ async function startAt(port: number, options: EmulatorOptions): Promise<Emulator
 }
 
 /** Returns the port if it is free. @throws UserError that names the port and what to do */
-async function claimPort(port: number): Promise<number> {
+export async function claimPort(port: number): Promise<number> {
   return new Promise((resolve, reject) => {
     const probe = createServer();
     probe.once("error", (error: NodeJS.ErrnoException) => {

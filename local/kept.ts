@@ -23,44 +23,57 @@ export interface Kept {
   isUnclean: boolean;
   /** The initial data has been loaded completely. */
   isLoaded: boolean;
-  /** Marks that a cloud changes the data from now on. */
-  opened(): Promise<void>;
+  /** Whether the emulator has saved everything when it ended. */
+  isSaved(): boolean;
   /** Marks that the objects of an unclean shutdown are back in incoming/. */
   repaired(): Promise<void>;
   /** Marks that the initial data has been loaded completely. */
   loaded(): Promise<void>;
 }
 
-/** The emulator writes a file for each service. This one holds the ledger and the metrics table. */
-const tables = "dynamodb.json";
-
 /**
- * Opens the kept data in a folder. After an unclean shutdown the emulator's tables are older than its objects: this
- * removes them, and `putBack` makes the pipeline process all files again.
+ * Opens the kept data in a folder. The caller holds its lock. After an unclean shutdown the emulator's tables are older
+ * than its objects: this removes them, and `putBack` makes the pipeline process all files again.
  */
 export async function openKept(folder: string): Promise<Kept> {
   const stateDir = path.join(folder, "state");
+  const objectsDir = path.join(folder, "objects");
   const marks = {
-    opened: path.join(folder, "opened"),
+    // The emulator writes it last, and removes it when it has read its state (local/python/emulator.py).
+    saved: path.join(stateDir, "saved"),
     unclean: path.join(folder, "cut"),
     loaded: path.join(folder, "loaded"),
   };
-  const mark = (file: string) => writeFile(file, "");
   await makePrivateFolder(folder);
-  if (existsSync(marks.opened) && !(await isNewer(path.join(stateDir, tables), marks.opened)))
-    await mark(marks.unclean);
+  await judgeEarlierVersion(folder, stateDir, marks);
+  if (existsSync(objectsDir) && !existsSync(marks.saved)) await mark(marks.unclean);
   const isUnclean = existsSync(marks.unclean);
   if (isUnclean) await rm(stateDir, { recursive: true, force: true });
   return {
     stateDir,
-    objectsDir: path.join(folder, "objects"),
+    objectsDir,
     isUnclean,
     isLoaded: existsSync(marks.loaded),
-    opened: () => mark(marks.opened),
+    isSaved: () => existsSync(marks.saved),
     repaired: () => rm(marks.unclean),
     loaded: () => mark(marks.loaded),
   };
 }
+
+/** Version 0.1.0 marked a folder when it opened it: its tables were whole if they were newer than that mark. */
+async function judgeEarlierVersion(
+  folder: string,
+  stateDir: string,
+  marks: { saved: string; unclean: string },
+): Promise<void> {
+  const opened = path.join(folder, "opened");
+  if (!existsSync(opened)) return;
+  const isWhole = await isNewer(path.join(stateDir, "dynamodb.json"), opened);
+  await mark(isWhole ? marks.saved : marks.unclean);
+  await rm(opened);
+}
+
+const mark = (file: string) => writeFile(file, "");
 
 async function isNewer(file: string, than: string): Promise<boolean> {
   const [one, other] = await Promise.all([stat(file).catch(() => undefined), stat(than)]);

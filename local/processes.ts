@@ -36,7 +36,8 @@ export async function startService(options: ServiceOptions): Promise<ServiceProc
   await mkdir(path.dirname(options.logFile), { recursive: true });
   const output = openSync(options.logFile, "w");
   const graceMs = options.graceMs ?? usualGraceMs;
-  const child = spawn(options.python, [guard, String(graceMs / 1000), options.python, ...options.args], {
+  const guarded = [process.pid, graceMs / 1000];
+  const child = spawn(options.python, [guard, ...guarded.map(String), options.python, ...options.args], {
     detached: true,
     stdio: ["ignore", output, output],
     env: { ...withoutAws(process.env), ...options.env },
@@ -70,13 +71,17 @@ function withoutAws(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   );
 }
 
-/** Sends SIGTERM to the whole group, then SIGKILL to the processes that are left after `graceMs`. */
 async function stopGroup(pid: number, child: ChildProcess, graceMs: number): Promise<void> {
+  await endGroup(pid, graceMs);
+  while (child.exitCode === null && child.signalCode === null) await sleep(20);
+}
+
+/** Sends SIGTERM to a whole process group, then SIGKILL to the processes that are left after `graceMs`. */
+export async function endGroup(pid: number, graceMs: number): Promise<void> {
   signalGroup(pid, "SIGTERM");
   const deadline = Date.now() + graceMs;
   while (groupLives(pid) && Date.now() < deadline) await sleep(50);
   signalGroup(pid, "SIGKILL");
-  while (child.exitCode === null && child.signalCode === null) await sleep(20);
 }
 
 function signalGroup(pid: number, signal: NodeJS.Signals): void {

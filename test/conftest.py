@@ -51,7 +51,7 @@ def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
             # The guard ends the emulator when the tests are killed.
-            [sys.executable, str(GUARD), "5", sys.executable, "-m", "ministack"],
+            [sys.executable, str(GUARD), str(os.getpid()), "5", sys.executable, "-m", "ministack"],
             env={**os.environ, **cloud, **own},
             stdout=log,
             stderr=subprocess.STDOUT,

@@ -7,7 +7,7 @@ import { readBatch, readPipeline } from "../../runtime/ledger";
 import { place } from "../../runtime/places";
 import { publishTotals, totals } from "../../runtime/reports";
 import { lookThrough } from "../../runtime/waiting";
-import type { World } from "../../runtime/world";
+import { isError, type World } from "../../runtime/world";
 import { earlyTicks } from "../tick";
 
 /** The pipeline at one moment. */
@@ -28,14 +28,25 @@ export interface Watch {
 
 /** The jobs' events make archive settle a batch. When an event got lost, a tick settles it after this long. */
 const settleLateMs = 10_000;
+/** After this many failed ticks in a row, the cause does not pass. */
+const mostFailedTicks = 5;
 
 /** Follows the batches that come into flight from now on. */
-export function watchPipeline(world: World, lambda: LambdaClient, senseFunction: string, glue: GlueClient): Watch {
+export function watchPipeline(
+  world: World,
+  lambda: LambdaClient,
+  senseFunction: string,
+  glue: Pick<GlueClient, "send">,
+): Watch {
   const seen: string[] = [];
   const settled = new Map<string, Batch>();
+  let failedTicks = 0;
   const nudge = earlyTicks(async () => {
     const answer = await lambda.send(new InvokeCommand({ FunctionName: senseFunction }));
-    if (answer.FunctionError) throw new Error(`sense failed: ${Buffer.from(answer.Payload ?? []).toString()}`);
+    // One tick may fail, as on AWS, when its process is killed or a call fails: the next one goes on.
+    failedTicks = answer.FunctionError ? failedTicks + 1 : 0;
+    if (failedTicks >= mostFailedTicks)
+      throw new Error(`sense failed ${failedTicks} times: ${Buffer.from(answer.Payload ?? []).toString()}`);
   });
 
   return {
@@ -63,8 +74,17 @@ export function watchPipeline(world: World, lambda: LambdaClient, senseFunction:
   };
 }
 
-async function jobRuns(glue: GlueClient, workflow: string, runId: string): Promise<Record<string, JobRun>> {
-  const { Run } = await glue.send(new GetWorkflowRunCommand({ Name: workflow, RunId: runId, IncludeGraph: true }));
+/** None when Glue does not know the run: the local Glue forgets its runs when it ends, and sense settles the batch. */
+async function jobRuns(
+  glue: Pick<GlueClient, "send">,
+  workflow: string,
+  runId: string,
+): Promise<Record<string, JobRun>> {
+  const ask = glue.send(new GetWorkflowRunCommand({ Name: workflow, RunId: runId, IncludeGraph: true }));
+  const { Run } = await ask.catch((error) => {
+    if (isError(error, "EntityNotFoundException")) return { Run: undefined };
+    throw error;
+  });
   const runs = (Run?.Graph?.Nodes ?? []).flatMap((node) => node.JobDetails?.JobRuns ?? []);
   return Object.fromEntries(runs.map((run) => [run.JobName ?? "", run]));
 }

@@ -10,6 +10,7 @@ of roles, buckets, queues and topics. This module adds:
 - A copy of an object with tags needs the permissions to read and to write tags, as on S3.
 - A wildcard of a policy matches line breaks too.
 - The tagging API lists no Glue resource without tags.
+- The folder of kept state has the file `saved` only while it holds all of it: the next start looks for that file.
 - Every request goes through the front door (front_door.py), which refuses whatever is not signed.
 - With AUTHORIZATIONS_FILE in the environment, each decision about a role's call is appended to that file, as a line of
   JSON: role, action, resource, allowed. Tests compare the roles' policies with them.
@@ -29,7 +30,7 @@ from typing import Any
 
 from front_door import RESOURCE_HEADER, Asgi, front_door
 from ministack import app as ministack
-from ministack.core import iam_actions, iam_evaluator, responses
+from ministack.core import iam_actions, iam_evaluator, persistence, responses
 from ministack.services import s3, tagging
 
 
@@ -104,6 +105,45 @@ def list_tagged_glue_resources_only() -> None:
     tagging._COLLECTORS["glue"] = collect_tagged
 
 
+def mark_saved_state() -> None:
+    """Marks the state folder when all of it was saved, and takes the mark away before anything changes.
+
+    So a folder without the mark was cut off: by a killed emulator, a full disk, or loss of power.
+    """
+    folder = Path(persistence.STATE_DIR)
+    mark = folder / "saved"
+    # MiniStack only logs when it can't save a file. The ledger and the metrics are in this one.
+    tables = folder / "dynamodb.json"
+    load, save = ministack._load_persisted_state, ministack.save_all
+
+    def load_and_unmark() -> None:
+        load()
+        for file in (mark, tables):
+            file.unlink(missing_ok=True)
+        if folder.is_dir():
+            sync_folder(folder)
+
+    def save_and_mark(services: Any) -> None:
+        save(services)
+        if tables.exists():
+            # Objects and state must be on the disk before the mark is.
+            os.sync()
+            mark.touch(mode=0o600)
+            sync_folder(folder)
+
+    ministack._load_persisted_state = load_and_unmark
+    ministack.save_all = save_and_mark
+
+
+def sync_folder(folder: Path) -> None:
+    """Returns when the folder's list of files is on the disk."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
 def record_authorizations(file: Path) -> None:
     """Appends each decision about a call by a role to a file."""
     decide = iam_evaluator.enforce
@@ -143,6 +183,7 @@ def main() -> None:
     check_tags_of_copies()
     let_wildcards_match_line_breaks()
     list_tagged_glue_resources_only()
+    mark_saved_state()
     file = os.environ.get("AUTHORIZATIONS_FILE")
     if file:
         record_authorizations(Path(file))

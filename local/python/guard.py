@@ -1,8 +1,8 @@
-"""Runs a command and ends with it: `guard.py SECONDS COMMAND ARG...`, the leader of its own process group.
+"""Runs a command and ends with it: `guard.py PARENT SECONDS COMMAND ARG...`, the leader of its own process group.
 
-When the guard's parent process is gone (killed, without cleaning up), the guard asks the command to end, and kills the
-whole group after that many seconds. So a local cloud that dies leaves no emulator behind, and the emulator can still
-save the data that it keeps.
+PARENT is the process id of the guard's parent. When it is gone (killed, without cleaning up), the guard asks the
+command to end, and kills the whole group after that many seconds. So a local cloud that dies leaves no emulator behind,
+and the emulator can still save the data that it keeps.
 """
 
 import contextlib
@@ -14,9 +14,10 @@ import sys
 LOOK_EVERY_SECONDS = 1.0
 
 
-def main(grace_seconds: float, command: "list[str]") -> int:
+def main(starter: int, grace_seconds: float, command: "list[str]") -> int:
     """Returns the command's exit code. If a signal ended the command, the guard ends by the same signal."""
-    starter = os.getppid()
+    if os.getppid() != starter:
+        return 1
     child = subprocess.Popen(command)  # noqa: S603 - the command is the project's own
     while True:
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -36,4 +37,4 @@ def main(grace_seconds: float, command: "list[str]") -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(float(sys.argv[1]), sys.argv[2:]))
+    sys.exit(main(int(sys.argv[1]), float(sys.argv[2]), sys.argv[3:]))

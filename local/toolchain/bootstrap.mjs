@@ -7,7 +7,7 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { interrupted } from "../../terminal/exit-codes.cjs";
 import { lastLines, remedyFor } from "./install-failure.cjs";
-import { withInstallLock } from "./install-lock.cjs";
+import { withInstallLock } from "./lock.cjs";
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "..", "..");
 const modules = path.join(root, "node_modules");

@@ -1,6 +1,6 @@
 import path from "node:path";
-import { withInstallLock } from "./install-lock.cjs";
 import { installJava, javaHomeOfMachine } from "./java";
+import { withInstallLock } from "./lock.cjs";
 import { installPython, layerTestPython, sitePackages } from "./python";
 import type { Site } from "./site";
 import { installJars } from "./spark-jars";

@@ -9,19 +9,24 @@ import { poisonScenarios } from "./poison";
 import { restartScenarios } from "./restarts";
 import type { Scenario } from "./scenario";
 import { type Outcome, Stage } from "./stage";
+import { playStarts, type StartScenario, startScenarios } from "./starts";
 
-const scenarios: Scenario[] = [
+type AnyScenario = Scenario | StartScenario;
+
+const scenarios: AnyScenario[] = [
   ...jobScenarios,
   ...lambdaScenarios,
   ...callScenarios,
   ...fileScenarios,
   ...poisonScenarios,
   ...restartScenarios,
+  ...startScenarios,
 ];
 
 interface Result {
-  scenario: Scenario;
-  outcome?: Outcome;
+  scenario: AnyScenario;
+  /** Scenarios of `npm start` itself count no batches, runs and ticks. */
+  outcome?: Pick<Outcome, "seconds" | "faults"> & Partial<Outcome>;
   error?: unknown;
 }
 
@@ -35,7 +40,7 @@ async function main(args: string[], terminal: Terminal): Promise<number> {
     .option("--quick", "only those that are part of npm run test:all", false)
     .addHelpText(
       "after",
-      `\nScenarios:\n${scenarios.map(({ name, about, quick }) => `  ${name.padEnd(24)} ${about}${quick ? " (quick)" : ""}`).join("\n")}`,
+      `\nScenarios:\n${scenarios.map((each) => `  ${each.name.padEnd(24)} ${each.about}${isQuick(each) ? " (quick)" : ""}`).join("\n")}`,
     )
     .parse(args, { from: "user" });
   const chosen = choose(program.args, program.opts<{ quick: boolean }>().quick);
@@ -44,16 +49,17 @@ async function main(args: string[], terminal: Terminal): Promise<number> {
   let stage: Stage | undefined;
   try {
     for (const scenario of chosen) {
-      if (stage && stage.keeps !== (scenario.keeps === true)) {
+      const wanted = "ends" in scenario ? undefined : scenario.keeps === true;
+      if (stage && stage.keeps !== wanted) {
         await stage.close();
         stage = undefined;
       }
-      stage ??= await Stage.open({ keep: scenario.keeps === true, log: terminal.note });
+      if (wanted !== undefined) stage ??= await Stage.open({ keep: wanted, log: terminal.note });
       const result = await play(scenario, stage);
       results.push(result);
       terminal.note(line(result));
       if (result.error === undefined) continue;
-      await stage.close();
+      await stage?.close();
       stage = undefined;
     }
   } finally {
@@ -65,17 +71,21 @@ async function main(args: string[], terminal: Terminal): Promise<number> {
   return failed.length ? 1 : 0;
 }
 
-function choose(names: string[], quick: boolean): Scenario[] {
+function choose(names: string[], quick: boolean): AnyScenario[] {
   const unknown = names.find((name) => !scenarios.some((scenario) => scenario.name === name));
   if (unknown)
     throw new UserError(
       `There is no scenario "${unknown}". The scenarios are: ${scenarios.map(({ name }) => name).join(", ")}.`,
     );
-  return scenarios.filter(({ name, quick: isQuick }) => (names.length ? names.includes(name) : !quick || isQuick));
+  return scenarios.filter((each) => (names.length ? names.includes(each.name) : !quick || isQuick(each)));
 }
 
-async function play(scenario: Scenario, stage: Stage): Promise<Result> {
+const isQuick = (scenario: AnyScenario) => "quick" in scenario && scenario.quick === true;
+
+async function play(scenario: AnyScenario, stage: Stage | undefined): Promise<Result> {
   try {
+    if ("ends" in scenario) return { scenario, outcome: await playStarts(scenario) };
+    if (!stage) throw new Error(`${scenario.name} has no stage`);
     await stage.begin(scenario.name);
     await scenario.play(stage);
     await stage.settle();
@@ -89,7 +99,10 @@ function line({ scenario, outcome, error }: Result): string {
   if (!outcome) return `FAILED  ${scenario.name}: ${(error as Error).stack ?? error}`;
   const { seconds, files, batches, runs, ticks, after } = outcome;
   const faults = Object.entries(outcome.faults).map(([name, times]) => `${name} ${times}`);
-  return `ok      ${scenario.name.padEnd(24)} ${seconds.toFixed(0).padStart(4)} s  files ${files}, batches ${batches}, runs ${runs}, ticks ${ticks}; after the last fault ticks ${after.ticks}, runs ${after.runs}; faults: ${faults.join(", ")}`;
+  const counts = after
+    ? `files ${files}, batches ${batches}, runs ${runs}, ticks ${ticks}; after the last fault ticks ${after.ticks}, runs ${after.runs}; `
+    : "";
+  return `ok      ${scenario.name.padEnd(24)} ${seconds.toFixed(0).padStart(4)} s  ${counts}faults: ${faults.join(", ")}`;
 }
 
 /** The results as Markdown. */
@@ -107,7 +120,7 @@ function table(results: Result[]): string {
   const rows = results.map(({ scenario, outcome }) => {
     if (!outcome) return [scenario.name, scenario.about, "FAILED", "", "", "", "", ""];
     const faults = Object.entries(outcome.faults).map(([name, times]) => `${times} ${name}`);
-    const { files, batches, runs, after, seconds } = outcome;
+    const { files = "", batches = "", runs = "", after, seconds } = outcome;
     return [
       scenario.name,
       scenario.about,
@@ -115,7 +128,7 @@ function table(results: Result[]): string {
       files,
       batches,
       runs,
-      `${after.ticks}, ${after.runs}`,
+      after ? `${after.ticks}, ${after.runs}` : "",
       `${seconds.toFixed(0)} s`,
     ];
   });

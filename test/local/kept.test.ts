@@ -1,11 +1,13 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, rm } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { mkdir, mkdtemp, rm, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import {
   CreateTableCommand,
+  type CreateTableCommandInput,
   DynamoDBClient,
   GetItemCommand,
   ListTablesCommand,
@@ -40,7 +42,6 @@ describe("data that a local cloud keeps", function () {
   async function start() {
     const kept = await openKept(path.join(folder, "kept"));
     const emulator = await startEmulator({ workDir: folder, python: PYTHON, port: 0, ...client, keep: kept });
-    await kept.opened();
     return { kept, emulator, ...clientsOf(emulator.endpoint) };
   }
 
@@ -53,8 +54,7 @@ describe("data that a local cloud keeps", function () {
         const kept = await openKept(${JSON.stringify(path.join(folder, "kept"))});
         const options = { workDir: ${JSON.stringify(folder)}, python: ${JSON.stringify(PYTHON)}, port: 0, keep: kept };
         const emulator = await startEmulator({ ...options, ...${JSON.stringify(client)} });
-        await kept.opened();
-        const { isUnclean, isLoaded } = kept;
+            const { isUnclean, isLoaded } = kept;
         console.log(JSON.stringify({ endpoint: emulator.endpoint, pid: emulator.process.pid, isUnclean, isLoaded }));
       })();`;
     const program = spawn("node", ["--require", "ts-node/register/transpile-only", "-e", script], {
@@ -107,11 +107,48 @@ describe("data that a local cloud keeps", function () {
     assert.equal(await objectOf(next.s3, `${folders.incoming}again/B2/a b.csv`), "two");
     assert.equal(await objectOf(next.s3, `${folders.incoming}again/B1/${oddName}`), "odd");
     assert.deepEqual((await next.dynamodb.send(new ListTablesCommand({}))).TableNames, []);
+    assert.equal(next.kept.isSaved(), false);
     await next.kept.repaired();
     await next.emulator.close();
+    assert.equal(next.kept.isSaved(), true);
     assert.equal((await openKept(path.join(folder, "kept"))).isUnclean, false);
   });
+
+  it("is cut off where the emulator could not save its tables, and stays so until it is repaired", async () => {
+    const first = await start();
+    await first.dynamodb.send(new CreateTableCommand({ TableName: "batches", ...tableOfOneKey }));
+    // A folder in the way of a file: the emulator only logs that it can't save, as on a full disk.
+    await mkdir(path.join(first.kept.stateDir, "dynamodb.json.tmp"), { recursive: true });
+    await first.emulator.close();
+    for (const wasRepaired of [false, true]) {
+      const next = await openKept(path.join(folder, "kept"));
+      assert.equal(next.isUnclean, true);
+      if (wasRepaired) await next.repaired();
+    }
+  });
+
+  it("of version 0.1.0 is whole if its tables are newer than its mark, and is judged once", async () => {
+    const old = path.join(folder, "old");
+    for (const isWhole of [true, false]) {
+      await mkdir(path.join(old, "objects"), { recursive: true });
+      await mkdir(path.join(old, "state"), { recursive: true });
+      const tables = path.join(old, "state", "dynamodb.json");
+      await writeFile(tables, "{}");
+      await writeFile(path.join(old, "opened"), "");
+      await utimes(isWhole ? path.join(old, "opened") : tables, 1, 1);
+      assert.equal((await openKept(old)).isUnclean, !isWhole);
+      assert.equal((await openKept(old)).isUnclean, !isWhole);
+      assert.equal(existsSync(tables), isWhole);
+      await rm(old, { recursive: true });
+    }
+  });
 });
+
+const tableOfOneKey = {
+  BillingMode: "PAY_PER_REQUEST",
+  AttributeDefinitions: [{ AttributeName: "pk", AttributeType: "S" }],
+  KeySchema: [{ AttributeName: "pk", KeyType: "HASH" }],
+} as const satisfies Partial<CreateTableCommandInput>;
 
 const date = "2024-05-01";
 /** XML changes a carriage return, and a listing in plain form would lose it. */
@@ -147,9 +184,7 @@ async function fill({ s3, dynamodb }: ReturnType<typeof clientsOf>): Promise<voi
   await dynamodb.send(
     new CreateTableCommand({
       TableName: "batches",
-      BillingMode: "PAY_PER_REQUEST",
-      AttributeDefinitions: [{ AttributeName: "pk", AttributeType: "S" }],
-      KeySchema: [{ AttributeName: "pk", KeyType: "HASH" }],
+      ...tableOfOneKey,
     }),
   );
   await addItem(dynamodb, "first");

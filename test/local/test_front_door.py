@@ -72,7 +72,14 @@ def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
     }
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, str(ROOT / "local/python/guard.py"), "5", sys.executable, "local/python/emulator.py"],
+            [
+                sys.executable,
+                str(ROOT / "local/python/guard.py"),
+                str(os.getpid()),
+                "5",
+                sys.executable,
+                "local/python/emulator.py",
+            ],
             cwd=ROOT,
             env={**os.environ, **own},
             stdout=log,

@@ -29,6 +29,11 @@ const deadEnds = (title: string): Check => ({ file: "test/runtime/dead-ends.test
 const decisions = (title: string): Check => ({ file: "test/runtime/decide.test.ts", title });
 const python = (file: string, title: string): Check => ({ file: `test/glue-scripts/${file}`, title });
 
+const kept = (title: string): Check => ({
+  file: "test/local/kept.test.ts",
+  title: `data that a local cloud keeps ${title}`,
+});
+const lock = (title: string): Check => ({ file: "test/local/toolchain/lock.test.ts", title: `a lock ${title}` });
 const door = (title: string): Check => ({ file: "test/local/test_front_door.py", title });
 
 export const MUTANTS: Mutant[] = [
@@ -651,5 +656,50 @@ export const MUTANTS: Mutant[] = [
     find: "strange or (authorizations and in_query):",
     replace: "False:",
     caughtBy: door("test_refuses_a_second_credential_beside_the_signed_one"),
+  },
+  {
+    name: "npm start asks for a run that the local Glue has forgotten",
+    file: "cli/start/watch.ts",
+    find: '    if (isError(error, "EntityNotFoundException")) return { Run: undefined };\n',
+    replace: "",
+    caughtBy: {
+      file: "test/cli/start/watch.test.ts",
+      title: "the watch of npm start goes on when Glue has forgotten the run",
+    },
+  },
+  {
+    name: "tables of a start before count as those of one that was cut off",
+    file: "local/python/emulator.py",
+    find: "for file in (mark, tables):",
+    replace: "for file in ():",
+    caughtBy: kept("after the emulator itself was killed"),
+  },
+  {
+    name: "tables that could not be saved count as saved",
+    file: "local/python/emulator.py",
+    find: "        if tables.exists():\n",
+    replace: "        if True:\n",
+    caughtBy: kept("is cut off where the emulator could not save its tables"),
+  },
+  {
+    name: "a lock's holder is known by its process id alone",
+    file: "local/toolchain/lock.cjs",
+    find: "startOf(pid) === startedAt;",
+    replace: "startOf(pid) !== undefined;",
+    caughtBy: lock("is taken from a process whose id another process has"),
+  },
+  {
+    name: "a lock of an earlier boot counts",
+    file: "local/toolchain/lock.cjs",
+    find: "return boot === bootId() && startOf",
+    replace: "return startOf",
+    caughtBy: lock("is taken from a process whose id another process has"),
+  },
+  {
+    name: "a slow process replaces the lock of one that was faster",
+    file: "local/toolchain/lock.cjs",
+    find: "    if (readIfThere(file) !== dead) return false;\n",
+    replace: "",
+    caughtBy: lock("goes to one of several processes that try at the same moment"),
   },
 ];
