@@ -16,6 +16,7 @@ from botocore.config import Config
 from music_streams import layout, log
 from music_streams.batch import put_json
 from music_streams.fence import batch_in_turn
+from music_streams.publish_checkpoint import Checkpoint, circumstances
 from music_streams.publish_input import Work, days_to_publish
 from music_streams.publish_writer import Counts, MetricsWriter
 
@@ -35,7 +36,10 @@ def main(argv: list[str]) -> None:
     days = days_to_publish(s3, arguments.bucket, batch_id, arguments.WORKFLOW_RUN_ID)
     log.info("started", days=len(days), engine=arguments.engine)
     work = Work(arguments.bucket, arguments.metrics_table, batch_id, arguments.WORKFLOW_RUN_ID, days, _now())
-    groups, counts = compute_and_write(work, s3, arguments.engine) if days else (0, Counts())
+    checkpoint = Checkpoint(s3, arguments.bucket, batch_id, known_circumstances(arguments, clients[1], batch_id))
+    groups, counts = compute_and_write(work, s3, arguments.engine, checkpoint) if days else (0, Counts())
+    # Before the report: a published batch never has a checkpoint. A crash between costs time, and no item.
+    checkpoint.remove()
     report = {
         "batchId": batch_id,
         "workflowRunId": arguments.WORKFLOW_RUN_ID,
@@ -66,18 +70,27 @@ def parse(argv: list[str]) -> argparse.Namespace:
     return parser.parse_known_args(argv)[0]
 
 
-def compute_and_write(work: Work, s3: Any, engine: str) -> tuple[int, Counts]:
+def known_circumstances(arguments: argparse.Namespace, dynamodb: Any, batch_id: str) -> dict[str, str] | None:
+    """Returns the checkpoint's circumstances. None with Spark, which computes all days at once."""
+    if arguments.engine == "spark":
+        return None
+    return circumstances(dynamodb, arguments.ledger_table, arguments.metrics_table, batch_id)
+
+
+def compute_and_write(work: Work, s3: Any, engine: str, checkpoint: Checkpoint) -> tuple[int, Counts]:
     """Computes and writes the metrics. Imports only the chosen engine: the other may not be installed."""
     if engine == "spark":
         from music_streams.publish_spark import publish_with_spark
 
+        # The checkpoint of an attempt with DuckDB would be wrong as soon as Spark has written an item.
+        checkpoint.remove()
         return publish_with_spark(work, s3, s3.meta.region_name)
     from music_streams.publish_duckdb import Machine, publish_with_duckdb
 
     config = Config(retries={"mode": "standard", "max_attempts": 5}, max_pool_connections=WRITER_THREADS + 2)
     client = boto3.client("dynamodb", config=config)
     writer = MetricsWriter(client, work.table, work.batch_id, work.published_at, WRITER_THREADS)
-    return publish_with_duckdb(work, s3, writer, Machine.here())
+    return publish_with_duckdb(work, s3, writer, Machine.here(), checkpoint)
 
 
 def _now() -> str:

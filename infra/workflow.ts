@@ -1,7 +1,7 @@
 import * as aws from "@pulumi/aws";
 import * as pulumi from "@pulumi/pulumi";
 import layout from "../layout.json";
-import { curatedFolder, folderOf } from "../runtime/places";
+import { curatedFolder, folderOf, place } from "../runtime/places";
 import { type Grant, listing, objectsIn } from "./access";
 import { createPythonShellJob, createSparkJob } from "./jobs";
 import type { Lake } from "./lake";
@@ -141,11 +141,17 @@ export class Workflow extends pulumi.ComponentResource {
       grants: [
         { actions: ["s3:GetObject"], resources: objectsIn(bucket, [folderOf("manifest"), curatedFolder()]) },
         { actions: ["s3:PutObject"], resources: objectsIn(bucket, [folderOf("manifest")]) },
+        {
+          actions: ["s3:DeleteObject"],
+          resources: [pulumi.interpolate`${bucket.arn}/${place("publishCheckpoint", { batchId: "*" })}`],
+        },
         listing(bucket),
         {
           actions: ["dynamodb:BatchGetItem", "dynamodb:BatchWriteItem"],
           resources: [metrics.table.arn],
         },
+        // With DuckDB, the checkpoint names the table that it is about.
+        ...(onSpark ? [] : [{ actions: ["dynamodb:DescribeTable"], resources: [metrics.table.arn] }]),
         ...this.turn(ledger),
       ],
       timeoutMinutes: settings.publishTimeoutMinutes,

@@ -48,14 +48,14 @@ def read_manifest(s3: Any, bucket: str, batch_id: str) -> Manifest:
     try:
         manifest = Manifest(
             batch_id=str(document["batchId"]),
-            claimed_at=_instant(document["claimedAt"]),
+            claimed_at=instant(document["claimedAt"]),
             files=tuple(
                 ManifestFile(
                     key=str(file["key"]),
                     name=str(file["name"]),
                     etag=str(file["etag"]),
                     size=int(file["size"]),
-                    last_modified=_instant(file["lastModified"]),
+                    last_modified=instant(file["lastModified"]),
                 )
                 for file in document["files"]
             ),
@@ -102,7 +102,7 @@ def get_json(s3: Any, bucket: str, key: str) -> dict[str, Any] | None:
     return document
 
 
-def _instant(text: Any) -> datetime:
+def instant(text: Any) -> datetime:
     """Parses an ISO 8601 time. Python 3.9 accepts no `Z`, and only 3 or 6 digits after the second."""
     if not isinstance(text, str):
         raise ValueError(f"not a timestamp: {text!r}")

@@ -9,7 +9,7 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from music_streams import layout, store
+from music_streams import layout, progress, store
 from music_streams.batch import get_json, put_json
 
 KEY_SCHEMA = "user_id STRING, track_id STRING, listen_time TIMESTAMP"
@@ -125,12 +125,15 @@ class Curated:
             "listen_date", "batch_id", "track_id", "listen_time", "user_id"
         )
         writer = ordered.write.mode("append").partitionBy("listen_date", "batch_id").options(**COMMIT)
-        writer.option("compression", "zstd").option("maxRecordsPerFile", per_file).parquet(
-            self._url(layout.key("listens"))
-        )
+        writer.option("compression", "zstd").option("maxRecordsPerFile", per_file)
+        with progress.logged("writing", lambda: self._written_so_far(len(rows_by_day))):
+            writer.parquet(self._url(layout.key("listens")))
         day_and_own = ("listensDay", "listensBatch")
         markers = [layout.key(name, date=day, batchId=self.batch_id) for day in rows_by_day for name in day_and_own]
         store.in_parallel(self._remove_marker, markers)
+
+    def _written_so_far(self, days: int) -> dict[str, Any]:
+        return {"days": days, **progress.written_so_far(self.spark, self.s3, self.bucket, layout.key("listens"))}
 
     def _remove_marker(self, prefix: str) -> None:
         # S3A marks folders with empty objects.

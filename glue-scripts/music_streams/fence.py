@@ -44,3 +44,13 @@ def batch_in_turn(glue: Any, dynamodb: Any, table: str, workflow_name: str, run_
             f"which is {state} in attempt {present}{f' with run {known_run}' if known_run else ''}: nothing was done"
         )
     return str(batch_id)
+
+
+def in_flight_since(dynamodb: Any, table: str, batch_id: str) -> str | None:
+    """Returns since when the batch is in flight, as the ledger has it. None when it is not."""
+    key = {"pk": {"S": "PIPELINE"}, "sk": {"S": "IN_FLIGHT"}}
+    item = dynamodb.get_item(TableName=table, Key=key, ConsistentRead=True).get("Item") or {}
+    if item.get("batchId", {}).get("S") != batch_id:
+        return None
+    since: str | None = item.get("since", {}).get("S")
+    return since

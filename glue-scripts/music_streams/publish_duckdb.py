@@ -16,6 +16,7 @@ from boto3.s3.transfer import TransferConfig
 
 from music_streams import log
 from music_streams.metrics_items import METRICS, TABLES, VIEWS, Metric, Row, sql
+from music_streams.publish_checkpoint import Checkpoint
 from music_streams.publish_input import (
     ParquetFile,
     PublishError,
@@ -32,6 +33,8 @@ ROWS_PER_FETCH = 10_000
 
 # Days don't depend on each other. Small days are computed together, up to this many bytes of Parquet.
 BYTES_TOGETHER = 256 * 2**20
+# After each part, the checkpoint names its days. So a part must not take long, however small its days are.
+DAYS_TOGETHER = 500
 
 # DuckDB keeps the distinct listeners of every group: measured, about 18 bytes per byte of Parquet. A day of 20 million
 # listens in 114 genres has 170 MB of Parquet and needs 3 GB.
@@ -70,15 +73,21 @@ class Machine:
         return Machine(int(memory * 0.6), int(shutil.disk_usage(folder).free * 0.9), threads, folder)
 
 
-def publish_with_duckdb(work: Work, s3: Any, writer: MetricsWriter, machine: Machine) -> tuple[int, Counts]:
+def publish_with_duckdb(
+    work: Work, s3: Any, writer: MetricsWriter, machine: Machine, checkpoint: Checkpoint
+) -> tuple[int, Counts]:
     """Computes and writes the metrics of the work's days. Returns the number of groups and the counts of items.
 
+    Leaves out the days that an earlier attempt finished: their items count as unchanged.
     Raises PublishError before any download when a day is too large for this machine.
     """
-    groups, counts = 0, Counts()
     replaced = replaced_files(s3, work.bucket, work.batch_id)
     files_of_days = {day: curated_files(s3, work.bucket, day) for day in work.days}
-    plan = list(_taken_together(files_of_days, min(BYTES_TOGETHER, machine.memory_bytes // NEED_PER_BYTE)))
+    finished = checkpoint.resume(files_of_days)
+    groups, counts = sum(part.groups for part in finished), Counts(unchanged=sum(part.items for part in finished))
+    skipped = {day for part in finished for day in part.days}
+    left = {day: files for day, files in files_of_days.items() if day not in skipped}
+    plan = list(_taken_together(left, min(BYTES_TOGETHER, machine.memory_bytes // NEED_PER_BYTE)))
     for _, files in plan:
         check_fits(files, machine)
     for number, (days, files) in enumerate(plan, start=1):
@@ -90,6 +99,9 @@ def publish_with_duckdb(work: Work, s3: Any, writer: MetricsWriter, machine: Mac
             except duckdb.OutOfMemoryException as error:
                 raise PublishError(f"{_days(days)} is too large for this machine: {REMEDY} ({error})") from error
         groups, counts = groups + more_groups, counts + more_counts
+        # Nothing but the report comes after the last part.
+        if number < len(plan):
+            checkpoint.add(days, files_of_days, more_groups, more_counts.written + more_counts.unchanged)
     return groups, counts
 
 
@@ -185,7 +197,7 @@ def _taken_together(
     size = 0
     for day, files_of_day in files_of_days.items():
         size_of_day = sum(file.size for file in files_of_day)
-        if days and size + size_of_day > limit_bytes:
+        if days and (size + size_of_day > limit_bytes or len(days) == DAYS_TOGETHER):
             yield days, files
             days, files, size = [], [], 0
         days.append(day)

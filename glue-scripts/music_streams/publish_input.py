@@ -23,6 +23,7 @@ class ParquetFile:
     size: int
     date: str = ""
     batch_id: str = ""
+    etag: str = ""
 
 
 @dataclass(frozen=True)
@@ -64,20 +65,20 @@ def curated_files(s3: Any, bucket: str, day: str) -> list[ParquetFile]:
     """Lists the curated files of a day, of all batches."""
     prefix = layout.key("listensDay", date=day)
     files = []
-    for key, size in _parquet_objects(s3, bucket, prefix):
+    for key, size, etag in _parquet_objects(s3, bucket, prefix):
         folder = _BATCH_FOLDER.match(key[len(prefix) :])
         if folder is None:
             raise PublishError(
                 f"s3://{bucket}/{key} is in no batch_id=... folder: only transform may write here, so move it elsewhere"
             )
-        files.append(ParquetFile(key, size, day, folder[1]))
+        files.append(ParquetFile(key, size, day, folder[1], etag))
     return files
 
 
 def replaced_files(s3: Any, bucket: str, batch_id: str) -> list[ParquetFile]:
     """Lists the files with the groups of rows that the batch had once and has no longer."""
     prefix = layout.key("replaced", batchId=batch_id)
-    return [ParquetFile(key, size) for key, size in _parquet_objects(s3, bucket, prefix)]
+    return [ParquetFile(key, size, etag=etag) for key, size, etag in _parquet_objects(s3, bucket, prefix)]
 
 
 def check_replaced_days(found: Iterable[str], days: Iterable[str]) -> None:
@@ -93,8 +94,8 @@ _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _BATCH_FOLDER = re.compile(r"batch_id=([A-Za-z0-9._-]+)/[^/]+$")
 
 
-def _parquet_objects(s3: Any, bucket: str, prefix: str) -> Iterator[tuple[str, int]]:
-    """Yields key and size of the Parquet files below a prefix.
+def _parquet_objects(s3: Any, bucket: str, prefix: str) -> Iterator[tuple[str, int, str]]:
+    """Yields key, size and ETag of the Parquet files below a prefix.
 
     Skips names that begin with `_` or `.`, as Spark does: they are markers and unfinished output.
     """
@@ -102,4 +103,4 @@ def _parquet_objects(s3: Any, bucket: str, prefix: str) -> Iterator[tuple[str, i
         for entry in page.get("Contents", []):
             parts = entry["Key"][len(prefix) :].split("/")
             if parts[-1].endswith(".parquet") and not any(part.startswith(("_", ".")) for part in parts):
-                yield entry["Key"], int(entry["Size"])
+                yield entry["Key"], int(entry["Size"]), str(entry["ETag"])

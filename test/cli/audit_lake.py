@@ -16,6 +16,7 @@ import duckdb
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "glue-scripts"))
 
+from music_streams.publish_checkpoint import Checkpoint  # noqa: E402
 from music_streams.publish_duckdb import Machine, publish_with_duckdb  # noqa: E402
 from music_streams.publish_input import Work  # noqa: E402
 from music_streams.publish_writer import MetricsWriter  # noqa: E402
@@ -44,7 +45,8 @@ def main() -> None:
             days = tuple(batch["days"])
             work = Work(wanted["bucket"], wanted["table"], batch["batchId"], "wr", days, published_at)
             writer = MetricsWriter(dynamodb, work.table, work.batch_id, published_at)
-            publish_with_duckdb(work, s3, writer, Machine.here(folder))
+            checkpoint = Checkpoint(s3, work.bucket, work.batch_id, None)
+            publish_with_duckdb(work, s3, writer, Machine.here(folder), checkpoint)
 
 
 def write(path: str, rows: list[dict[str, Any]]) -> None:

@@ -1,3 +1,4 @@
+import { place } from "../../runtime/places";
 import { folders } from "../support/folders";
 import type { Unrecorded } from "../support/permissions";
 
@@ -37,6 +38,12 @@ export const UNRECORDED: Unrecorded[] = [
     actions: ["cloudwatch:PutMetricData"],
     resources: ["*"],
     because: "Glue writes a Spark job's metrics; the local Glue has none.",
+  },
+  {
+    role: "publish",
+    actions: ["s3:DeleteObject"],
+    resources: [`bucket/${place("publishCheckpoint", { batchId: "*" })}`],
+    because: "Publish writes a checkpoint only between parts, and a small batch has one part.",
   },
   {
     role: "sense-schedule",

@@ -17,12 +17,13 @@ import boto3
 import duckdb
 import pytest
 from botocore.config import Config
-from tables import create_table
+from tables import create_ledger, create_table
 
 import oracle
 import publish
 from music_streams import layout
 from music_streams.batch import put_json
+from music_streams.fence import in_flight_since
 
 DAY = "2024-06-25"
 NEXT_DAY = "2024-06-26"
@@ -50,12 +51,14 @@ class Lake:
     monkeypatch: pytest.MonkeyPatch
     bucket: str = ""
     table: str = ""
+    ledger: str = ""
     runs: int = 0
 
     def __post_init__(self) -> None:
         self.table = self.bucket = f"metrics-{uuid.uuid4().hex[:12]}"
         self.s3.create_bucket(Bucket=self.bucket)
         create_table(self.dynamodb, self.table)
+        self.ledger = create_ledger(self.dynamodb)
 
     def curate(self, batch_id: str, rows: Iterable[Row]) -> list[str]:
         """Replaces a batch's curated rows as transform does. Returns its days."""
@@ -115,10 +118,19 @@ class Lake:
 
     def run_job(self, batch_id: str, run_id: str, engine: str = "duckdb") -> None:
         """Runs the job's main as the run that the ledger waits for."""
+        if in_flight_since(self.dynamodb, self.ledger, batch_id) is None:
+            self.take_up(batch_id)
         self.monkeypatch.setattr(publish, "batch_in_turn", lambda *_: batch_id)
         self.monkeypatch.setattr(boto3, "client", client)
-        arguments = ["--bucket", self.bucket, "--ledger-table", "l", "--metrics-table", self.table, "--engine", engine]
+        arguments = ["--bucket", self.bucket, "--ledger-table", self.ledger, "--metrics-table", self.table]
+        arguments += ["--engine", engine]
         publish.main([*arguments, "--WORKFLOW_NAME", "w", "--WORKFLOW_RUN_ID", run_id, "--enable-metrics", "true"])
+
+    def take_up(self, batch_id: str) -> None:
+        """Puts a batch in flight, as sense does. A batch that was in flight is settled by this."""
+        item = {"pk": {"S": "PIPELINE"}, "sk": {"S": "IN_FLIGHT"}, "batchId": {"S": batch_id}}
+        since = datetime.now(timezone.utc).isoformat()
+        self.dynamodb.put_item(TableName=self.ledger, Item={**item, "since": {"S": since}})
 
     def report(self, batch_id: str) -> dict[str, Any]:
         """Reads publish's report of the batch."""

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import layout from "../../layout.json";
 import { version } from "../../package.json";
+import { place } from "../../runtime/places";
 import { folders } from "../support/folders";
 import { EVERY_CHOICE, type Recorded, recordProgram } from "../support/program-record";
 
@@ -327,7 +328,7 @@ describe("the program", function () {
     const settling = all(archived, batches, curated, failed, incoming, quarantinedFiles, quarantinedRows, staged);
     assert.deepEqual(written, {
       "music-streams-transform-role": all(batches, curated, quarantinedRows, staged),
-      "music-streams-publish-role": all(batches),
+      "music-streams-publish-role": [...all(batches), place("publishCheckpoint", { batchId: "*" })],
       "music-streams-sense-role": settling,
       "music-streams-archive-role": settling,
     });

@@ -576,6 +576,33 @@ export const MUTANTS: Mutant[] = [
     caughtBy: python("test_publish_errors.py", "test_a_stale_or_absent_transform_report_is_refused"),
   },
   {
+    name: "publish skips a day although its curated files have changed",
+    file: "glue-scripts/music_streams/publish_checkpoint.py",
+    find: "day in files_of_days and fingerprint(files_of_days[day]) == known",
+    replace: "day in files_of_days and known",
+    caughtBy: python(
+      "test_publish_checkpoint.py",
+      "test_a_changed_curated_file_is_computed_again_and_changed_back_too",
+    ),
+  },
+  {
+    name: "publish keeps a changed day in the checkpoint while it computes it again",
+    file: "glue-scripts/music_streams/publish_checkpoint.py",
+    find: "        elif self._parts != found:\n            self._write()\n",
+    replace: "",
+    caughtBy: python(
+      "test_publish_checkpoint.py",
+      "test_a_changed_curated_file_is_computed_again_and_changed_back_too",
+    ),
+  },
+  {
+    name: "a checkpoint outlives the report",
+    file: "glue-scripts/publish.py",
+    find: "    checkpoint.remove()\n    report = {\n",
+    replace: "    report = {\n",
+    caughtBy: python("test_publish_checkpoint.py", "test_the_checkpoint_is_gone_before_the_report_is_there"),
+  },
+  {
     name: "a list of curated files ends after its first page",
     file: "glue-scripts/music_streams/publish_input.py",
     find: '    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):\n',

@@ -1,0 +1,96 @@
+"""What transform says while it writes for long."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from datetime import date, timedelta
+from typing import Any
+
+import pytest
+from pyspark.sql import SparkSession
+from transform_support import Lake, csv
+
+from music_streams import log, progress
+
+DAYS = [str(date(2023, 1, 1) + timedelta(days=n)) for n in range(120)]
+
+
+def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    """The lines about progress so far."""
+    logged = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith("{")]
+    return [line for line in logged if line["event"] == "writing"]
+
+
+def test_a_long_write_says_how_far_it_is(
+    s3: Any, spark: SparkSession, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(progress, "SECONDS_BETWEEN", 0.05)
+    log.start("transform")
+    report = Lake(s3, spark).run({"long.csv": csv(*[f"u1,t1,{day} 10:00:00" for day in DAYS])})
+    assert report["days"] == DAYS
+    found = lines(capsys)
+    assert found
+    assert all(line["days"] == len(DAYS) and line["seconds"] > 0 for line in found)
+    assert not [line for line in found if "unknown" in line]
+    assert max(line["files_to_move"] for line in found) > 1
+    writing = [line["tasks"].split(" of ") for line in found if line.get("tasks", "").endswith(" of 32")]
+    done = [int(tasks) for tasks, _ in writing]
+    assert done == sorted(done)
+    assert len(set(done)) > 2
+
+
+def test_a_write_goes_on_although_nobody_can_say_how_far_it_is(
+    s3: Any, spark: SparkSession, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError("AccessDenied")
+
+    monkeypatch.setattr(progress, "SECONDS_BETWEEN", 0.05)
+    monkeypatch.setattr(progress, "written_so_far", refuse)
+    log.start("transform")
+    lake = Lake(s3, spark)
+    lake.run({"long.csv": csv(*[f"u1,t1,{day} 10:00:00" for day in DAYS[:20]])})
+    assert len(lake.curated()) == 20
+    found = lines(capsys)
+    assert found
+    assert {line["unknown"] for line in found} == {"PermissionError: AccessDenied"}
+
+
+def test_a_step_waits_for_no_look_and_logs_nothing_after_its_end(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    looking, answered = threading.Event(), threading.Event()
+
+    def look() -> dict[str, Any]:
+        looking.set()
+        answered.wait(60)
+        return {}
+
+    monkeypatch.setattr(progress, "SECONDS_BETWEEN", 0.01)
+    log.start("transform")
+    began = time.monotonic()
+    with progress.logged("writing", look):
+        assert looking.wait(30)
+    assert time.monotonic() - began < 40
+    answered.set()
+    (thread,) = [one for one in threading.enumerate() if one.name == "progress of writing"] or [threading.Thread()]
+    if thread.ident:
+        thread.join(30)
+    assert lines(capsys) == []
+
+
+def test_an_error_of_the_step_is_not_hidden_and_a_missing_thread_stops_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    log.start("transform")
+    with pytest.raises(KeyError), progress.logged("writing", dict):
+        raise KeyError
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    with progress.logged("writing", dict):
+        pass
+    assert [line["unknown"] for line in lines(capsys)] == ["can't start new thread"]
