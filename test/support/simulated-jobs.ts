@@ -135,8 +135,9 @@ export class SimulatedJobs implements Jobs {
   }
 
   /** Every curated listen, as often as curated files contain it. */
-  curated(prefix = folders.curated): string[] {
-    return this.s3.keys(prefix).flatMap((key) => this.s3.json(key) as string[]);
+  curated(prefix = folders.curated, batchId = ""): string[] {
+    const keys = this.s3.keys(prefix).filter((key) => key.includes(`batch_id=${batchId}`));
+    return keys.flatMap((key) => this.s3.json(key) as string[]);
   }
 
   private isCounted(listen: string, batchId: string): boolean {
