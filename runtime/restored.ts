@@ -7,6 +7,8 @@ import { publishTotals, totals } from "./reports";
 import type { Store, World } from "./world";
 
 const DAY_MS = 24 * 3600_000;
+/** Clocks differ by less (docs/reliability.md). */
+const CLOCK_MS = 15 * 60_000;
 const LISTS_AT_ONCE = 16;
 
 /** Where a batch's files lie that it moved itself. */
@@ -41,11 +43,11 @@ export async function correctRestored(world: World, batch: Batch): Promise<boole
   return true;
 }
 
-/** The batch's own files in a dated folder, from the day of its claim until tomorrow, as clocks differ. */
+/** The batch's own files in a dated folder, from the day of its claim until today. */
 export async function ownCopies(world: Store, { batchId, claimedAt }: Pick<Batch, "batchId" | "claimedAt">) {
   const days: string[] = [];
   const firstMs = Date.parse(`${claimedAt.slice(0, 10)}T00:00:00Z`);
-  for (let ms = firstMs; ms <= world.clock.now() + DAY_MS; ms += DAY_MS) days.push(iso(ms).slice(0, 10));
+  for (let ms = firstMs; ms <= world.clock.now() + CLOCK_MS; ms += DAY_MS) days.push(iso(ms).slice(0, 10));
   const places = (["archived", "quarantinedFile", "failed"] as const).flatMap((kind) =>
     days.map((day): Copies => ({ kind, day })),
   );

@@ -34,6 +34,26 @@ const door = (title: string): Check => ({ file: "test/local/test_front_door.py",
 
 export const MUTANTS: Mutant[] = [
   {
+    name: "a file that S3 refuses fails the whole run",
+    file: "glue-scripts/music_streams/staging.py",
+    find: "if why is None or not",
+    replace: "if True or not",
+    caughtBy: python(
+      "test_transform_files.py",
+      "test_files_that_s3_refuses_are_quarantined_in_one_run[AccessDenied-403]",
+    ),
+  },
+  {
+    name: "a replay leaves out an archived file that S3 refuses",
+    file: "glue-scripts/music_streams/staging.py",
+    find: 'if why is None or not file.key.startswith(layout.key("incoming")):',
+    replace: "if why is None:",
+    caughtBy: python(
+      "test_transform_files.py",
+      "test_a_replay_fails_when_s3_refuses_an_archived_file_and_keeps_its_rows",
+    ),
+  },
+  {
     name: "a batch that a restored ledger calls CLAIMED runs from incoming/",
     file: "runtime/start.ts",
     find: '  if (await correctRestored(world, batch)) return "again";\n',
