@@ -1,6 +1,7 @@
 import type { Batch } from "../runtime/batch";
-import { abandonable, RefusedError, requestAbandon } from "../runtime/operator";
+import { abandonable, requestAbandon } from "../runtime/operator";
 import { folderOf } from "../runtime/places";
+import { RefusedError } from "../runtime/refused";
 import { printable } from "../terminal/format";
 import type { Terminal } from "../terminal/terminal";
 import { capital, orderLine, type TickOptions, tickFor } from "./operate";

@@ -1,8 +1,10 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import layout from "../layout.json";
 import { readBatch } from "../runtime/ledger";
-import { RefusedError, requestReplay } from "../runtime/operator";
+import { lostBatch } from "../runtime/lost";
+import { requestReplay } from "../runtime/operator";
 import { folderOf } from "../runtime/places";
+import { RefusedError } from "../runtime/refused";
 import { planReplay } from "../runtime/replay";
 import type { Store } from "../runtime/world";
 import { UserError } from "../terminal/errors";
@@ -93,8 +95,10 @@ async function claimedBetween(target: Target, { from, to }: Options, terminal: T
 }
 
 async function examine(store: Store, batchId: string): Promise<Candidate> {
-  const batch = await readBatch(store, batchId);
   const nothing = { batchId, files: 0, bytes: 0, rows: undefined };
+  const lost = await lostBatch(store, batchId);
+  if (lost) return { ...nothing, files: lost.batch.files, bytes: lost.batch.bytes };
+  const batch = await readBatch(store, batchId);
   if (!batch) return { ...nothing, problem: "the ledger has no such batch" };
   if (batch.state !== "ARCHIVED" && batch.state !== "REPLAY")
     return { ...nothing, problem: `it is ${batch.state}, and only an archived batch can be replayed` };

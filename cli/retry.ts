@@ -1,6 +1,7 @@
 import layout from "../layout.json";
-import { RefusedError, requestRetry } from "../runtime/operator";
+import { requestRetry } from "../runtime/operator";
 import { folderOf } from "../runtime/places";
+import { RefusedError } from "../runtime/refused";
 import { UserError } from "../terminal/errors";
 import { printable } from "../terminal/format";
 import type { Terminal } from "../terminal/terminal";

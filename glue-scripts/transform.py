@@ -122,6 +122,8 @@ class Job:
         self.log_step(
             "staged", files=len(streams.tables), without_table=len(streams.quarantined), changed=len(streams.changed)
         )
+        if refused := [found for found in streams.quarantined if found.reason == "refused"]:
+            log.warn("filesRefused", files=len(refused), first=refused[0].file.key, error=refused[0].detail)
         self._require_archived(streams.changed)
         rows, reading = self._read_streams(streams)
         quarantined = reading.quarantined_total

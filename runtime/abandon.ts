@@ -1,6 +1,7 @@
 import { type Batch, iso } from "./batch";
 import { advance } from "./ledger";
 import { endReplay } from "./replay";
+import { correctRestored } from "./restored";
 import { announcedStart } from "./start";
 import type { World } from "./world";
 
@@ -19,6 +20,7 @@ export async function abandon(world: World, batch: Batch, ended: () => void): Pr
     if (await endReplay(world, batch, ABANDONED)) ended();
     return "again";
   }
+  if (await correctRestored(world, batch)) return "again";
   const written = await advance(world, batch, {
     state: "FAILED",
     day: batch.day ?? iso(world.clock.now()).slice(0, 10),

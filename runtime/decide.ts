@@ -28,6 +28,8 @@ export type Action =
 
 /** The next action for the batch in flight. Every state and every fact has an answer. */
 export function decide(batch: Batch, facts: RunFacts | undefined, limits: Limits, nowMs: number): Action {
+  // A ledger that was restored to an earlier moment may name a settled batch as the one in flight.
+  if (batch.settledAt !== undefined) return { do: "release" };
   const ending = batch.abandonedAt === undefined ? undefined : abandoned(batch, facts);
   if (ending) return ending;
   switch (batch.state) {

@@ -1,7 +1,7 @@
 import { type Batch, iso, type Manifest, type Moves, type TransformReport } from "./batch";
 import { childBatchId } from "./batch-id";
 import { createManifest, deleteAll, head, readDocument, readManifest } from "./lake";
-import { release } from "./ledger";
+import { readBatch, release } from "./ledger";
 import { copy, deleteVersion, type Source } from "./move";
 import { MOVES_AT_ONCE, moveFiles, settleMoves } from "./move-files";
 import { inParallel } from "./parallel";
@@ -140,7 +140,10 @@ export async function divide(world: World, batch: Batch): Promise<Ended> {
     }),
   );
   const children = items.map(({ batchId }) => batchId);
-  if (await release(world, batch, { settledAt: now, children }, items))
+  // The ledger has the halves already if the whole's item was restored to an earlier moment.
+  const known = await Promise.all(children.map((child) => readBatch(world, child)));
+  const unknown = items.filter((_, index) => known[index] === undefined);
+  if (await release(world, batch, { settledAt: now, children }, unknown))
     world.log({ level: "WARN", event: "batchSplit", batch_id: batch.batchId, children, error: batch.error });
   return "again";
 }

@@ -73,6 +73,14 @@ export async function* listPages(world: Store, prefix: string, after?: string): 
   } while (token !== undefined);
 }
 
+/** Whether there is any object below a prefix. */
+export async function hasObjects(world: Store, prefix: string): Promise<boolean> {
+  const page = await world.clients.s3.send(
+    new ListObjectsV2Command({ Bucket: world.settings.bucket, Prefix: prefix, MaxKeys: 1 }),
+  );
+  return (page.Contents ?? []).length > 0;
+}
+
 /** Deletes every object below a prefix. Safe to repeat. */
 export async function deleteAll(world: Store, prefix: string): Promise<void> {
   // Only whole folders: a prefix that is too short by mistake would delete more than was meant.

@@ -159,24 +159,19 @@ async function writeAhead(
   return { batch: now, rest: writes.slice(done) };
 }
 
-/** The ETags of held files, which no claim takes, by key. */
-export async function readHeld(world: Store): Promise<Map<string, string>> {
-  const held = new Map<string, string>();
-  let from: Record<string, unknown> | undefined;
-  do {
-    const page = await world.clients.documents.send(
-      new QueryCommand({
-        TableName: world.settings.ledgerTable,
-        KeyConditionExpression: "pk = :held",
-        ExpressionAttributeValues: { ":held": "HELD" },
-        ConsistentRead: true,
-        ...(from === undefined ? {} : { ExclusiveStartKey: from }),
-      }),
-    );
-    for (const { sk, etag } of page.Items ?? []) held.set(sk, etag);
-    from = page.LastEvaluatedKey;
-  } while (from !== undefined);
-  return held;
+/** Whether a batch is in flight or queued. */
+export async function hasTurn(world: Store, batchId: string): Promise<boolean> {
+  const { pk, sk } = queueItem(batchId);
+  const { Item } = await world.clients.documents.send(
+    new GetCommand({ TableName: world.settings.ledgerTable, Key: { pk, sk }, ConsistentRead: true }),
+  );
+  // In this order: a tick may take the batch from the queue in between.
+  return Item !== undefined || (await readPipeline(world)).inFlight === batchId;
+}
+
+/** Adds a batch that the ledger does not know, and queues it. */
+export async function queueUnknown(world: Store, batch: Batch): Promise<boolean> {
+  return transact(world, [putNew(world, batchItem(batch)), putNew(world, queueItem(batch.batchId))]);
 }
 
 /** Changes a settled batch and queues it. */

@@ -1,13 +1,12 @@
 import { type Batch, iso } from "./batch";
 import { canAbandon } from "./decide";
 import { head, readManifest } from "./lake";
-import { advance, letGo, queue, readBatch, setPause } from "./ledger";
+import { advance, letGo, queue, queueUnknown, readBatch, setPause } from "./ledger";
+import { lostBatch } from "./lost";
 import { incoming, place } from "./places";
+import { RefusedError } from "./refused";
 import { planReplay } from "./replay";
 import type { Store } from "./world";
-
-/** A person's request that can't be met now. The message says why; nothing was changed. */
-export class RefusedError extends Error {}
 
 /** What a person asked for earlier does not hold for a new request. */
 const notAbandoned = { abandonedAt: undefined, notAbandoned: undefined };
@@ -23,9 +22,24 @@ export async function resume(world: Store): Promise<void> {
 
 /**
  * Queues an archived batch to run again from archive/. Throws RefusedError when the batch is not archived, or when a
- * file that it read is no longer in the archive: a replay without the file would remove its listens.
+ * file that it read is no longer in the archive: a replay without the file would remove its listens. Also takes up a
+ * batch that a restored ledger has lost: it is unknown there, or unsettled without a turn. Batches that took its files
+ * since run again after it.
  */
 export async function requestReplay(world: Store, batchId: string): Promise<void> {
+  const lost = await lostBatch(world, batchId);
+  if (lost) {
+    for (const taker of lost.takenBy) {
+      const { state } = await known(world, taker);
+      if (state !== "ARCHIVED" && state !== "REPLAY")
+        throw new RefusedError(`batch ${taker} has files of ${batchId} and is ${state}: try again when it is archived`);
+    }
+    const queued = lost.isKnown ? await queue(world, lost.batch, {}) : await queueUnknown(world, lost.batch);
+    if (!queued) throw changedMeanwhile(batchId);
+    world.log({ event: "lostBatchQueued", batch_id: batchId, state: lost.batch.state });
+    for (const taker of lost.takenBy) await requestReplay(world, taker);
+    return;
+  }
   const batch = await known(world, batchId);
   if (batch.state === "REPLAY") return;
   if (batch.state !== "ARCHIVED")

@@ -1,6 +1,7 @@
 import { type Batch, iso } from "./batch";
 import { findRun, startWorkflow, stopWorkflow } from "./glue-runs";
 import { advance, readBatch } from "./ledger";
+import { correctRestored } from "./restored";
 import { describe, isError, type World } from "./world";
 
 /** No tick sends StartWorkflowRun later than this after announcing it in the ledger. */
@@ -17,6 +18,7 @@ const ARRIVES_WITHIN_MS = 10_000;
 export async function startRun(world: World, batch: Batch): Promise<"again" | "wait"> {
   const earlier = await announcedStart(world, batch);
   if (earlier) return earlier;
+  if (await correctRestored(world, batch)) return "again";
   const deadlineMs = world.clock.now() + SEND_WITHIN_MS;
   const announced = await advance(world, batch, { startBy: iso(deadlineMs) });
   if (!announced) return "again";

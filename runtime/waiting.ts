@@ -1,6 +1,6 @@
 import type { Ignored } from "./batch";
+import { readHeld } from "./held";
 import { type Found, listPages, type Page } from "./lake";
-import { readHeld } from "./ledger";
 import { incoming } from "./places";
 import type { Store } from "./world";
 

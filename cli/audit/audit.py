@@ -47,7 +47,8 @@ MICROSECOND = timedelta(microseconds=1)
 LINES_AT_ONCE = 200_000
 TOP_TRACKS, TOP_GENRES = 3, 5
 INCOMING = json.loads((Path(__file__).parents[2] / "layout.json").read_text("utf-8"))["incoming"]
-RUN_AGAIN = "replay a batch of this day: npm run replay -- BATCH"
+# As many batches of a day stand in a remedy.
+MOST_NAMED = 20
 
 
 def say(**reply: Any) -> None:
@@ -277,11 +278,19 @@ class Auditor:
             source = f"read_json(?, format = 'newline_delimited', columns = {columns})"
             there = self.rows(f"SELECT pk, sk, item FROM {source} ORDER BY pk, sk", [items])
         count = 0
+        remedy = None
         for key, wanted, found in _side_by_side(self.wanted(day), there):
             count += wanted is not None
             if wanted != found:
-                _tell_difference(day, key, wanted, found)
+                remedy = remedy or self.replay_all()
+                _tell_difference(day, key, wanted, found, remedy)
         return count
+
+    def replay_all(self) -> str:
+        """The command that publishes the day again: a replay publishes only the tracks and genres of its own rows."""
+        batches = [batch for (batch,) in self.rows("SELECT DISTINCT batch FROM rows ORDER BY batch")]
+        more = f", and {len(batches) - MOST_NAMED} more batches of this day" if len(batches) > MOST_NAMED else ""
+        return f"npm run replay -- {' '.join(batches[:MOST_NAMED])}{more}"
 
     def wanted(self, day: str) -> Iterator[Item]:
         """Yields every item of the day, by the definitions in docs/architecture.md, in order of pk and sk."""
@@ -376,18 +385,18 @@ def _side_by_side(wanted: Iterator[Item], there: Iterator[Row]) -> Iterator[tupl
             other = next(there, None)
 
 
-def _tell_difference(day: str, key: Key, wanted: Optional[Item], found: Optional[Item]) -> None:
+def _tell_difference(day: str, key: Key, wanted: Optional[Item], found: Optional[Item], remedy: str) -> None:
     where = " ".join(key)
     if wanted is None:
-        remedy = "delete the item: no curated row belongs to it"
-        breach("metrics", "an item too many", where, "no item", _json(found), remedy, days=[day])
+        delete = "delete the item: no curated row belongs to it"
+        breach("metrics", "an item too many", where, "no item", _json(found), delete, days=[day])
     elif found is None:
-        breach("metrics", "an item is missing", where, _json(wanted), "no item", RUN_AGAIN, days=[day])
+        breach("metrics", "an item is missing", where, _json(wanted), "no item", remedy, days=[day])
     else:
         names = sorted({*wanted, *found})
         differing = [name for name in names if wanted.get(name) != found.get(name)]
         one, other = ({name: side[name] for name in differing if name in side} for side in (wanted, found))
-        breach("metrics", "an item differs", where, _json(one), _json(other), RUN_AGAIN, days=[day])
+        breach("metrics", "an item differs", where, _json(one), _json(other), remedy, days=[day])
 
 
 def _json(value: Any) -> str:

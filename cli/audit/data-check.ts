@@ -147,7 +147,9 @@ export class DataCheck {
           key,
           "rows of archived batches only",
           batch ? `batch ${batchId} is ${batch.state}` : "a batch that the ledger does not know",
-          "delete the object, then replay a batch of this day (npm run replay -- BATCH)",
+          batch?.settledAt === undefined
+            ? `npm run replay -- ${batchId}, while the pipeline is paused`
+            : "delete the object, then replay a batch of this day (npm run replay -- BATCH)",
           batchId,
           day,
         );

@@ -132,7 +132,10 @@ export class FilesCheck {
       where: object.key,
       expected: "a batch of the ledger that moved it there",
       found: batchId && this.ledger.batches.has(batchId) ? "a batch with another day" : "none",
-      remedy: `move it back to ${incoming()} if its rows may be missing: known listens are not counted again`,
+      remedy:
+        batchId && !this.ledger.batches.has(batchId)
+          ? `npm run replay -- ${batchId}, while the pipeline is paused; without its manifest, move it to ${incoming()}`
+          : `move it back to ${incoming()} if its rows may be missing: known listens are not counted again`,
       batches: batchId ? [batchId] : [],
     });
   }

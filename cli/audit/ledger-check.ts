@@ -8,6 +8,9 @@ const states = ["CLAIMED", "RUNNING", "PROCESSED", "ARCHIVED", "RETRY", "FAILED"
 const byHand = "correct the item by hand, from the table's backup (point-in-time recovery)";
 const fromVersions = "put the object back from the bucket's versions";
 
+/** Takes up a batch that a restored ledger has lost. */
+const takeUp = (batchId: string) => `npm run replay -- ${batchId}, while the pipeline is paused; then resume`;
+
 /** Checks the items of turns: which batch is in flight, and which are queued. */
 export function checkTurns(ledger: Ledger, findings: Findings): void {
   const { batches, inFlight, queued, claims } = ledger;
@@ -64,7 +67,7 @@ export async function checkBatch(
       "an unsettled batch does not have exactly one turn",
       "in flight, or queued once",
       turns === 0 ? `${batch.state}, and neither` : "more than one turn",
-      turns === 0 ? `put an item {pk: PIPELINE, sk: QUEUE#${batchId}, batchId} into the ledger` : byHand,
+      turns === 0 ? takeUp(batchId) : byHand,
     );
   if (!manifest) {
     wrong(
@@ -185,7 +188,7 @@ export async function checkLeftovers(source: Source, ledger: Ledger, findings: F
         where: `${root}${batchId}/`,
         expected: "a batch in the ledger",
         found: others.join(", "),
-        remedy: "put the batch's item back, from the table's backup (point-in-time recovery)",
+        remedy: takeUp(batchId),
         batches: [batchId],
       });
   }

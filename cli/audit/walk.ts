@@ -202,6 +202,14 @@ async function readStored(
     if (!quarantined) batches.facts.unsure.add(batch);
     return;
   }
+  // S3 refused the file to transform, so it may well be a sound CSV.
+  if (quarantined?.reason === "refused") {
+    findings.inform(
+      "deep",
+      "files that S3 refused to transform (refused): move them to incoming/ when it lets them go",
+    );
+    return;
+  }
   if (quarantined) {
     await data.ask({ do: "unreadable", path: file, key, batch, reason: quarantined.reason });
     findings.look("deep", "quarantined files");

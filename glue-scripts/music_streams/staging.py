@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from boto3.s3.transfer import TransferConfig
+from botocore.exceptions import ClientError
 from py4j.protocol import Py4JError  # type: ignore[import-untyped]
 from pyspark.errors import PySparkException
 
@@ -98,7 +99,15 @@ def stage(
 def _stage_one(
     s3: Any, buckets: tuple[str, str], folder: str, required: Sequence[str], number: int, file: ManifestFile
 ) -> Staged | QuarantinedFile | ChangedFile:
-    found = examine(s3, buckets[0], file, required)
+    try:
+        found = examine(s3, buckets[0], file, required)
+    except ClientError as error:
+        why = store.refusal(error)
+        # A run for each half of the batch would find such files too, one by one. Other files must be readable: without
+        # them, a replay would lose listens, and the reference data names.
+        if why is None or not file.key.startswith(layout.key("incoming")):
+            raise
+        return QuarantinedFile(file, "refused", f"S3 does not let transform read the file: {why}")
     if not isinstance(found, Table):
         return found
     staged = Staged(

@@ -18,6 +18,12 @@ THREADS = 32
 LARGEST_SINGLE_COPY = 5 * 1024**3
 DELETE_AT_ONCE = 1000
 GONE = {"NoSuchKey", "404", "PreconditionFailed", "412", "NotFound"}
+# Errors with a status of 4xx that say nothing about the object (Amazon S3 API reference: Error responses).
+PASSING = {
+    *("RequestTimeout", "RequestTimeTooSkewed", "ExpiredToken", "InvalidToken", "OperationAborted"),
+    *("TooManyRequests", "ThrottlingException", "KMS.ThrottlingException", "Throttling", "SlowDown"),
+}
+PASSING_STATUS = {408, 409, 429}
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -83,3 +89,12 @@ def raise_changed(error: ClientError) -> None:
     if error.response.get("Error", {}).get("Code") in GONE:
         raise ChangedError from error
     raise error
+
+
+def refusal(error: ClientError) -> str | None:
+    """Returns S3's words when it refuses the object itself: by its key, its class, its headers or its policy."""
+    told, status = error.response.get("Error", {}), error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    code = told.get("Code", "")
+    if not 400 <= status < 500 or status in PASSING_STATUS or code in PASSING:
+        return None
+    return f"{code}: {told.get('Message', '')}"[:300]

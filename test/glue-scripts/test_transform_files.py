@@ -9,6 +9,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 from pyspark.sql import SparkSession
 from transform_support import SONGS_KEY, USERS_KEY, Lake, csv, incoming, zipped
 
@@ -49,6 +50,62 @@ def test_many_small_files_are_one_quick_batch(lake: Lake) -> None:
         {"bad_id": count},
     )
     assert len(lake.keys(layout.key("listens"))) == 1
+
+
+class Refusing:
+    """An S3 client that S3 refuses some keys, as it does for an object with a disabled or foreign KMS key."""
+
+    def __init__(self, s3: Any, keys: set[str], code: str, status: int) -> None:
+        self.s3, self.keys, self.code, self.status = s3, keys, code, status
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.s3, name)
+
+    def get_object(self, **asked: Any) -> Any:
+        self.refuse(asked["Key"], "GetObject")
+        return self.s3.get_object(**asked)
+
+    def copy_object(self, **asked: Any) -> Any:
+        self.refuse(asked["CopySource"]["Key"], "CopyObject")
+        return self.s3.copy_object(**asked)
+
+    def refuse(self, key: str, operation: str) -> None:
+        if key in self.keys:
+            error = {"Code": self.code, "Message": "no access"}
+            raise ClientError({"Error": error, "ResponseMetadata": {"HTTPStatusCode": self.status}}, operation)  # type: ignore[typeddict-item]
+
+
+REFUSALS = [("AccessDenied", 403), ("KMS.DisabledException", 400), ("InvalidRequest", 400), ("InvalidObjectState", 403)]
+
+
+@pytest.mark.parametrize(("code", "status"), REFUSALS)
+def test_files_that_s3_refuses_are_quarantined_in_one_run(lake: Lake, code: str, status: int) -> None:
+    count, refused = (512, 100) if FULL else (12, 5)
+    names = [f"{n}.csv" for n in range(count)]
+    batch = lake.claim({name: csv(f"u{n},t0,2024-06-25 10:00:00") for n, name in enumerate(names)})
+    report = lake.transform(batch, s3=Refusing(lake.s3, {incoming(name) for name in names[:refused]}, code, status))
+    found = {(file["name"], file["reason"]) for file in report["filesQuarantined"]}
+    assert found == {(name, "refused") for name in names[:refused]}
+    assert all(f"{code}: no access" in file["detail"] for file in report["filesQuarantined"])
+    assert (len(report["files"]), report["rowsKept"]) == (count - refused, count - refused)
+
+
+@pytest.mark.parametrize(("code", "status"), [("SlowDown", 503), ("ExpiredToken", 400), ("InternalError", 500)])
+def test_an_error_that_may_pass_fails_the_run_and_quarantines_nothing(lake: Lake, code: str, status: int) -> None:
+    batch = lake.claim({"a.csv": GOOD, "b.csv": GOOD})
+    with pytest.raises(ClientError, match=code):
+        lake.transform(batch, s3=Refusing(lake.s3, {incoming("a.csv")}, code, status))
+    assert lake.json("transformReport", batch) is None
+
+
+def test_a_replay_fails_when_s3_refuses_an_archived_file_and_keeps_its_rows(lake: Lake) -> None:
+    key = "archive/2024-06-25/x/a.csv"
+    lake.put(key, GOOD)
+    batch = lake.write_manifest([{**lake.claimed(entry), "name": "a.csv"} for entry in lake.entries(key)])
+    lake.transform(batch)
+    with pytest.raises(ClientError, match="AccessDenied"):
+        lake.transform(batch, s3=Refusing(lake.s3, {key}, "AccessDenied", 403))
+    assert len(lake.curated(batch)) == 1
 
 
 @pytest.fixture(scope="module")

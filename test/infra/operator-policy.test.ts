@@ -51,12 +51,16 @@ const RUNTIME: Record<string, Needs> = {
   planReplay: READ,
   requestReplay: [...GET, ...READ, ...WRITE],
   requestRetry: [...GET, ...READ, ...WRITE, ...REMOVE],
+  abandonable: GET,
+  requestAbandon: [...GET, ...WRITE],
+  lostBatch: [...GET, ...READ],
   ...Object.fromEntries(
     ["RefusedError", "breach", "folderOf", "inParallel", "incoming", "isDue", "isError", "place", "plainKey"].map(
       (pure) => [pure, []],
     ),
   ),
   publishTotals: [],
+  referenceFaults: [],
   totals: [],
 };
 

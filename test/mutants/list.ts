@@ -26,6 +26,7 @@ const histories: Check = {
 const faults: Check = { file: "test/runtime/faults.test.ts", title: "every single fault" };
 const protocol = (title: string): Check => ({ file: "test/runtime/protocol.test.ts", title });
 const deadEnds = (title: string): Check => ({ file: "test/runtime/dead-ends.test.ts", title });
+const restored = (title: string): Check => ({ file: "test/runtime/restored.test.ts", title });
 const decisions = (title: string): Check => ({ file: "test/runtime/decide.test.ts", title });
 const python = (file: string, title: string): Check => ({ file: `test/glue-scripts/${file}`, title });
 
@@ -37,6 +38,63 @@ const lock = (title: string): Check => ({ file: "test/local/toolchain/lock.test.
 const door = (title: string): Check => ({ file: "test/local/test_front_door.py", title });
 
 export const MUTANTS: Mutant[] = [
+  {
+    name: "a file that S3 refuses fails the whole run",
+    file: "glue-scripts/music_streams/staging.py",
+    find: "if why is None or not",
+    replace: "if True or not",
+    caughtBy: python(
+      "test_transform_files.py",
+      "test_files_that_s3_refuses_are_quarantined_in_one_run[AccessDenied-403]",
+    ),
+  },
+  {
+    name: "a replay leaves out an archived file that S3 refuses",
+    file: "glue-scripts/music_streams/staging.py",
+    find: 'if why is None or not file.key.startswith(layout.key("incoming")):',
+    replace: "if why is None:",
+    caughtBy: python(
+      "test_transform_files.py",
+      "test_a_replay_fails_when_s3_refuses_an_archived_file_and_keeps_its_rows",
+    ),
+  },
+  {
+    name: "a batch that a restored ledger calls CLAIMED runs from incoming/",
+    file: "runtime/start.ts",
+    find: '  if (await correctRestored(world, batch)) return "again";\n',
+    replace: "",
+    caughtBy: restored(
+      "a batch whose ledger item is restored to an earlier moment keeps its listens when it is CLAIMED",
+    ),
+  },
+  {
+    name: "abandoning a batch that a restored ledger calls CLAIMED removes its rows",
+    file: "runtime/abandon.ts",
+    find: '  if (await correctRestored(world, batch)) return "again";\n',
+    replace: "",
+    caughtBy: restored("a batch whose ledger item is restored to an earlier moment keeps its listens when a person"),
+  },
+  {
+    name: "a split batch wants its halves new in the ledger",
+    file: "runtime/endings.ts",
+    find: "known[index] === undefined",
+    replace: "known.length > index",
+    caughtBy: restored("a batch whose ledger item is restored to an earlier moment is divided once"),
+  },
+  {
+    name: "a settled batch that is in flight again is ended again",
+    file: "runtime/decide.ts",
+    find: 'if (batch.settledAt !== undefined) return { do: "release" };',
+    replace: "",
+    caughtBy: restored("a batch whose ledger item is restored to an earlier moment is released"),
+  },
+  {
+    name: "a batch that took a lost batch's files does not run again",
+    file: "runtime/operator.ts",
+    find: "    for (const taker of lost.takenBy) await requestReplay(world, taker);\n",
+    replace: "",
+    caughtBy: restored("a batch that a restored ledger has lost is taken up after another batch has claimed its files"),
+  },
   {
     name: "a file is deleted before it is copied",
     file: "runtime/move.ts",

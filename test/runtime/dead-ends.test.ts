@@ -76,7 +76,7 @@ describe("a file that S3 does not move", () => {
 
   it("is held at once when its batch has failed and S3 refuses it, else after two hours", async () => {
     for (const [what, atMost] of [
-      ["SEALED", 6],
+      ["STUCK,POISON", 6],
       ["BROKEN,POISON", 40],
     ] as const) {
       const simulation = await processed(`l1,${what}`);
@@ -84,6 +84,18 @@ describe("a file that S3 does not move", () => {
       assert.deepEqual([simulation.batches()[0]?.state, simulation.batches()[0]?.moves?.held], ["FAILED", 1]);
       check(simulation);
     }
+  });
+
+  it("costs one run when transform can't read it either, even a hundred of them among 512 files", async () => {
+    const bodies = Array.from({ length: 512 }, (_, at) => (at % 5 === 0 && at < 500 ? `l${at},SEALED` : `l${at}`));
+    const simulation = await processed(...bodies);
+    await ticksToRest(simulation, 5);
+    assert.equal(simulation.glue.started.length, 1);
+    const { state, moves, report } = simulation.batches()[0]!;
+    assert.deepEqual([state, moves?.moved, moves?.held, report?.filesQuarantined], ["ARCHIVED", 412, 100, 100]);
+    check(simulation);
+    simulation.drop("next.csv", "another");
+    assert.equal(await next(simulation), "RUNNING", "the next file is claimed");
   });
 
   it("is moved when the cause goes away in time, and the batch forgets it", async () => {

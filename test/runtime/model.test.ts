@@ -41,6 +41,8 @@ type Event =
       drop: [string, string] | undefined;
       remove: string | undefined;
     }
+  /** Someone restores the ledger, one batch's item or the metrics to an earlier moment, and does as the manual says. */
+  | { kind: "restore"; what: "ledger" | "batch" | "metrics"; index: number; moment: number }
   | { kind: "finish"; ending: Ending["kind"] }
   /** A run from its start to its end, with nothing in between: so that histories get far. */
   | { kind: "round"; ending: Ending["kind"] }
@@ -93,6 +95,15 @@ const event: fc.Arbitrary<Event> = fc.oneof(
       ending: fc.option(ending, { nil: undefined }),
       drop: fc.option(fc.tuple(name, body), { nil: undefined }),
       remove: fc.option(name, { nil: undefined, freq: 1 }),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      kind: fc.constant("restore" as const),
+      what: fc.constantFrom("ledger" as const, "batch" as const, "metrics" as const),
+      index: fc.nat(3),
+      moment: fc.nat(40),
     }),
   },
   { weight: 4, arbitrary: fc.record({ kind: fc.constant("finish" as const), ending }) },
@@ -151,6 +162,14 @@ function obey(world: World, simulation: Simulation, event: Event & { kind: "comm
   return event.of === "replay" ? requestReplay(world, batchId) : requestRetry(world, batchId);
 }
 
+/** Restores a table, and does what docs/operations.md says after it. */
+async function restore(simulation: Simulation, { what, index, moment }: Event & { kind: "restore" }): Promise<void> {
+  simulation.restoreTable(what, moment, index);
+  if (what === "metrics") return;
+  const { world } = simulation.actor();
+  for (const batchId of simulation.lost()) await requestReplay(world, batchId);
+}
+
 async function happen(simulation: Simulation, event: Event): Promise<void> {
   const troubled = ({ call, fault, skewMs }: Trouble) =>
     simulation.actor({ fault: (index: number) => (index === call ? fault : undefined), skewMs });
@@ -171,6 +190,8 @@ async function happen(simulation: Simulation, event: Event): Promise<void> {
       return;
     case "together":
       return together(simulation, event);
+    case "restore":
+      return restore(simulation, event);
     case "finish":
       simulation.finish(event.ending);
       return;
@@ -191,7 +212,10 @@ async function live(events: Event[], listMs = 0): Promise<void> {
   const simulation = createSimulation({ listMs });
   // A page of keys that no claim takes, before all others.
   for (const key of ["!marker/", "!notes.txt", "!readme"]) simulation.s3.put(`${folders.incoming}${key}`, "left alone");
-  for (const one of events) await happen(simulation, one);
+  for (const one of events) {
+    simulation.remember();
+    await happen(simulation, one);
+  }
   await quiesce(simulation);
   check(simulation);
 }

@@ -27,8 +27,10 @@ export async function quiesce(simulation: Simulation): Promise<Effort> {
   while (effort.ticks++ < 400) {
     simulation.dynamodb.items.delete(JSON.stringify(["PIPELINE", "PAUSED"]));
     const ended = await simulation.actor().run((world) => tick(world));
-    if (typeof ended === "object" && "threw" in ended && !/KMS|InternalError/.test(ended.threw.name)) throw ended.threw;
+    if (typeof ended === "object" && "threw" in ended && !/KMS|InternalError|AccessDenied/.test(ended.threw.name))
+      throw ended.threw;
     if (isAtRest(simulation)) {
+      if (await mendMetrics(simulation)) continue;
       // A replay that was abandoned half way lacks rows: another replay puts them back.
       const half = simulation.batches().filter(({ notReplayed }) => notReplayed?.includes("abandoned"));
       for (const { batchId } of half) await requestReplay(simulation.actor().world, batchId);
@@ -44,6 +46,26 @@ export async function quiesce(simulation: Simulation): Promise<Effort> {
     later();
   }
   throw new Error(`not settled: ${JSON.stringify(simulation.batches())}`);
+}
+
+/**
+ * Whether batches run again because the restored metrics are wrong. As the audit says: items too many are deleted, and
+ * archived batches are replayed. The listens of a batch that can't run again stay out (docs/operations.md, Restore).
+ */
+async function mendMetrics(simulation: Simulation): Promise<boolean> {
+  const { jobs, unmended } = simulation;
+  if (!simulation.wasRestored().metrics) return false;
+  const right = new Set(jobs.curated());
+  for (const listen of jobs.metrics.keys()) if (!right.has(listen)) jobs.metrics.delete(listen);
+  const isRight = [...right].every((listen) => jobs.metrics.get(listen) === 1 || unmended.has(listen));
+  if (isRight) return false;
+  for (const { batchId, state } of simulation.batches()) {
+    if (state !== "ARCHIVED") continue;
+    const asked = await simulation.actor().run((world) => requestReplay(world, batchId));
+    if (!asked) continue;
+    for (const listen of jobs.curated(folders.curated, batchId)) unmended.add(listen);
+  }
+  return true;
 }
 
 function isAtRest(simulation: Simulation): boolean {
@@ -81,7 +103,9 @@ export function check(simulation: Simulation): void {
       `${event} names its batch: ${JSON.stringify(line)}`,
     );
     if (event !== "jobEnded") continue;
-    assert.ok(!used.has(`${workflow_run_id} ${job}`), `what ${job} of ${workflow_run_id} used is told once`);
+    // A restored ledger may tell it again.
+    const isNews = !used.has(`${workflow_run_id} ${job}`) || simulation.wasRestored().ledger;
+    assert.ok(isNews, `what ${job} of ${workflow_run_id} used is told once`);
     used.add(`${workflow_run_id} ${job}`);
   }
 
@@ -130,7 +154,7 @@ export function check(simulation: Simulation): void {
   const attempts = glue.runs
     .filter(({ id, jobs: done }) => done.length > 0 && !jobs.refused.includes(id))
     .map(({ properties }) => `${properties.batch_id} ${properties.attempt}`);
-  if (!simulation.hadLateStarts())
+  if (!simulation.hadLateStarts() && !simulation.wasRestored().ledger)
     assert.equal(new Set(attempts).size, attempts.length, "an attempt has one run at most");
 
   const places = [folders.archived, folders.quarantinedFiles, folders.failed].flatMap((folder) => s3.keys(folder));
@@ -165,9 +189,10 @@ export function check(simulation: Simulation): void {
   const archived = s3.keys(folders.archived).map((key) => s3.objects.get(key)!.body);
   const expected = [...new Set([...read, ...archived].flatMap((text) => text.split(",")))].sort();
   assert.deepEqual(jobs.curated().sort(), expected, "curated holds every listen once");
+  const isSure = (listen: string) => !simulation.unmended.has(listen);
   assert.deepEqual(
-    Object.fromEntries([...jobs.metrics].sort()),
-    Object.fromEntries(expected.map((listen) => [listen, 1])),
+    Object.fromEntries([...jobs.metrics].filter(([listen]) => isSure(listen)).sort()),
+    Object.fromEntries(expected.filter(isSure).map((listen) => [listen, 1])),
     "the metrics count every listen once",
   );
 }

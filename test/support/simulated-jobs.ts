@@ -7,8 +7,8 @@ import type { SimulatedS3 } from "./simulated-s3";
 
 /**
  * The jobs, as far as the protocol can see them. A file's text is a list of listens, split by commas; a listen's last
- * character picks its day. `POISON` makes transform fail, `JUNK` makes the file a quarantined one, and a row that
- * begins with `BAD` is quarantined itself.
+ * character picks its day. `POISON` makes transform fail, `JUNK` and `SEALED` make the file a quarantined
+ * one, and a row that begins with `BAD` is quarantined itself.
  */
 export class SimulatedJobs implements Jobs {
   /** By listen: how often it is counted. */
@@ -48,8 +48,9 @@ export class SimulatedJobs implements Jobs {
       return { ok: false, error: "a file in the archive changed after the replay was planned" };
     const here = manifest.files.filter((file) => !changed.includes(file));
     const texts = new Map(here.map(({ key, name }) => [name, this.s3.objects.get(key)!.body]));
-    const junk = here.filter(({ name }) => texts.get(name)!.includes("JUNK"));
-    const poisoned = [...texts.values()].some((text) => /POISON|SEALED/.test(text));
+    const reasonOf = (text: string) => (text.includes("SEALED") ? "refused" : "not_text");
+    const junk = here.filter(({ name }) => /JUNK|SEALED/.test(texts.get(name)!));
+    const poisoned = here.some((file) => !junk.includes(file) && texts.get(file.name)!.includes("POISON"));
 
     const wasTouched: string[] = this.s3.json(place("touched", { batchId }))?.days ?? [];
     const listens = new Map<string, string[]>();
@@ -97,7 +98,7 @@ export class SimulatedJobs implements Jobs {
       rowsKept: sum("rowsKept"),
       rowsDuplicate: sum("rowsDuplicate"),
       rowsQuarantined: { bad_id: counts.reduce((total, file) => total + (file.rowsQuarantined.bad_id ?? 0), 0) },
-      filesQuarantined: junk.map(({ name, key }) => ({ name, key, reason: "not_text" })),
+      filesQuarantined: junk.map(({ name, key }) => ({ name, key, reason: reasonOf(texts.get(name)!) })),
       filesChanged: changed.map(({ name, key }) => ({ name, key })),
       days,
       files: counts,
@@ -135,8 +136,9 @@ export class SimulatedJobs implements Jobs {
   }
 
   /** Every curated listen, as often as curated files contain it. */
-  curated(prefix = folders.curated): string[] {
-    return this.s3.keys(prefix).flatMap((key) => this.s3.json(key) as string[]);
+  curated(prefix = folders.curated, batchId = ""): string[] {
+    const keys = this.s3.keys(prefix).filter((key) => key.includes(`batch_id=${batchId}`));
+    return keys.flatMap((key) => this.s3.json(key) as string[]);
   }
 
   private isCounted(listen: string, batchId: string): boolean {

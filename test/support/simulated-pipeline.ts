@@ -1,4 +1,5 @@
 import type { Batch, Limits } from "../../runtime/batch";
+import { folderOf } from "../../runtime/places";
 import type { Clients, World } from "../../runtime/world";
 import { folders } from "./folders";
 import { SimulatedDynamoDB } from "./simulated-dynamodb";
@@ -87,6 +88,9 @@ export function createSimulation(given: Given = {}) {
   const logs: Record<string, unknown>[] = [];
   const hidden = new Map<string, StoredObject>();
   let randomState = 1;
+  /** The tables at earlier moments, as point-in-time recovery has them. */
+  const moments: { items: SimulatedDynamoDB["items"]; metrics: SimulatedJobs["metrics"] }[] = [];
+  let restored = { ledger: false, metrics: false };
   /** Requests that have not arrived yet. */
   let lateStarts = 0;
   const hanging: { fault: Fault; arrive: () => Promise<unknown> }[] = [];
@@ -201,6 +205,41 @@ export function createSimulation(given: Given = {}) {
       if (key === undefined) return;
       hidden.set(key, s3.objects.get(key)!);
       s3.objects.delete(key);
+    },
+    remember() {
+      moments.push({ items: structuredClone(dynamodb.items), metrics: new Map(jobs.metrics) });
+    },
+    /** Puts a table, or the ledger's item of one batch, back to what it was at an earlier moment. */
+    restoreTable(what: "ledger" | "batch" | "metrics", moment: number, index = 0) {
+      const { items, metrics } = moments[moment % moments.length]!;
+      restored = { ledger: restored.ledger || what !== "metrics", metrics: restored.metrics || what === "metrics" };
+      if (what === "metrics") {
+        jobs.metrics.clear();
+        for (const [listen, count] of metrics) jobs.metrics.set(listen, count);
+      } else if (what === "ledger") {
+        dynamodb.items.clear();
+        for (const [key, item] of structuredClone(items)) dynamodb.items.set(key, item);
+      } else {
+        const key = [...items.keys()].filter((one) => one.startsWith('["BATCH"'))[index];
+        if (key !== undefined) dynamodb.items.set(key, structuredClone(items.get(key)!));
+      }
+    },
+    /** Listens of batches that could not run again after the metrics were restored. */
+    unmended: new Set<string>(),
+    /** Whether a table was ever restored. */
+    wasRestored: () => restored,
+    /** Batches that the ledger has lost: not known, though a run of them wrote; or not settled, and without a turn. */
+    lost(): string[] {
+      const turns = dynamodb.all("PIPELINE").map(({ batchId }) => batchId);
+      const known = dynamodb.all("BATCH") as unknown as Batch[];
+      const stray = known.filter(({ batchId, settledAt }) => settledAt === undefined && !turns.includes(batchId));
+      const folder = folderOf("manifest");
+      const unknown = s3
+        .keys(folder)
+        .filter((key) => !key.endsWith("/manifest.json"))
+        .map((key) => key.slice(folder.length).split("/")[0]!)
+        .filter((batchId) => !known.some((one) => one.batchId === batchId));
+      return [...new Set([...stray.map(({ batchId }) => batchId), ...unknown])].sort();
     },
     restore() {
       for (const [key, { body, etag }] of hidden) if (!s3.objects.has(key)) s3.put(key, body, etag);

@@ -35,6 +35,7 @@ describe("npm run audit: the ledger", function () {
         await lake.ledger({ ...fresh, claimedAt: item.claimedAt, updatedAt: item.updatedAt });
       },
       found: { ledger: /exactly one turn/ },
+      remedy: /^npm run replay -- 20261120T120000Z-FORGOTTE/,
     },
     {
       title: "a SPLIT batch whose halves lost a file",
@@ -117,6 +118,7 @@ describe("npm run audit: the ledger", function () {
       title: "documents of a batch that is not in the ledger",
       plant: (lake) => lake.put(place("transformReport", { batchId: "20261120T090000Z-NOTHINGN" }), "{}"),
       found: { ledger: /not in the ledger/ },
+      remedy: /^npm run replay -- 20261120T090000Z-NOTHINGN/,
     },
   ]);
 });

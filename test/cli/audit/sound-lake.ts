@@ -103,6 +103,8 @@ export interface Planted {
   plant: (lake: Lake) => Promise<unknown>;
   found: Record<string, RegExp>;
   deep?: true;
+  /** Of every breach that it finds. */
+  remedy?: RegExp;
 }
 
 /** Defines a test for each breach: the audit finds it and nothing else. */
@@ -113,7 +115,7 @@ export function finds(planted: Planted[]): void {
   });
   afterEach(() => lake.restore());
 
-  for (const { title, plant, found, deep } of planted)
+  for (const { title, plant, found, deep, remedy } of planted)
     it(`finds ${title}, and nothing else`, async () => {
       await plant(lake);
       const { code, breaches, checks } = await audit(lake, ...(deep ? ["--deep"] : []));
@@ -126,6 +128,11 @@ export function finds(planted: Planted[]): void {
       );
       for (const [check, what] of Object.entries(found))
         for (const breach of by(check)) assert.match(breach.what, what, JSON.stringify(breach));
+      if (remedy)
+        assert.ok(
+          breaches.every((breach) => remedy.test(breach.remedy)),
+          JSON.stringify(breaches),
+        );
       for (const { check, breaches: count } of checks) assert.equal(count, by(check).length);
     });
 }
