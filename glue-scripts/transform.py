@@ -23,7 +23,7 @@ from music_streams.reference import Place
 from music_streams.report import Keeping, Reading, count_kept, count_rows, counts, files_quarantined, require_reconciled
 from music_streams.rows import ReadMode, Staged, read_rows
 from music_streams.session import materialised, open_spark
-from music_streams.staging import Staging, read_or_quarantine, run_folder, stage
+from music_streams.staging import REFUSED, Staging, read_or_quarantine, run_folder, stage
 
 # How many times its size a gzip of rows grows, roughly.
 GZIP_GROWTH = 6
@@ -122,7 +122,7 @@ class Job:
         self.log_step(
             "staged", files=len(streams.tables), without_table=len(streams.quarantined), changed=len(streams.changed)
         )
-        if refused := [found for found in streams.quarantined if found.reason == "refused"]:
+        if refused := [found for found in streams.quarantined if found.reason == REFUSED]:
             log.warn("filesRefused", files=len(refused), first=refused[0].file.key, error=refused[0].detail)
         self._require_archived(streams.changed)
         rows, reading = self._read_streams(streams)

@@ -14,7 +14,7 @@ from py4j.protocol import Py4JError  # type: ignore[import-untyped]
 from pyspark.errors import PySparkException
 
 from music_streams import layout, store
-from music_streams.batch import ManifestFile
+from music_streams.batch import BatchError, ManifestFile
 from music_streams.inputs import (
     ChangedFile,
     QuarantinedFile,
@@ -28,6 +28,7 @@ from music_streams.inputs import (
 from music_streams.rows import LONGEST_FIELD, MOST_COLUMNS, NUMBER_DIGITS, Staged
 
 PROBLEMS = {"unreadable": "a quoted field is not closed", "not_text": "the file contains NUL bytes"}
+REFUSED = "refused"
 FOLDERS = {"\n": "newline", "\r": "return"}
 # The error of Spark's reader for a field that is too long, or a row of too many fields.
 TOO_LARGE = re.compile(
@@ -86,6 +87,7 @@ def stage(
     """
     buckets = (source or bucket, bucket)
     found = store.in_parallel(lambda numbered: _stage_one(s3, buckets, folder, required, *numbered), enumerate(files))
+    _require_access(found)
     return Staging(
         s3,
         bucket,
@@ -94,6 +96,14 @@ def stage(
         [one for one in found if isinstance(one, QuarantinedFile)],
         [one.file for one in found if isinstance(one, ChangedFile)],
     )
+
+
+def _require_access(found: Sequence[Staged | QuarantinedFile | ChangedFile]) -> None:
+    """Raises BatchError when the role may read no file at all: then its permissions are at fault, and not the files."""
+    refused = [one for one in found if isinstance(one, QuarantinedFile) and one.reason == REFUSED]
+    denied = [one for one in refused if "AccessDenied:" in one.detail]
+    if denied and len(denied) == len(found):
+        raise BatchError(f"transform may read none of the batch's {len(found)} files: {denied[0].detail}")
 
 
 def _stage_one(
@@ -107,7 +117,7 @@ def _stage_one(
         # them, a replay would lose listens, and the reference data names.
         if why is None or not file.key.startswith(layout.key("incoming")):
             raise
-        return QuarantinedFile(file, "refused", f"S3 does not let transform read the file: {why}")
+        return QuarantinedFile(file, REFUSED, f"S3 does not let transform read the file: {why}")
     if not isinstance(found, Table):
         return found
     staged = Staged(

@@ -90,6 +90,17 @@ def test_files_that_s3_refuses_are_quarantined_in_one_run(lake: Lake, code: str,
     assert (len(report["files"]), report["rowsKept"]) == (count - refused, count - refused)
 
 
+def test_a_role_that_may_read_no_file_fails_the_run_and_quarantines_nothing(lake: Lake) -> None:
+    batch = lake.claim({"a.csv": GOOD, "b.csv": GOOD})
+    denied = {incoming("a.csv"), incoming("b.csv")}
+    with pytest.raises(BatchError, match=r"may read none of the batch's 2 files: .*AccessDenied: no access"):
+        lake.transform(batch, s3=Refusing(lake.s3, denied, "AccessDenied", 403))
+    assert lake.json("transformReport", batch) is None
+    # An object's own fault is another thing: a key that is disabled may be that of all files.
+    report = lake.transform(batch, s3=Refusing(lake.s3, denied, "KMS.DisabledException", 400))
+    assert [file["reason"] for file in report["filesQuarantined"]] == ["refused"] * 2
+
+
 @pytest.mark.parametrize(("code", "status"), [("SlowDown", 503), ("ExpiredToken", 400), ("InternalError", 500)])
 def test_an_error_that_may_pass_fails_the_run_and_quarantines_nothing(lake: Lake, code: str, status: int) -> None:
     batch = lake.claim({"a.csv": GOOD, "b.csv": GOOD})
