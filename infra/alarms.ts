@@ -49,18 +49,18 @@ export class Alarms extends pulumi.ComponentResource {
     this.tags = settings.tags;
     this.topic = this.createTopic(alarms.email);
 
-    this.alarmOnEvent("batch-failed", {
-      metric: "BatchesFailed",
+    this.alarmOnOutcome("batch-failed", {
+      metric: "RecentBatchesFailed",
       namespace,
-      statistic: "Sum",
+      statistic: "Maximum",
       from: 1,
       section: "batch-failed",
       because: `A file could not be transformed and is now in ${folderOf("failed")}.`,
     });
-    this.alarmOnEvent("files-held", {
-      metric: "FilesHeld",
+    this.alarmOnOutcome("files-held", {
+      metric: "RecentFilesHeld",
       namespace,
-      statistic: "Sum",
+      statistic: "Maximum",
       from: 1,
       section: "files-held",
       because: `S3 did not let the pipeline move a file: it stays in ${folderOf("incoming")}, and no batch claims it.`,
@@ -92,7 +92,7 @@ export class Alarms extends pulumi.ComponentResource {
       section: "files-wait",
       because: `A file has been in ${folderOf("incoming")} for at least ${alarms.waitingMinutes} minutes: the pipeline is stuck, or files arrive faster than it works.`,
     });
-    this.alarmOnEvent("rows-quarantined", {
+    this.alarmOnOutcome("rows-quarantined", {
       metric: "RowsQuarantinedPercent",
       namespace,
       statistic: "Maximum",
@@ -100,7 +100,7 @@ export class Alarms extends pulumi.ComponentResource {
       section: "many-quarantined-rows",
       because: `At least ${alarms.quarantinedPercent} % of a batch's rows are quarantined.`,
     });
-    this.alarmOnEvent("reference-faults", {
+    this.alarmOnOutcome("reference-faults", {
       metric: "ReferenceFaults",
       namespace,
       statistic: "Maximum",
@@ -172,6 +172,14 @@ export class Alarms extends pulumi.ComponentResource {
   /** Raises an alarm when something happens. Its end means nothing, so it is not reported. */
   private alarmOnEvent(part: string, spec: AlarmSpec): void {
     this.createAlarm(part, spec, { evaluationPeriods: 1, datapointsToAlarm: 1 });
+  }
+
+  /**
+   * Raises an alarm when a batch ends badly. Ticks repeat the sign for half an hour, because one log line can be lost.
+   * A quarter of an hour without a sign ends the alarm. Its end means nothing, so it is not reported.
+   */
+  private alarmOnOutcome(part: string, spec: AlarmSpec): void {
+    this.createAlarm(part, spec, { evaluationPeriods: 3, datapointsToAlarm: 1 });
   }
 
   /**

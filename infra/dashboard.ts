@@ -54,6 +54,11 @@ function health({ alarms, functions, settings }: DashboardArgs): Section {
       }),
       graph("Runs failed, by job", "Sum", byJob("RunsFailed")),
       graph("Failures in a row, by job", "Maximum", byJob("FailuresInARow")),
+      graph(
+        "Batches failed and files held in the last half hour",
+        "Maximum",
+        ownMetrics(own, "RecentBatchesFailed", "RecentFilesHeld"),
+      ),
       graph("Errors of the Lambdas", "Sum", ofFunctions("Errors")),
       graph("Duration of the Lambdas, in milliseconds (limit: 300,000)", "Maximum", ofFunctions("Duration")),
       table(
@@ -106,6 +111,7 @@ function amounts({ settings }: DashboardArgs): Section {
       }),
       graph("Quarantined rows of the worst batch, in percent", "Maximum", ownMetrics(own, "RowsQuarantinedPercent")),
       graph("Files quarantined or held", "Sum", ownMetrics(own, "FilesQuarantined", "FilesHeld")),
+      graph("Faults of the reference data", "Maximum", ownMetrics(own, "ReferenceFaults")),
     ],
   };
 }

@@ -14,6 +14,8 @@ const UNITS: Record<string, string> = {
   BatchesSplit: "Count",
   BatchesFailed: "Count",
   FilesHeld: "Count",
+  RecentBatchesFailed: "Count",
+  RecentFilesHeld: "Count",
   RowsRead: "Count",
   RowsKept: "Count",
   RowsDuplicate: "Count",
@@ -82,9 +84,17 @@ function metricsOf(line: Line): Values {
     case "batchSplit":
       return { BatchesSplit: 1 };
     case "filesHeld":
-      return { FilesHeld: count(line.files) };
+      return { FilesHeld: count(line.files), RecentFilesHeld: count(line.files) };
     case "batchFailed":
-      return { BatchesFailed: 1 };
+      return { BatchesFailed: 1, RecentBatchesFailed: 1 };
+    case "recentOutcomes":
+      // Sums must not count an event twice, so the first two have names of their own.
+      return {
+        ...given("RecentBatchesFailed", line.batches_failed),
+        ...given("RecentFilesHeld", line.files_held),
+        ...given("RowsQuarantinedPercent", line.rows_quarantined_percent),
+        ...given("ReferenceFaults", line.reference_faults),
+      };
     case "runFailed":
       return { RunsFailed: 1 };
     case "runNotStarted":

@@ -1,13 +1,15 @@
 import { readBatch, readPipeline } from "./ledger";
+import { repeatOutcomes } from "./recent";
 import { deadline } from "./settle";
 import { type Tick, type TickReport, tickAndList } from "./tick";
 import { lookThrough, type Waiting } from "./waiting";
 import type { World } from "./world";
 
-/** Ticks, then logs the state of the pipeline. */
+/** Ticks, then logs the state of the pipeline, and once more how recent batches ended. */
 export async function observedTick(world: World, remainingMs: number): Promise<TickReport> {
   const endMs = world.clock.now() + remainingMs;
   const tick = await tickAndList(world, remainingMs);
+  await repeatOutcomes(world);
   await observe(world, tick, endMs - world.clock.now());
   return tick.report;
 }

@@ -105,6 +105,47 @@ const STORIES: [happens: string, raises: string[], tell: (story: Story) => Promi
       await story.tick();
     },
   ],
+  [
+    "a batch fails, and the log lines of its end are lost",
+    ["batch-failed"],
+    async (story) => {
+      story.simulation.drop("a.csv", "POISON");
+      for (let tick = 0; tick < 6; tick++) {
+        await story.tick();
+        story.loseLines();
+        await story.end("good");
+      }
+    },
+  ],
+  [
+    "rows are quarantined by faulty reference data, and the log lines of the batch's end are lost",
+    ["reference-faults", "rows-quarantined"],
+    async (story) => {
+      story.simulation.jobs.referenceFilesSkipped = [
+        { name: "new.csv", key: "reference/songs/new.csv", reason: "missing_columns" },
+      ];
+      story.simulation.drop("a.csv", "one,two,BAD-three");
+      await story.tick();
+      story.loseLines();
+      await story.end("good");
+      await story.tick();
+    },
+  ],
+  [
+    "a file is held, and the log lines of that call are lost",
+    ["archive-errors", "files-held", "sense-errors"],
+    async (story) => {
+      story.simulation.drop("a.csv", "one");
+      story.simulation.drop("b.csv", "two,STUCK");
+      await story.tick();
+      await story.end("good");
+      for (let tick = 0; tick < 4; tick++) {
+        story.loseLines();
+        await story.tick();
+      }
+      await story.tick();
+    },
+  ],
   ["sense may not read the ledger", ["sense-errors"], (story) => story.tick({ fault: () => "denied" })],
   [
     "archive ends with an error, and sense does its work",

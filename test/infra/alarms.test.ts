@@ -33,17 +33,18 @@ describe("the alarms", function () {
     const rules = program.namesOf(ALARM).map((name) => [name.replace("music-streams-alarms-", ""), rule(name)]);
     const own = "of music-streams/dev";
     const event = "1 of 1 x 300 s, else notBreaching";
+    const outcome = "1 of 3 x 300 s, else notBreaching";
     const state = "1 of 12 x 300 s, else notBreaching";
     assert.deepEqual(Object.fromEntries(rules), {
-      "batch-failed": `Sum ${own} BatchesFailed >= 1, ${event}`,
-      "files-held": `Sum ${own} FilesHeld >= 1, ${event}`,
+      "batch-failed": `Maximum ${own} RecentBatchesFailed >= 1, ${outcome}`,
+      "files-held": `Maximum ${own} RecentFilesHeld >= 1, ${outcome}`,
       "transform-failing": `Maximum ${own} FailuresInARow Job=transform >= 3, ${state}`,
       "publish-failing": `Maximum ${own} FailuresInARow Job=publish >= 3, ${state}`,
       "workflow-failing": `Maximum ${own} FailuresInARow Job=workflow >= 3, ${state}`,
       "batch-stuck": `Maximum ${own} BatchAgeSeconds >= 14400, ${state}`,
       "files-waiting": `Maximum ${own} OldestFileAgeSeconds >= 21600, ${state}`,
-      "rows-quarantined": `Maximum ${own} RowsQuarantinedPercent >= 5, ${event}`,
-      "reference-faults": `Maximum ${own} ReferenceFaults >= 1, ${event}`,
+      "rows-quarantined": `Maximum ${own} RowsQuarantinedPercent >= 5, ${outcome}`,
+      "reference-faults": `Maximum ${own} ReferenceFaults >= 1, ${outcome}`,
       "sense-errors": `Sum of AWS/Lambda Errors FunctionName=music-streams-sense >= 1, ${event}`,
       "archive-errors": `Sum of AWS/Lambda Errors FunctionName=music-streams-archive >= 1, ${event}`,
       "dead-letters": `Maximum of AWS/SQS ApproximateNumberOfMessagesVisible QueueName=music-streams-dead-letters >= 1, 1 of 12 x 300 s, else ignore`,
@@ -84,7 +85,8 @@ describe("the alarms", function () {
       const { alarmActions, okActions, evaluationPeriods } = program.inputsOf(ALARM, name);
       assert.equal((alarmActions as string[]).length, 1, name);
       assert.match((alarmActions as string[])[0]!, /^arn:aws:sns:.*:music-streams-alarms-topic$/, name);
-      assert.deepEqual(okActions, evaluationPeriods === 1 ? undefined : alarmActions, name);
+      const isState = name.endsWith("-silence") || evaluationPeriods === 12;
+      assert.deepEqual(okActions, isState ? alarmActions : undefined, name);
     }
   });
 

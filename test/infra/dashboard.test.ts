@@ -82,6 +82,9 @@ describe("the dashboard", function () {
 
   it("shows only metrics that a pipeline sends with just these dimensions, or AWS does", async () => {
     const story = createStory([], OWN);
+    story.simulation.jobs.referenceFilesSkipped = [
+      { name: "new.csv", key: "reference/songs/new.csv", reason: "missing_columns" },
+    ];
     story.simulation.drop("a.csv", "one,BAD-two");
     for (const end of ["transformFailsEarly", "publishFails", "error", "good"] as const) {
       await story.tick();

@@ -39,6 +39,16 @@ const door = (title: string): Check => ({ file: "test/local/test_front_door.py",
 
 export const MUTANTS: Mutant[] = [
   {
+    name: "ticks do not repeat how batches ended",
+    file: "runtime/observe.ts",
+    find: "  await repeatOutcomes(world);\n",
+    replace: "",
+    caughtBy: {
+      file: "test/infra/alarm-stories.test.ts",
+      title: "what raises the alarms a batch fails, and the log lines of its end are lost",
+    },
+  },
+  {
     name: "a file that S3 refuses fails the whole run",
     file: "glue-scripts/music_streams/staging.py",
     find: "if why is None or not",

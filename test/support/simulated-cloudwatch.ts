@@ -104,6 +104,7 @@ export function createStory(alarms: Alarm[], namespace: string) {
   /** The names of alarms that are up. */
   const up = new Set<string>();
   let deadLetters = 0;
+  let isLost = false;
 
   const tell = (service: string, metric: string, dimension: string, value: number) =>
     points.push({ namespace: service, metric, dimensions: dimension, atMs: clock.now(), value });
@@ -119,7 +120,11 @@ export function createStory(alarms: Alarm[], namespace: string) {
 
   async function invoke(what: "sense" | "archive", options: ActorOptions): Promise<void> {
     const actor = simulation.actor(options);
-    actor.world.log = (line) => points.push(...datapoints(withMetrics(line, namespace, clock.now())));
+    const isHeard = !isLost;
+    isLost = false;
+    actor.world.log = (line) => {
+      if (isHeard) points.push(...datapoints(withMetrics(line, namespace, clock.now())));
+    };
     const act = what === "sense" ? observedTick : settle;
     const ended = await actor.run<unknown>((world) => act(world, MINUTE));
     const failed = ended !== null && typeof ended === "object" && "threw" in ended;
@@ -138,6 +143,10 @@ export function createStory(alarms: Alarm[], namespace: string) {
     },
     look,
     isUp: (name: string) => up.has(name),
+    /** CloudWatch gets no log line of the next call. */
+    loseLines: () => {
+      isLost = true;
+    },
     leaveDeadLetter: () => void deadLetters++,
     purgeDeadLetters: () => {
       deadLetters = 0;

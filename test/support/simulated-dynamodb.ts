@@ -31,7 +31,8 @@ export class SimulatedDynamoDB {
       case "QueryCommand": {
         const value = /^pk = (:\w+)$/.exec(input.KeyConditionExpression)?.[1];
         if (!value) throw new Error(`the simulated DynamoDB can't read ${input.KeyConditionExpression}`);
-        const rest = this.all(input.ExpressionAttributeValues[value]).filter(
+        const all = this.all(input.ExpressionAttributeValues[value]);
+        const rest = (input.ScanIndexForward === false ? all.reverse() : all).filter(
           ({ sk }) => input.ExclusiveStartKey === undefined || sk > input.ExclusiveStartKey.sk,
         );
         const page = rest.slice(0, Math.min(input.Limit ?? this.pageSize, this.pageSize));
