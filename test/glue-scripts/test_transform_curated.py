@@ -144,6 +144,23 @@ def test_a_large_day_becomes_several_files_each_a_range_of_tracks(lake: Lake, mo
     assert all(before[1] < after[0] for before, after in zip(ranges, ranges[1:]))
 
 
+def test_a_batch_that_runs_again_writes_the_same_bytes(lake: Lake) -> None:
+    # Publish's checkpoint knows the days of an earlier attempt by the ETags of their files.
+    rows = [f"u{n % 50},t{n % 3},2024-06-{1 + n % 28:02} {n % 24:02}:00:00" for n in range(2000)]
+    batch = lake.claim({"a.csv": csv(*rows[::2]), "b.csv": csv(*rows[1::2])})
+
+    def written() -> list[tuple[str, int, str]]:
+        lake.transform(batch)
+        entries = lake.entries(layout.key("listens"))
+        return sorted((entry["Key"].rpartition("/")[0], entry["Size"], entry["ETag"]) for entry in entries)
+
+    first = written()
+    names = lake.keys(layout.key("listens"))
+    assert len(first) == 28
+    assert written() == first
+    assert not set(names) & set(lake.keys(layout.key("listens")))
+
+
 def test_generated_days_reconcile_row_by_row(lake: Lake) -> None:
     chance = random.Random(3)
     rows = [
