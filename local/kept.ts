@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { rm, stat, writeFile } from "node:fs/promises";
+import { readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import path from "node:path";
 import {
   CopyObjectCommand,
@@ -48,7 +48,10 @@ export async function openKept(folder: string): Promise<Kept> {
   await judgeEarlierVersion(folder, stateDir, marks);
   if (existsSync(objectsDir) && !existsSync(marks.saved)) await mark(marks.unclean);
   const isUnclean = existsSync(marks.unclean);
-  if (isUnclean) await rm(stateDir, { recursive: true, force: true });
+  if (isUnclean) {
+    await rm(stateDir, { recursive: true, force: true });
+    await forgetHalfWritten(objectsDir);
+  }
   return {
     stateDir,
     objectsDir,
@@ -71,6 +74,37 @@ async function judgeEarlierVersion(
   const isWhole = await isNewer(path.join(stateDir, "dynamodb.json"), opened);
   await mark(isWhole ? marks.saved : marks.unclean);
   await rm(opened);
+}
+
+/**
+ * The emulator writes an object's data, then its metadata in a file beside it. Where a cut-off left data of another
+ * length, this removes the metadata: the emulator then takes them from the data. With the old length, a job would read
+ * a part of the file, or fail each time.
+ */
+async function forgetHalfWritten(objectsDir: string): Promise<void> {
+  const entries = await readdir(objectsDir, { recursive: true, withFileTypes: true }).catch(() => []);
+  const metadata = entries.filter((entry) => entry.isFile() && entry.name.endsWith(metadataSuffix));
+  await pMap(
+    metadata,
+    async ({ parentPath, name }) => {
+      const file = path.join(parentPath, name);
+      const data = await stat(file.slice(0, -metadataSuffix.length)).catch(() => undefined);
+      if (data && !(await fits(file, data.size))) await rm(file);
+    },
+    { concurrency: 16 },
+  );
+}
+
+const metadataSuffix = ".meta.json";
+
+/** Whether metadata are whole and have this length. Those of a deletion have none. */
+async function fits(file: string, bytes: number): Promise<boolean> {
+  try {
+    const { size } = JSON.parse(await readFile(file, "utf8"));
+    return size === undefined || size === bytes;
+  } catch {
+    return false;
+  }
 }
 
 const mark = (file: string) => writeFile(file, "");

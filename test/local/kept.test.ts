@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
-import { mkdir, mkdtemp, rm, utimes, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, rm, truncate, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import {
@@ -20,7 +20,7 @@ import {
   PutObjectCommand,
   S3Client,
 } from "@aws-sdk/client-s3";
-import { startEmulator } from "../../local/emulator";
+import { type Emulator, startEmulator } from "../../local/emulator";
 import { openKept, putBack } from "../../local/kept";
 import { plainKey } from "../../runtime/lake";
 import { place } from "../../runtime/places";
@@ -37,12 +37,25 @@ describe("data that a local cloud keeps", function () {
   before(async () => {
     folder = await mkdtemp(path.join(tmpdir(), "music-streams-kept-"));
   });
-  after(() => rm(folder, { recursive: true, force: true, maxRetries: 5 }));
+  // A failed test leaves its emulator running, which would keep Mocha from ending.
+  const started: Emulator[] = [];
+  after(async () => {
+    await Promise.all(started.map((emulator) => emulator.close()));
+    await rm(folder, { recursive: true, force: true, maxRetries: 5 });
+  });
 
   async function start() {
     const kept = await openKept(path.join(folder, "kept"));
     const emulator = await startEmulator({ workDir: folder, python: PYTHON, port: 0, ...client, keep: kept });
+    started.push(emulator);
     return { kept, emulator, ...clientsOf(emulator.endpoint) };
+  }
+
+  /** The folder of the bucket's objects, below that of the account. */
+  async function folderOfObjects(): Promise<string> {
+    const all = path.join(folder, "kept", "objects");
+    const [account] = (await readdir(all)).filter((name) => /^\d+$/.test(name));
+    return path.join(all, account!, "lake");
   }
 
   /** Starts the same cloud in a program of its own. */
@@ -93,13 +106,24 @@ describe("data that a local cloud keeps", function () {
   });
 
   it("after the emulator itself was killed, its objects are there, and every file can be processed again", async () => {
+    // The disk had not written these data yet when it lost power.
+    await truncate(path.join(await folderOfObjects(), objects.cut), 3);
     const next = await start();
     assert.equal(next.kept.isUnclean, true);
+    assert.equal(await objectOf(next.s3, objects.cut), "fiv");
     const { endpoint } = next.emulator;
     assert.equal(await putBack({ endpoint, ...client }), 4);
     assert.equal(await putBack({ endpoint, ...client }), 0);
     const { Contents = [] } = await next.s3.send(new ListObjectsV2Command({ Bucket: "lake", EncodingType: "url" }));
-    const again = ["again/B1/a b.csv", `again/B1/${oddName}`, "again/B2/a b.csv", "again/B2/deep/c.csv", "waiting.csv"];
+    assert.equal(Contents.find(({ Key }) => Key === objects.cut)?.Size, 3);
+    const again = [
+      "again/B1/a b.csv",
+      `again/B1/${oddName}`,
+      "again/B2/a b.csv",
+      "again/B2/deep/c.csv",
+      "cut.csv",
+      "waiting.csv",
+    ];
     assert.deepEqual(
       Contents.map(({ Key }) => plainKey(Key!)),
       again.map((name) => folders.incoming + name),
@@ -159,6 +183,7 @@ const objects = {
   quarantined: place("quarantinedFile", { date, batchId: "B2", name: "a b.csv" }),
   failed: place("failed", { date, batchId: "B2", name: "deep/c.csv" }),
   waiting: `${folders.incoming}waiting.csv`,
+  cut: `${folders.incoming}cut.csv`,
   curated: `${place("listensBatch", { date, batchId: "B1" })}part-0.parquet`,
   manifest: place("manifest", { batchId: "B1" }),
 };
@@ -176,6 +201,7 @@ async function fill({ s3, dynamodb }: ReturnType<typeof clientsOf>): Promise<voi
     quarantined: "two",
     failed: "three",
     waiting: "four",
+    cut: "five",
     curated: "rows",
     manifest: "{}",
   };
