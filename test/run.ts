@@ -36,7 +36,7 @@ async function main(args: string[], terminal: Terminal): Promise<number> {
     .description("Runs the project's checks, or those named, and installs what they need.")
     .argument("[check...]", `one of ${checks.map((check) => check.name).join(", ")}`)
     .option("--full", "every check, at full count (npm run test:all)", false)
-    .option("--beyond", "with --full: only what npm test does not run, or runs in smaller number", false)
+    .option("--beyond", "with --full: only the files that npm test does not run, or runs in smaller number", false)
     .addHelpText(
       "after",
       `\nChecks:\n${checks.map((check) => `  ${check.name.padEnd(14)} ${check.about}`).join("\n")}`,
@@ -52,7 +52,7 @@ async function main(args: string[], terminal: Terminal): Promise<number> {
   );
   const stop = new AbortController();
   try {
-    return report(await runChecks(chosen, install(chosen, terminal.root, stop.signal)));
+    return report(await runChecks(chosen, install(chosen, terminal.root, stop.signal), options.full && options.beyond));
   } finally {
     stop.abort();
   }
@@ -86,12 +86,13 @@ function install(chosen: Check[], root: string, stop: AbortSignal): Installed {
   return { python, pulumi };
 }
 
-async function runChecks(chosen: Check[], installed: Installed): Promise<Result[]> {
+async function runChecks(chosen: Check[], installed: Installed, beyond: boolean): Promise<Result[]> {
   const output = new InOrder();
-  return pMap(chosen, (check) => run(check, installed, output.next()), { concurrency: availableParallelism() });
+  const runOne = (check: Check) => run(check, installed, output.next(), beyond ? check.grows : undefined);
+  return pMap(chosen, runOne, { concurrency: availableParallelism() });
 }
 
-async function run(check: Check, installed: Installed, output: Output): Promise<Result> {
+async function run(check: Check, installed: Installed, output: Output, files?: string[]): Promise<Result> {
   const done = (verdict: Result["verdict"], seconds: number, counts: Counts, why = ""): Result => {
     output.write(`${why}\n== ${check.name}: ${verdict}${seconds ? `, ${seconds} s` : ""}\n`);
     output.end();
@@ -112,7 +113,7 @@ async function run(check: Check, installed: Installed, output: Output): Promise<
     return done("FAILED", 0, { passed: 0, failed: 1 }, (error as Error).message);
   }
   const startedMs = Date.now();
-  const [command, ...args] = check.command({ testPython });
+  const [command, ...args] = check.command({ testPython }, files);
   const child = execa(command, args, { reject: false, all: true, stdin: "ignore", buffer: true, env });
   child.all.on("data", (chunk: Buffer) => output.write(chunk));
   const { all = "", exitCode, shortMessage } = await child;

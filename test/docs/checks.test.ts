@@ -29,6 +29,15 @@ describe("the checks", () => {
     }
   });
 
+  it("run at full count all test files that ask for it", () => {
+    const files = globSync(["test/**/*.test.ts", "test/**/test_*.py"], { cwd: root });
+    const helpers = globSync("test/glue-scripts/*.py", { cwd: root }).filter((file) => !files.includes(file));
+    const asks = (file: string) => /\bFULL\b/.test(read(file)) && !file.startsWith("test/docs/");
+    const askingHelpers = helpers.filter(asks).map((file) => path.parse(file).name);
+    const asking = files.filter((file) => asks(file) || askingHelpers.some((name) => read(file).includes(name)));
+    assert.deepEqual(checks.flatMap(({ grows = [] }) => grows).sort(), asking.sort());
+  });
+
   it("that the pages name exist", () => {
     for (const page of ["README.md", "CONTRIBUTING.md", "docs/reliability.md", "docs/architecture.md"])
       for (const [, list] of read(page).matchAll(/`npm (?:test|run test:all) -- ([a-z -]+)`/g))
