@@ -70,7 +70,7 @@ describe("a deployment onto the local cloud", function () {
       return (await shared.clients.cloudwatch.send(new DescribeAlarmsCommand({ AlarmNamePrefix }))).MetricAlarms?.[0];
     };
     assert.notEqual((await failed())?.StateValue, "ALARM");
-    const MetricData = [{ MetricName: "BatchesFailed", Value: 1 }];
+    const MetricData = [{ MetricName: "RecentBatchesFailed", Value: 1 }];
     await shared.clients.cloudwatch.send(new PutMetricDataCommand({ Namespace: "music-streams/local", MetricData }));
     const alarm = await failed();
     assert.equal(alarm?.StateValue, "ALARM");
