@@ -74,7 +74,7 @@ export const checks: Check[] = [
     in: "test",
     about: "mocha: the local cloud, and the commands on it",
     needs: "python",
-    grows: ["test/cli/audit.test.ts", "test/local/sample/generator.test.ts"],
+    grows: ["test/cli/audit.test.ts", "test/local/glue/run/inputs.test.ts", "test/local/sample/generator.test.ts"],
     command: (_, files = ["test/{local,cli}/**/*.test.ts"]) => mocha(...files),
     count: mochaCounts,
   },

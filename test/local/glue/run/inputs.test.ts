@@ -10,6 +10,7 @@ import { strToU8, zipSync } from "fflate";
 import { LaunchError } from "../../../../local/glue/errors";
 import { Modules } from "../../../../local/glue/run/modules";
 import { Staging } from "../../../../local/glue/run/staging";
+import { FULL } from "../../../support/full";
 import { client, createJob, type GlueCloud, outputOf, put, runJob, sharedGlueCloud } from "../../../support/glue-cloud";
 import { recordProgram } from "../../../support/program-record";
 
@@ -102,27 +103,29 @@ describe("what jobs of the local Glue are given", () => {
     assert.equal(readdirSync(modules).length, installed);
   });
 
-  it("the publish job's list names every package that pip installs for it", async () => {
-    const program = await recordProgram("local");
-    const { defaultArguments } = program.inputsOf("glue/job:Job", "music-streams-publish");
-    const listed = (defaultArguments as Record<string, string>)["--additional-python-modules"]!.split(",");
-    await createJob(
-      cloud,
-      "of-publish",
-      `import duckdb\n${show("os.path.dirname(os.path.dirname(duckdb.__file__))")}`,
-      {
-        DefaultArguments: { "--additional-python-modules": listed.join(",") },
-      },
-    );
-    const run = await runJob(cloud, "of-publish");
-    assert.equal(run.ErrorMessage, undefined);
-    const folder: string = found(run.Id!);
-    const installed = readdirSync(folder).flatMap((name) => {
-      const [, project, version] = /^(.*)-([^-]+)\.dist-info$/.exec(name) ?? [];
-      return project ? [`${project.replaceAll("_", "-")}==${version}`] : [];
+  // It installs all of them, so `npm test` leaves it to `npm run test:all`.
+  if (FULL)
+    it("the publish job's list names every package that pip installs for it", async () => {
+      const program = await recordProgram("local");
+      const { defaultArguments } = program.inputsOf("glue/job:Job", "music-streams-publish");
+      const listed = (defaultArguments as Record<string, string>)["--additional-python-modules"]!.split(",");
+      await createJob(
+        cloud,
+        "of-publish",
+        `import duckdb\n${show("os.path.dirname(os.path.dirname(duckdb.__file__))")}`,
+        {
+          DefaultArguments: { "--additional-python-modules": listed.join(",") },
+        },
+      );
+      const run = await runJob(cloud, "of-publish");
+      assert.equal(run.ErrorMessage, undefined);
+      const folder: string = found(run.Id!);
+      const installed = readdirSync(folder).flatMap((name) => {
+        const [, project, version] = /^(.*)-([^-]+)\.dist-info$/.exec(name) ?? [];
+        return project ? [`${project.replaceAll("_", "-")}==${version}`] : [];
+      });
+      assert.deepEqual(installed.sort(), listed);
     });
-    assert.deepEqual(installed.sort(), listed);
-  });
 
   it("a module that can't be installed is a FAILED run with pip's message, and leaves nothing behind", async () => {
     await createJob(cloud, "uninstallable", "print('never')\n", {
