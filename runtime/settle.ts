@@ -101,7 +101,8 @@ async function step(world: World, batch: Batch, allowed: Allowance): Promise<{ d
   try {
     const run = batch.state === "RUNNING" ? await runFacts(world, batch) : undefined;
     const action = decide(batch, run?.facts, world.settings.limits, world.clock.now());
-    const isForSense = action.do === "start" || action.do === "stop";
+    // Archive may neither start nor stop a run, nor search for one.
+    const isForSense = ["start", "stop", "abandon"].includes(action.do);
     if (action.do === "wait" || (isForSense && !allowed.mayStart)) return {};
     return { done: action.do, result: await carryOut(world, batch, action, run, allowed) };
   } catch (error) {

@@ -601,7 +601,7 @@ describe("the program", function () {
     );
     assert.match(text, /arn:aws-cn:[a-z]+:cn-north-1:444455556666:/);
     for (const [what, strange] of Object.entries({
-      account: /(?<!\d)(?!444455556666)\d{12}(?!\d)/,
+      account: /(?<![\da-f])(?!444455556666)\d{12}(?![\da-f])/,
       region:
         /\b(?!cn-north-1)(us|eu|ap|sa|ca|me|af|il|mx|cn)(-gov|-iso\w?)?-(north|south|east|west|central)[a-z]*-\d\b/,
       partition: /arn:(?!aws-cn:)/,
