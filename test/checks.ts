@@ -7,6 +7,8 @@ export interface Check {
   /** With `files`, only these of its test files. */
   command: (tools: Tools, files?: string[]) => [string, ...string[]];
   env?: Record<string, string>;
+  /** It starts the project's local cloud. There can be one at a time. */
+  startsCloud?: boolean;
   /** `test`: `npm test` runs it. `all`: `npm run test:all` alone does. `named`: nobody does who does not name it. */
   in: "test" | "all" | "named";
   /** What it waits for: Python and Spark, or a Pulumi CLI. Nothing: it runs while they are installed. */
@@ -95,6 +97,7 @@ export const checks: Check[] = [
     in: "test",
     about: "mocha: one run of the whole program on the local cloud, from CSVs to metrics",
     needs: "python",
+    startsCloud: true,
     command: () => mocha("test/end-to-end/run.test.ts"),
     count: mochaCounts,
   },
@@ -135,16 +138,9 @@ export const checks: Check[] = [
     in: "all",
     about: "mocha: all other runs of the whole program on the local cloud",
     needs: "python",
+    startsCloud: true,
     command: () => mocha("test/end-to-end/**/*.test.ts", "--ignore", "test/end-to-end/run.test.ts"),
     count: mochaCounts,
-  },
-  {
-    name: "faults",
-    in: "all",
-    about: "the quick scenarios of npm run test:faults",
-    needs: "python",
-    command: () => ["node", "--require", "ts-node/register/transpile-only", "test/faults/run.ts", "--quick"],
-    count: pytestCounts,
   },
   {
     name: "layout",
@@ -161,6 +157,15 @@ export const checks: Check[] = [
     needs: "pulumi",
     command: () => mocha("test/engine/**/*.test.ts"),
     count: mochaCounts,
+  },
+  {
+    name: "faults",
+    in: "all",
+    about: "the quick scenarios of npm run test:faults",
+    needs: "python",
+    startsCloud: true,
+    command: () => ["node", "--require", "ts-node/register/transpile-only", "test/faults/run.ts", "--quick"],
+    count: pytestCounts,
   },
   {
     name: "quick",

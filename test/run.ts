@@ -88,7 +88,15 @@ function install(chosen: Check[], root: string, stop: AbortSignal): Installed {
 
 async function runChecks(chosen: Check[], installed: Installed, beyond: boolean): Promise<Result[]> {
   const output = new InOrder();
-  const runOne = (check: Check) => run(check, installed, output.next(), beyond ? check.grows : undefined);
+  let cloudIsFree: Promise<unknown> = Promise.resolve();
+  const runOne = (check: Check) => {
+    const own = output.next();
+    const start = () => run(check, installed, own, beyond ? check.grows : undefined);
+    if (!check.startsCloud) return start();
+    const result = cloudIsFree.then(start);
+    cloudIsFree = result;
+    return result;
+  };
   return pMap(chosen, runOne, { concurrency: availableParallelism() });
 }
 
