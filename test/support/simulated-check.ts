@@ -130,6 +130,8 @@ export function check(simulation: Simulation): void {
     if (batch.state === "ARCHIVED") {
       assert.equal(batch.error, undefined, "an archived batch has no error");
       const report = s3.json(place("transformReport", { batchId: batch.batchId }));
+      // A restored ledger has forgotten the runs since: their reports are newer than its items.
+      if (simulation.wasRestored().ledger && report.workflowRunId !== batch.workflowRunId) continue;
       assert.equal(report.workflowRunId, batch.workflowRunId, "its report is its run's");
       assert.equal(report.rowsRead, report.rowsKept + report.rowsDuplicate, "its report adds up");
       assert.equal(batch.report?.rowsRead, report.rowsRead, "the ledger has the report's totals");
