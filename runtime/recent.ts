@@ -1,5 +1,6 @@
 import { QueryCommand } from "@aws-sdk/lib-dynamodb";
 import type { Batch } from "./batch";
+import { quarantined } from "./reports";
 import type { World } from "./world";
 
 /** For so long after a batch's end each tick reports it again: six ticks of the default schedule. */
@@ -36,8 +37,7 @@ export async function repeatOutcomes(world: World): Promise<void> {
 
 function quarantinedPercent({ report }: Batch): number {
   if (!report || report.rowsRead === 0) return 0;
-  const rows = Object.values(report.rowsQuarantined ?? {}).reduce((total, count) => total + count, 0);
-  return (100 * rows) / report.rowsRead;
+  return (100 * quarantined(report)) / report.rowsRead;
 }
 
 async function newestBatches(world: World): Promise<Batch[]> {

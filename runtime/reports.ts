@@ -108,6 +108,7 @@ function unaccounted(document: string, manifest: Manifest, report: TransformRepo
   return undefined;
 }
 
-function quarantined(counts: RowCounts): number {
+/** Quarantined rows of all reasons. */
+export function quarantined(counts: Pick<RowCounts, "rowsQuarantined">): number {
   return Object.values(counts.rowsQuarantined ?? {}).reduce((total, count) => total + count, 0);
 }

@@ -91,15 +91,21 @@ describe("a batch whose ledger item is restored to an earlier moment", () => {
   });
 });
 
+/** A batch that was transformed and not published when the ledger was restored to the moment before its claim. */
+async function lostAtWork() {
+  const simulation = createSimulation();
+  simulation.drop("a.csv", "l1");
+  simulation.remember();
+  await tick(simulation.actor().world);
+  simulation.finish("publishAbsent");
+  simulation.restoreTable("ledger", 0);
+  const [lost] = simulation.lost();
+  return { simulation, lost };
+}
+
 describe("a batch that a restored ledger has lost", () => {
   it("is taken up by a replay when it was at work, and its unpublished listens count", async () => {
-    const simulation = createSimulation();
-    simulation.drop("a.csv", "l1");
-    simulation.remember();
-    await tick(simulation.actor().world);
-    simulation.finish("publishAbsent");
-    simulation.restoreTable("ledger", 0);
-    const [lost] = simulation.lost();
+    const { simulation, lost } = await lostAtWork();
     await requestReplay(simulation.actor().world, lost!);
     await assert.rejects(requestReplay(simulation.actor().world, lost!), /only an archived batch/);
     await quiesce(simulation);
@@ -108,13 +114,7 @@ describe("a batch that a restored ledger has lost", () => {
   });
 
   it("is taken up after another batch has claimed its files, and that one runs again", async () => {
-    const simulation = createSimulation();
-    simulation.drop("a.csv", "l1");
-    simulation.remember();
-    await tick(simulation.actor().world);
-    simulation.finish("publishAbsent");
-    simulation.restoreTable("ledger", 0);
-    const [lost] = simulation.lost();
+    const { simulation, lost } = await lostAtWork();
     await quiesce(simulation);
     assert.deepEqual([...simulation.jobs.metrics], [], "its listens count as known, and nobody published them");
     await requestReplay(simulation.actor().world, lost!);

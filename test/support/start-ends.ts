@@ -10,7 +10,7 @@ import { readBatch, readPipeline } from "../../runtime/ledger";
 import type { Store } from "../../runtime/world";
 import { commandOf, familyOf, isAlive, npm, oracle, root, until } from "./commands";
 
-/** What a test kills. `all`: power off. The others: one process, and what it does about that is part of the test. */
+/** What a test kills: one process, or all of them, as when the power goes off. */
 export type Victim = "program" | "npm" | "guard" | "emulator" | "all" | "job" | "lambda";
 
 /** Those whose death ends `npm start`. */
