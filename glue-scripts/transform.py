@@ -10,25 +10,28 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 from typing import Any
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 
 from music_streams import layout, log, store
 from music_streams.batch import BatchError, Manifest, ManifestFile, put_json, read_manifest, still_claimed
 from music_streams.curated import Curated
-from music_streams.dimensions import Reference, read_reference
 from music_streams.fence import batch_in_turn
-from music_streams.listens import COLUMNS, checked, distinct_listens, enriched
+from music_streams.lines import Streams, read_streams
+from music_streams.listens import COLUMNS, ORDER, distinct_listens, enriched, marked, unknown_counts
+from music_streams.placement import Placement
 from music_streams.reference import Place
-from music_streams.report import Keeping, Reading, count_kept, count_rows, counts, files_quarantined, require_reconciled
-from music_streams.rows import ReadMode, Staged, read_rows
-from music_streams.session import materialised, open_spark
-from music_streams.staging import REFUSED, Staging, read_or_quarantine, run_folder, stage
+from music_streams.reference_copy import Dimensions, open_reference
+from music_streams.report import Keeping, Reading, count_kept, counts, files_quarantined, require_reconciled
+from music_streams.session import open_spark
+from music_streams.staging import REFUSED, run_folder, stage
 
 # How many times its size a gzip of rows grows, roughly.
 GZIP_GROWTH = 6
 PARTITION_BYTES = 32 * 1024**2
 MOST_PARTITIONS = 2000
+# Keys of so many listens take some 60 MB on each worker.
+FEW_LISTENS = 500_000
 
 
 def main(argv: Sequence[str]) -> None:
@@ -62,7 +65,7 @@ def run(args: argparse.Namespace, batch_id: str, s3: Any, spark: SparkSession) -
     spark.conf.set("spark.sql.shuffle.partitions", str(job.partitions()))
     try:
         store.delete_below(s3, job.bucket, layout.key("staged", batchId=batch_id))
-        reference = job.read_reference()
+        reference = job.open_reference()
         put_json(s3, job.bucket, layout.key("readingMarker", batchId=batch_id), {"workflowRunId": job.run_id})
         report = job.transform(reference)
         report["filesChanged"] += [{"name": file.name, "key": file.key} for file in changed_before]
@@ -103,9 +106,9 @@ class Job:
         size = sum(file.size * (GZIP_GROWTH if file.key.lower().endswith(".gz") else 1) for file in self.manifest.files)
         return max(2, min(MOST_PARTITIONS, -(-size // PARTITION_BYTES)))
 
-    def read_reference(self) -> Reference:
+    def open_reference(self) -> Dimensions:
         """Reads the reference data. Raises BatchError when a data set is missing."""
-        reference = read_reference(self.spark, self.s3, self.place, self.bucket, self.folder)
+        reference = open_reference(self.spark, self.s3, self.place, self.bucket, self.folder)
         found = reference.findings
         self.log_step(
             "referenceRead",
@@ -116,34 +119,41 @@ class Job:
         )
         return reference
 
-    def transform(self, reference: Reference) -> dict[str, Any]:
+    def transform(self, reference: Dimensions) -> dict[str, Any]:
         """Reads, cleans, enriches and writes the batch. Returns the report without its stamps."""
-        streams = stage(self.s3, self.bucket, f"{self.folder}streams/", self.manifest.files, COLUMNS)
+        staging = stage(self.s3, self.bucket, f"{self.folder}streams/", self.manifest.files, COLUMNS)
         self.log_step(
-            "staged", files=len(streams.tables), without_table=len(streams.quarantined), changed=len(streams.changed)
+            "staged", files=len(staging.tables), without_table=len(staging.quarantined), changed=len(staging.changed)
         )
-        if refused := [found for found in streams.quarantined if found.reason == REFUSED]:
+        if refused := [found for found in staging.quarantined if found.reason == REFUSED]:
             log.warn("filesRefused", files=len(refused), first=refused[0].file.key, error=refused[0].detail)
-        self._require_archived(streams.changed)
-        rows, reading = self._read_streams(streams)
-        quarantined = reading.quarantined_total
-        self.log_step("read", rows=sum(reading.valid.values()) + quarantined, rejected=quarantined)
+        self._require_archived(staging.changed)
+        streams = read_streams(self.spark, staging, self.manifest.claimed_at, self.multi_line)
+        reading = streams.reading
+        self.log_step("read", rows=sum(reading.records.values()), rejected=reading.quarantined_total)
 
         curated = Curated(self.spark, self.s3, self.bucket, self.manifest.batch_id)
-        listens = distinct_listens(rows.where("reason IS NULL"), curated.known(reading.days))
-        found = enriched(listens, reference.tracks, reference.users).persist()
-        keeping = count_kept(found)
-        self.log_step("enriched", listens=sum(keeping.by_day.values()), days=len(keeping.by_day))
+        keeping, rows, unknown = Keeping(), None, Observation("rows without reference data")
+        if streams.listens is not None:
+            placement = Placement(reading.by_day, self.spark.sparkContext.defaultParallelism)
+            listens = self._distinct_listens(placement.place(streams.listens), reading, curated)
+            keeping = count_kept(listens)
+            rows = enriched(listens.where(~F.col("elsewhere")), reference.tracks, reference.users)
+            # Joins with small tables leave rows where they are, and in order.
+            rows = rows if reference.small else placement.place(rows).sortWithinPartitions(*ORDER)
+            rows = rows.observe(unknown, *unknown_counts())
+        self.log_step("distinct", listens=sum(keeping.by_day.values()), days=len(keeping.by_day))
 
-        columns = found.where(~F.col("elsewhere")).drop("file", "copies", "elsewhere", "known_track", "known_user")
-        days = curated.replace(columns, sorted(keeping.by_day), dict(keeping.by_day), keeping.row_bytes)
-        curated.replace_quarantined(self._quarantined_rows(rows), quarantined)
+        days = curated.replace(rows, sorted(keeping.by_day))
+        curated.replace_quarantined(self._quarantined_rows(streams), reading.quarantined_total)
+        if keeping.by_day:
+            keeping.unknown_tracks, keeping.unknown_users = unknown.get["tracks"], unknown.get["users"]
         self.log_step("written", rows=sum(keeping.by_day.values()))
         self._reconcile(reading, keeping, curated, days)
         return {
-            **counts(streams.tables, reading, keeping),
-            "filesQuarantined": files_quarantined(streams.quarantined, self.manifest.files),
-            "filesChanged": [{"name": file.name, "key": file.key} for file in streams.changed],
+            **counts(staging.tables, reading, keeping),
+            "filesQuarantined": files_quarantined(staging.quarantined, self.manifest.files),
+            "filesChanged": [{"name": file.name, "key": file.key} for file in staging.changed],
             **reference.findings,
             "days": days,
         }
@@ -171,35 +181,20 @@ class Job:
         require_reconciled(names, reading, keeping, curated.count_written(days), quarantined)
         self.log_step("reconciled", rows=sum(reading.records.values()))
 
-    def _read_streams(self, streams: Staging) -> tuple[DataFrame, Reading]:
-        """Returns the checked rows of all readable files, parsed once, and their counts."""
-        exact = False
+    def _distinct_listens(self, rows: DataFrame, reading: Reading, curated: Curated) -> DataFrame:
+        """Returns each listen of the batch once, and whether another batch has it. Only keys are kept in memory."""
+        once = distinct_listens(rows).persist()
+        known = curated.known(reading)
+        listens = marked(once, known, few=sum(reading.valid.values()) <= FEW_LISTENS)
+        return listens if known is None else listens.persist()
 
-        def read(tables: list[Staged]) -> tuple[DataFrame, Reading]:
-            mode = ReadMode(self.multi_line, exact)
-            read = read_rows(self.spark, f"s3://{self.bucket}/", tables, COLUMNS, mode)
-            rows = checked(read, self.manifest.claimed_at).persist()
-            return rows, materialised(rows, count_rows)
-
-        rows, reading = read_or_quarantine(streams, read)
-        if reading.inexact:
-            rows.unpersist()
-            exact = True
-            rows, reading = read_or_quarantine(streams, read)
-        if reading.problems:
-            streams.quarantine_all(reading.problems)
-            rows = rows.where(~F.col("file").isin(*reading.problems))
-        return rows, reading
-
-    def _quarantined_rows(self, rows: DataFrame) -> DataFrame:
+    def _quarantined_rows(self, streams: Streams) -> DataFrame | None:
+        if streams.quarantined is None:
+            return None
         keys = self.spark.createDataFrame(
             list(enumerate(file.key for file in self.manifest.files)), "file INT, key STRING"
         )
-        return (
-            rows.where("reason IS NOT NULL")
-            .join(F.broadcast(keys), on="file", how="inner")
-            .select("key", "reason", "raw")
-        )
+        return streams.quarantined.join(F.broadcast(keys), on="file", how="inner").select("key", "reason", "raw")
 
     def remove_copies(self) -> None:
         """Deletes the copies. Copies that it can't delete expire by the bucket's lifecycle."""

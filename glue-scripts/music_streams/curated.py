@@ -11,11 +11,9 @@ from pyspark.sql import functions as F
 
 from music_streams import layout, progress, store
 from music_streams.batch import get_json, put_json
+from music_streams.report import Reading
 
 KEY_SCHEMA = "user_id STRING, track_id STRING, listen_time TIMESTAMP"
-LARGEST_FILE_BYTES = 128 * 1024**2
-# Bytes of a row besides its two ids, before compression: times, numbers, and names from a dictionary.
-ROW_BYTES = 40
 COMMIT = {
     # Version 1 renames every file twice. On S3 a rename is a copy.
     "mapreduce.fileoutputcommitter.algorithm.version": "2",
@@ -32,12 +30,20 @@ class Curated:
         """`s3` lists and deletes files, Spark reads and writes them."""
         self.spark, self.s3, self.bucket, self.batch_id = spark, s3, bucket, batch_id
 
-    def known(self, days: Sequence[str]) -> DataFrame | None:
-        """Keys of listens that other batches wrote on these days. None when there are none. Lists only these days."""
+    def known(self, reading: Reading) -> DataFrame | None:
+        """Keys of listens that other batches wrote, on the days and between the times of a reading.
+
+        None when there are none. Lists only these days. Spark skips files and row groups of other times.
+        """
         own = f"/batch_id={self.batch_id}/"
+        days = sorted(reading.by_day)
         files = store.in_parallel(lambda day: self._parquet(layout.key("listensDay", date=day)), days)
         paths = [self._url(key) for of_day in files for key in of_day if own not in key]
-        return self.spark.read.schema(KEY_SCHEMA).parquet(*paths) if paths else None
+        if not paths:
+            return None
+        keys = self.spark.read.schema(KEY_SCHEMA).parquet(*paths)
+        first, last = (F.timestamp_micros(F.lit(time)) for time in (reading.first, reading.last))
+        return keys.where(F.col("listen_time").between(first, last))
 
     def earlier_days(self) -> list[str]:
         """Days that an earlier attempt of this batch may have written to."""
@@ -56,8 +62,8 @@ class Curated:
         target = self._url(layout.key("replaced", batchId=self.batch_id))
         groups.coalesce(1).write.mode("append").options(**COMMIT).option("compression", "zstd").parquet(target)
 
-    def replace(self, rows: DataFrame, days: Sequence[str], rows_by_day: dict[str, int], row_bytes: float) -> list[str]:
-        """Replaces this batch's curated rows by `rows`. Returns all days that the batch ever touched.
+    def replace(self, rows: DataFrame | None, days: Sequence[str]) -> list[str]:
+        """Replaces this batch's curated rows by `rows`, which are of `days`. Returns all days it ever touched.
 
         A crash may happen anywhere: days are recorded before they are written, groups before they are removed.
         """
@@ -68,8 +74,8 @@ class Curated:
             put_json(self.s3, self.bucket, layout.key("touched", batchId=self.batch_id), {"days": touched})
         store.in_parallel(lambda day: store.delete_below(self.s3, self.bucket, self._own(day)), earlier)
         self.clean()
-        if rows_by_day:
-            self._write(rows, rows_by_day, row_bytes)
+        if rows is not None and days:
+            self._write(rows, days)
             self.clean()
         return touched
 
@@ -99,11 +105,11 @@ class Curated:
         counted = rows.groupBy("key", "reason").agg(F.count("*").alias("rows")).collect()
         return Counter({(row["key"], row["reason"]): row["rows"] for row in counted})
 
-    def replace_quarantined(self, rows: DataFrame, count: int) -> None:
+    def replace_quarantined(self, rows: DataFrame | None, count: int) -> None:
         """Replaces this batch's quarantined rows by `rows` (key, reason, raw)."""
         prefix = layout.key("quarantinedRows", batchId=self.batch_id)
         store.delete_below(self.s3, self.bucket, prefix)
-        if count:
+        if rows is not None:
             files = rows.coalesce(-(-count // QUARANTINED_FILE_ROWS))
             files.write.mode("append").options(**COMMIT).option("ignoreNullFields", False).json(self._url(prefix))
             self._remove_marker(prefix)
@@ -114,22 +120,14 @@ class Curated:
         store.delete_below(self.s3, self.bucket, f"{listens}_temporary/")
         self._remove_marker(listens)
 
-    def _write(self, rows: DataFrame, rows_by_day: dict[str, int], row_bytes: float) -> None:
-        per_file = max(1, int(LARGEST_FILE_BYTES / (row_bytes + ROW_BYTES)))
-        total = sum(rows_by_day.values())
-        if total <= per_file:
-            placed = rows.repartition(min(len(rows_by_day), 32), "listen_date")
-        else:
-            placed = rows.repartitionByRange(-(-total // per_file), "listen_date", "track_id")
-        ordered = placed.withColumn("batch_id", F.lit(self.batch_id)).sortWithinPartitions(
-            "listen_date", "batch_id", "track_id", "listen_time", "user_id"
-        )
-        writer = ordered.write.mode("append").partitionBy("listen_date", "batch_id").options(**COMMIT)
-        writer.option("compression", "zstd").option("maxRecordsPerFile", per_file)
-        with progress.logged("writing", lambda: self._written_so_far(len(rows_by_day))):
+    def _write(self, rows: DataFrame, days: Sequence[str]) -> None:
+        columns = rows.drop("part", "known_track", "known_user").withColumn("batch_id", F.lit(self.batch_id))
+        writer = columns.write.mode("append")
+        writer = writer.partitionBy("listen_date", "batch_id").options(**COMMIT).option("compression", "zstd")
+        with progress.logged("writing", lambda: self._written_so_far(len(days))):
             writer.parquet(self._url(layout.key("listens")))
         day_and_own = ("listensDay", "listensBatch")
-        markers = [layout.key(name, date=day, batchId=self.batch_id) for day in rows_by_day for name in day_and_own]
+        markers = [layout.key(name, date=day, batchId=self.batch_id) for day in days for name in day_and_own]
         store.in_parallel(self._remove_marker, markers)
 
     def _written_so_far(self, days: int) -> dict[str, Any]:

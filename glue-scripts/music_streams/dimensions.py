@@ -11,6 +11,7 @@ from uuid import uuid4
 from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 
+from music_streams.batch import ManifestFile
 from music_streams.reference import (
     SONG_COLUMNS,
     SONG_KEYS,
@@ -59,25 +60,26 @@ class Dimension:
     values: list[dict[str, Any]]
 
 
-def read_reference(spark: SparkSession, s3: Any, place: Place, bucket: str, folder: str) -> Reference:
-    """Reads both data sets of `place`, by copies in a folder of `bucket`. Raises BatchError when one is missing."""
+def read_reference(
+    spark: SparkSession, s3: Any, place: Place, files: dict[str, list[ManifestFile]], bucket: str, folder: str
+) -> Reference:
+    """Reads the files of both data sets, by copies in a folder of `bucket`. Raises BatchError when none is usable."""
 
     def dimension(
         name: str, required: tuple[str, ...], columns: tuple[str, ...], shape: Callable[[DataFrame], DataFrame]
     ) -> Dimension:
-        return _dimension(
-            spark, stage_reference(s3, place, bucket, folder, name, required), place, name, columns, shape
-        )
+        staging = stage_reference(s3, place, bucket, folder, name, files[name], required)
+        return _dimension(spark, staging, place, name, columns, shape)
 
     with ThreadPoolExecutor(2) as pool:
         songs = pool.submit(dimension, "songs", SONG_KEYS, SONG_COLUMNS, tracks_of)
         users = pool.submit(dimension, "users", USER_KEYS, USER_COLUMNS, users_of)
         dimensions = {"users": users.result(), "songs": songs.result()}
-    files = [bad for name in ("songs", "users") for bad in dimensions[name].staging.quarantined]
+    unusable = [bad for name in ("songs", "users") for bad in dimensions[name].staging.quarantined]
     values = [value for dimension in dimensions.values() for value in dimension.values]
     findings = {
         "referenceRowsSkipped": {name: dimension.rows_skipped for name, dimension in dimensions.items()},
-        "referenceFilesSkipped": files_quarantined(files, []),
+        "referenceFilesSkipped": files_quarantined(unusable, []),
         "referenceQuotesOpen": [quote for dimension in dimensions.values() for quote in dimension.quotes_open],
         "referenceValuesSkipped": [value for value in values if value["reason"] not in KEPT],
         "referenceValuesSuspicious": [value for value in values if value["reason"] in KEPT],
@@ -114,7 +116,7 @@ def _dimension(
 
     quotes: list[dict[str, Any]] = []
     while True:
-        rows, shaped, counted = read_or_quarantine(staging, read)
+        rows, shaped, counted = read_or_quarantine(staging, read, staging.tables)
         if counted["broken"] and not mode.mend:
             broken = [staged for staged in staging.tables if staged.number in counted["broken"]]
             quotes = [

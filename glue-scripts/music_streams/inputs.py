@@ -20,8 +20,6 @@ from music_streams.store import ChangedError, raise_changed
 HEAD_BYTES = 64 * 1024
 # Longest header. Without a limit, a quote that is not closed would make the driver read the whole file.
 LONGEST_HEADER = 4 * 1024**2
-# A gzip up to this size is read to its end here, so that all bad ones are found at once. Spark finds larger ones.
-CHECKED_GZIP_BYTES = 64 * 1024**2
 # A gzip that holds more than UNSUSPECTED_BYTES may hold at most MOST_GZIP_GROWTH times its size. CSV rows grow 3 to 20
 # times. The format allows 1,032 times, by which a small file could fill the disks of the job.
 UNSUSPECTED_BYTES = 64 * 1024**2
@@ -36,14 +34,17 @@ UNICODE_BOMS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)
 class Table:
     """A readable file.
 
-    `columns`: names, trimmed and in lower case, by position. `line_end`: "\\n" or "\\r". `skip`: bytes of text before
-    the header that Spark would mistake for it. `padded`: zeros follow the gzip, which Spark takes for a broken one.
+    `columns`: names, trimmed and in lower case, by position. `header`: its text, without line end. `line_end`: "\\n" or
+    "\\r". `skip`: bytes of text before the header that Spark would mistake for it. `text_bytes`: the unpacked text's
+    size, without `skip` and a BOM. `padded`: zeros follow the gzip, which Spark takes for a broken one.
     """
 
     file: ManifestFile
     gzip: bool
     columns: tuple[str, ...]
+    header: str
     line_end: str
+    text_bytes: int
     skip: int
     padded: bool = False
 
@@ -77,10 +78,20 @@ class Gzip:
 
 @dataclass(frozen=True)
 class Head:
-    """The beginning of a file's text, or all of it (`whole`)."""
+    """The beginning of a file's text, or all of it (`whole`). `seen` is the number of bytes that were read."""
 
     content: bytes
     whole: bool
+    seen: int
+
+
+@dataclass(frozen=True)
+class Header:
+    """The first record: its names, its text without the line end (it may span lines), and how it ends."""
+
+    columns: tuple[str, ...]
+    text: str
+    line_end: str
 
 
 def examine(s3: Any, bucket: str, file: ManifestFile, required: Sequence[str]) -> Table | QuarantinedFile | ChangedFile:
@@ -89,12 +100,11 @@ def examine(s3: Any, bucket: str, file: ManifestFile, required: Sequence[str]) -
         size = HEAD_BYTES
         start = fetch(s3, bucket, file, size)
         gzip, found = start.startswith(GZIP), Gzip()
-        head = Head(start, file.size <= size)
+        head, text_bytes = Head(start, file.size <= size, len(start)), file.size
         if gzip:
             pieces = [start] if head.whole else chunks(s3, bucket, file)
-            # Reads a larger gzip far enough to see how much it grows.
-            most = None if file.size <= CHECKED_GZIP_BYTES else UNSUSPECTED_BYTES
-            head = head_of(inflate(pieces, found), size, most)
+            head = head_of(inflate(pieces, found), size, None)
+            text_bytes = head.seen
         while True:
             refuse_binary(head)
             header = header_of(head)
@@ -105,24 +115,15 @@ def examine(s3: Any, bucket: str, file: ManifestFile, required: Sequence[str]) -
                 raise QuarantinedFileError("unreadable", f"the header is longer than {LONGEST_HEADER} bytes")
             pieces = chunks(s3, bucket, file)
             head = head_of(inflate(pieces) if gzip else pieces, size, size)
-        columns, line_end = header
-        require_columns(columns, required, head)
-        return Table(file, gzip, columns, line_end, before_header(head.content), found.padded)
+        require_columns(header.columns, required, head)
+        skip = before_header(head.content)
+        # Spark's reader of lines leaves out a BOM.
+        text_bytes -= skip or (len(codecs.BOM_UTF8) if head.content.startswith(codecs.BOM_UTF8) else 0)
+        return Table(file, gzip, header.columns, header.text, header.line_end, text_bytes, skip, found.padded)
     except QuarantinedFileError as error:
         return QuarantinedFile(file, error.args[0], error.args[1])
     except ChangedError:
         return ChangedFile(file)
-
-
-def sound_gzip(s3: Any, bucket: str, file: ManifestFile) -> Gzip | None:
-    """Reads a gzip of any size. None when it can't be read to its end."""
-    found = Gzip()
-    try:
-        for _ in inflate(chunks(s3, bucket, file), found):
-            pass
-    except QuarantinedFileError:
-        return None
-    return found
 
 
 def head_of(pieces: Iterable[bytes], size: int, most: int | None) -> Head:
@@ -134,7 +135,7 @@ def head_of(pieces: Iterable[bytes], size: int, most: int | None) -> Head:
         length += len(piece)
         if most is not None and length > max(size, most):
             break
-    return Head(b"".join(content)[:size], length <= size)
+    return Head(b"".join(content)[:size], length <= size, length)
 
 
 def fetch(s3: Any, bucket: str, file: ManifestFile, size: int) -> bytes:
@@ -239,8 +240,8 @@ def refuse_binary(head: Head) -> None:
         raise QuarantinedFileError("not_text", detail)
 
 
-def header_of(head: Head) -> tuple[tuple[str, ...], str] | None:
-    """Returns the header's names and its line end. None when the head does not hold all of the header."""
+def header_of(head: Head) -> Header | None:
+    """Returns the header. None when the head does not hold all of it."""
     text = head.content.decode("utf-8", errors="replace").removeprefix("\ufeff")
     lines = list(io.StringIO(text, newline=""))
     taken: list[str] = []
@@ -260,7 +261,8 @@ def header_of(head: Head) -> tuple[tuple[str, ...], str] | None:
     if record is None or ran_out:
         raise QuarantinedFileError("unreadable", "a quoted field of the header is not closed")
     names = tuple(name.strip().lower() for name in record)
-    return names, "\r" if taken[-1].endswith("\r") else "\n"
+    text = "".join(taken).lstrip("\r\n").rstrip("\r\n")
+    return Header(names, text, "\r" if taken[-1].endswith("\r") else "\n")
 
 
 def before_header(content: bytes) -> int:

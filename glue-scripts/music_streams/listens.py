@@ -9,14 +9,21 @@ from pyspark.sql import functions as F
 
 COLUMNS = ("user_id", "track_id", "listen_time")
 LISTEN_KEY = ["user_id", "track_id", "listen_time"]
+# The order of rows within a task. So the same rows give the same files, and a track's rows stand together.
+ORDER = ["part", "listen_date", "track_id", "listen_time", "user_id"]
 
-ID = r"\A[A-Za-z0-9][A-Za-z0-9._:-]{0,127}\z"
+ANY_ID = "[A-Za-z0-9][A-Za-z0-9._:-]{0,127}"
+ID = rf"\A{ANY_ID}\z"
 # Unicode's white space, and four separators that only Python counts as white space.
 BLANK = r"(?U)\A[\s\x1c-\x1f]*\z"
 EARLIEST = datetime(2000, 1, 1, tzinfo=timezone.utc)
 LATEST_AFTER_CLAIM = timedelta(days=1)
 
-PLAIN_TIME = r"\A(?!0000)[0-9]{4}-[0-9]{2}-[0-9]{2}[ T](?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]\z"
+PLAIN_TIME = "(?!0000)[0-9]{4}-[0-9]{2}-[0-9]{2}[ T](?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]"
+# What Spark's cast reads exactly, in UTC.
+EXACT_TIME = rf"{PLAIN_TIME}(?:\.[0-9]{{1,6}})?Z?"
+# Of a row without quotes: how its columns look when it is a good one.
+PLAIN_COLUMNS = {"user_id": ANY_ID, "track_id": ANY_ID, "listen_time": EXACT_TIME}
 OFFSET = r"[+-](?:[01][0-9]|2[0-3])(?::?[0-5][0-9])?"
 # Behind Z or an offset may stand the zone's name, as Java ("[Europe/Paris]") and Go (" CET") write it. The offset
 # counts, the name is not read.
@@ -30,19 +37,18 @@ BASIC_TIME = r"\A[0-9]{8}T[0-9]{4}(?:[0-9]{2}(?:[.,][0-9]{1,9})?)?" + ZONE + r"\
 
 
 def checked(rows: DataFrame, claimed_at: datetime) -> DataFrame:
-    """Adds `reason` (the first rule that a row breaks, null for a listen), listen_time as a timestamp, and listen_date.
+    """Adds `reason` (the first rule that a row breaks, null for a listen), and listen_time as a timestamp.
 
     Needs file, raw, problem, inexact, width_ok and the three columns as text. Only rows with a reason keep `raw`.
     """
     ids = rows.withColumn("instant", instant("listen_time"))
-    earliest, latest = _literal(EARLIEST), _literal(claimed_at + LATEST_AFTER_CLAIM)
     reason = (
         F.when(~F.col("width_ok"), "malformed_row")
         .when(F.rlike("user_id", F.lit(BLANK)), "missing_user_id")
         .when(F.rlike("track_id", F.lit(BLANK)), "missing_track_id")
         .when(~(F.rlike("user_id", F.lit(ID)) & F.rlike("track_id", F.lit(ID))), "bad_id")
         .when(F.col("instant").isNull(), "bad_listen_time")
-        .when(~F.col("instant").between(earliest, latest), "out_of_range_listen_time")
+        .when(~in_range("instant", claimed_at), "out_of_range_listen_time")
     )
     judged = ids.select("file", "problem", "inexact", "user_id", "track_id", "instant", "raw", reason.alias("reason"))
     good = F.col("reason").isNull()
@@ -55,8 +61,12 @@ def checked(rows: DataFrame, claimed_at: datetime) -> DataFrame:
         F.when(good, F.col("user_id")).alias("user_id"),
         F.when(good, F.col("track_id")).alias("track_id"),
         F.when(good, F.col("instant")).alias("listen_time"),
-        F.when(good, F.to_date("instant")).alias("listen_date"),
     )
+
+
+def in_range(column: str, claimed_at: datetime) -> Column:
+    """Whether a time may be a listen's: from the year 2000 to a day after the claim."""
+    return F.col(column).between(_literal(EARLIEST), _literal(claimed_at + LATEST_AFTER_CLAIM))
 
 
 def instant(column: str) -> Column:
@@ -72,7 +82,7 @@ def instant(column: str) -> Column:
     # A text without seconds has a colon too many now.
     extended = F.regexp_replace(basic, r"\A([0-9-]{10}T[0-9]{2}:[0-9]{2}):(?![0-9])", "$1")
     return (
-        F.when(F.rlike(text, F.lit(PLAIN_TIME)), text.try_cast("timestamp"))
+        F.when(F.rlike(text, F.lit(rf"\A{PLAIN_TIME}\z")), text.try_cast("timestamp"))
         .when(F.rlike(text, F.lit(ISO_TIME)), _iso_instant(text))
         .when(F.rlike(text, F.lit(BASIC_TIME)) & F.rlike(extended, F.lit(ISO_TIME)), _iso_instant(extended))
     )
@@ -92,34 +102,45 @@ def _iso_instant(text: Column) -> Column:
     return F.timestamp_micros(F.unix_micros(local) + microseconds - ahead * 60_000_000)
 
 
-def distinct_listens(rows: DataFrame, known: DataFrame | None) -> DataFrame:
-    """Returns each listen once, with its first file, its number of copies, and whether another batch has it.
+def distinct_listens(rows: DataFrame) -> DataFrame:
+    """Returns each listen once, with its first file and its number of copies: part, the key, listen_date, ...
 
-    `known` has other batches' rows of the same days. Columns: the key, listen_date, file, copies, elsewhere.
+    Rows are placed: those of one key have the same `part`. They come in the order in which they are written.
     """
     # Producers resend a file when an upload times out, so the same listen comes twice, often in another batch.
-    once = rows.groupBy(*LISTEN_KEY, "listen_date").agg(F.min("file").alias("file"), F.count("*").alias("copies"))
+    ordered = rows.sortWithinPartitions(*ORDER)
+    return ordered.groupBy(*ORDER).agg(F.min("file").alias("file"), F.count("*").alias("copies"))
+
+
+def marked(listens: DataFrame, known: DataFrame | None, few: bool) -> DataFrame:
+    """Adds `elsewhere`: whether another batch has the listen. `known` has other batches' rows of the same days.
+
+    `few` listens fit into every worker's memory. Then other batches' rows are read without a shuffle.
+    """
     if known is None:
-        return once.withColumn("elsewhere", F.lit(False))
+        return listens.withColumn("elsewhere", F.lit(False))
+    keys = known.select(*LISTEN_KEY)
+    if few:
+        keys = keys.join(F.broadcast(listens.select(*LISTEN_KEY)), LISTEN_KEY, "left_semi").distinct()
+        found = F.broadcast(keys.withColumn("found", F.lit(True)))
+        return listens.join(found, LISTEN_KEY, "left").withColumn("elsewhere", F.col("found").isNotNull()).drop("found")
     # As cheap as an anti-join, but the duplicates stay and can be counted.
-    same = " AND ".join(f"known.{name} = once.{name}" for name in LISTEN_KEY)
-    return once.sparkSession.sql(
-        f"SELECT *, EXISTS (SELECT 1 FROM {{known}} AS known WHERE {same}) AS elsewhere FROM {{once}} AS once",  # noqa: S608
-        known=known.select(*LISTEN_KEY),
-        once=once,
+    same = " AND ".join(f"known.{name} = listens.{name}" for name in LISTEN_KEY)
+    return listens.sparkSession.sql(
+        f"SELECT *, EXISTS (SELECT 1 FROM {{known}} AS known WHERE {same}) AS elsewhere FROM {{listens}} AS listens",  # noqa: S608
+        known=keys,
+        listens=listens,
     )
 
 
 def enriched(listens: DataFrame, tracks: DataFrame, users: DataFrame) -> DataFrame:
-    """Returns curated rows with `copies`, `elsewhere`, `known_track` and `known_user`.
+    """Returns curated rows with `part`, `known_track` and `known_user`.
 
     `tracks` has one row per track, `users` one per user.
     """
     joined = listens.join(tracks, on="track_id", how="left").join(users, on="user_id", how="left")
     return joined.select(
-        "file",
-        "copies",
-        "elsewhere",
+        "part",
         "listen_date",
         "user_id",
         "track_id",
@@ -135,6 +156,11 @@ def enriched(listens: DataFrame, tracks: DataFrame, users: DataFrame) -> DataFra
         F.coalesce("known_track", F.lit(False)).alias("known_track"),
         F.coalesce("known_user", F.lit(False)).alias("known_user"),
     )
+
+
+def unknown_counts() -> list[Column]:
+    """Returns the counts of rows without reference data: tracks, users."""
+    return [F.count_if(~F.col(f"known_{one}")).alias(f"{one}s") for one in ("track", "user")]
 
 
 def _literal(moment: datetime) -> Column:

@@ -59,12 +59,19 @@ class Place:
         return f"s3://{self.bucket}/{key}"
 
 
-def stage_reference(s3: Any, place: Place, bucket: str, folder: str, name: str, required: tuple[str, ...]) -> Staging:
+def stage_reference(
+    s3: Any,
+    place: Place,
+    bucket: str,
+    folder: str,
+    name: str,
+    files: Sequence[ManifestFile],
+    required: tuple[str, ...],
+) -> Staging:
     """Copies the files of a data set, `users` or `songs`, to `bucket`.
 
     Raises BatchError when no file can be used, or when one changed meanwhile.
     """
-    files = reference_files(s3, place, name)
     staging = stage(s3, bucket, f"{folder}{name}/", files, required, place.bucket)
     if staging.changed:
         raise BatchError(
@@ -181,7 +188,7 @@ def _lines(pieces: Iterable[str], end: str) -> Iterator[str]:
 
 
 def tracks_of(songs: DataFrame) -> DataFrame:
-    """Returns one row per track, with known_track: sorted distinct genres, the rest of its first row.
+    """Returns one row per track: sorted distinct genres, the rest of its first row.
 
     The first is by (track_genre, file, row). The data has one row per track and genre, so a plain join would count a
     listen once for each genre.
@@ -191,15 +198,15 @@ def tracks_of(songs: DataFrame) -> DataFrame:
         F.min_by(F.struct(*details), F.struct(F.coalesce("track_genre", F.lit("")), "file", "row")).alias("first"),
         F.array_sort(F.collect_set(_text("track_genre"))).alias("genres"),
     )
-    return grouped.select("track_id", "first.*", "genres", F.lit(True).alias("known_track"))
+    return grouped.select("track_id", "first.*", "genres")
 
 
 def users_of(users: DataFrame) -> DataFrame:
-    """Returns one row per user, with known_user: its first row by (file, row)."""
+    """Returns one row per user: its first row by (file, row)."""
     grouped = users.groupBy("user_id").agg(
         F.min_by(F.struct(_whole("user_age"), _text("user_country")), F.struct("file", "row")).alias("first")
     )
-    return grouped.select("user_id", "first.*", F.lit(True).alias("known_user"))
+    return grouped.select("user_id", "first.*")
 
 
 def _text(column: str) -> Column:

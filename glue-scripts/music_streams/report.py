@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as F
 
 from music_streams.batch import ManifestFile
@@ -27,13 +27,58 @@ class Reading:
     valid: Counter[int] = field(default_factory=Counter)
     quarantined: dict[int, Counter[str]] = field(default_factory=dict)
     problems: dict[int, str] = field(default_factory=dict)
-    days: list[str] = field(default_factory=list)
+    # Valid rows by file and day, and between which times they are, in microseconds since 1970.
+    on_day: Counter[tuple[int, str]] = field(default_factory=Counter)
+    first: int | None = None
+    last: int | None = None
+    # Whether a quarantined row may have lost its quotes.
     inexact: bool = False
 
     @property
     def quarantined_total(self) -> int:
         """Quarantined rows of all files."""
         return sum(sum(reasons.values()) for reasons in self.quarantined.values())
+
+    @property
+    def by_day(self) -> Counter[str]:
+        """Valid rows by day."""
+        days: Counter[str] = Counter()
+        for (_, day), rows in self.on_day.items():
+            days[day] += rows
+        return days
+
+    def add_listens(self, row: Row) -> None:
+        """Adds a group of valid rows: file, day, rows, and their first and last time."""
+        self.records[row["file"]] += row["rows"]
+        self.valid[row["file"]] += row["rows"]
+        self.on_day[row["file"], row["day"].isoformat()] += row["rows"]
+        self._span(row["first"], row["last"])
+
+    def add(self, other: Reading) -> None:
+        """Adds the counts of other rows."""
+        self.records.update(other.records)
+        self.valid.update(other.valid)
+        self.on_day.update(other.on_day)
+        for number, reasons in other.quarantined.items():
+            self.quarantined.setdefault(number, Counter()).update(reasons)
+        self.problems.update(other.problems)
+        self._span(other.first, other.last)
+
+    def without(self, numbers: Collection[int]) -> Reading:
+        """Returns the counts of the other files. The times stay: they are bounds."""
+        return Reading(
+            Counter({number: rows for number, rows in self.records.items() if number not in numbers}),
+            Counter({number: rows for number, rows in self.valid.items() if number not in numbers}),
+            {number: reasons for number, reasons in self.quarantined.items() if number not in numbers},
+            {number: problem for number, problem in self.problems.items() if number not in numbers},
+            Counter({(number, day): rows for (number, day), rows in self.on_day.items() if number not in numbers}),
+            self.first,
+            self.last,
+        )
+
+    def _span(self, first: int | None, last: int | None) -> None:
+        self.first = min((time for time in (self.first, first) if time is not None), default=None)
+        self.last = max((time for time in (self.last, last) if time is not None), default=None)
 
 
 @dataclass
@@ -46,48 +91,40 @@ class Keeping:
     elsewhere: int = 0
     unknown_tracks: int = 0
     unknown_users: int = 0
-    id_bytes: int = 0
 
-    @property
-    def row_bytes(self) -> float:
-        """Average bytes of a row's ids."""
-        return self.id_bytes / max(1, sum(self.by_day.values()))
+
+def time_span() -> tuple[Column, Column]:
+    """Returns the first and the last time of a group of rows, in microseconds since 1970."""
+    return F.unix_micros(F.min("listen_time")).alias("first"), F.unix_micros(F.max("listen_time")).alias("last")
 
 
 def count_rows(rows: DataFrame) -> Reading:
     """Counts checked rows in one aggregation. Of a file with a problem, it counts only the problem."""
     reading = Reading()
-    days: dict[int, set[str]] = {}
-    groups = rows.groupBy("file", "problem", "reason", F.col("listen_date").cast("string").alias("day"))
-    for row in groups.agg(F.count("*").alias("rows"), F.max("inexact").alias("inexact")).collect():
-        reading.records[row["file"]] += row["rows"]
+    groups = rows.groupBy("file", "problem", "reason", F.to_date("listen_time").alias("day")).agg(
+        F.count("*").alias("rows"), F.max("inexact").alias("inexact"), *time_span()
+    )
+    for row in groups.collect():
         if row["problem"] is not None:
             # A file with both problems is not even text.
             reading.problems[row["file"]] = min(row["problem"], reading.problems.get(row["file"], "~"))
         elif row["reason"] is not None:
+            reading.records[row["file"]] += row["rows"]
             reading.quarantined.setdefault(row["file"], Counter())[row["reason"]] += row["rows"]
             reading.inexact = reading.inexact or bool(row["inexact"])
         else:
-            reading.valid[row["file"]] += row["rows"]
-            days.setdefault(row["file"], set()).add(row["day"])
-    for number in reading.problems:
-        reading.records.pop(number, None)
-        reading.valid.pop(number, None)
-        reading.quarantined.pop(number, None)
-        days.pop(number, None)
-    reading.days = sorted(set().union(*days.values()))
-    return reading
+            reading.add_listens(row)
+    counted = reading.without(reading.problems)
+    counted.problems, counted.inexact = reading.problems, reading.inexact
+    return counted
 
 
-def count_kept(rows: DataFrame) -> Keeping:
-    """Counts enriched listens, kept or not, in one aggregation."""
+def count_kept(listens: DataFrame) -> Keeping:
+    """Counts distinct listens, kept or not, in one aggregation."""
     keeping = Keeping()
-    groups = rows.groupBy("file", F.col("listen_date").cast("string").alias("day"), "elsewhere").agg(
+    groups = listens.groupBy("file", F.col("listen_date").cast("string").alias("day"), "elsewhere").agg(
         F.count("*").alias("rows"),
         F.sum("copies").alias("copies"),
-        F.count_if(~F.col("known_track")).alias("unknown_tracks"),
-        F.count_if(~F.col("known_user")).alias("unknown_users"),
-        F.sum(F.octet_length("user_id") + F.octet_length("track_id")).alias("id_bytes"),
     )
     for row in groups.collect():
         if row["elsewhere"]:
@@ -96,9 +133,6 @@ def count_kept(rows: DataFrame) -> Keeping:
         keeping.by_file[row["file"]] += row["rows"]
         keeping.by_day[row["day"]] += row["rows"]
         keeping.duplicates += row["copies"] - row["rows"]
-        keeping.unknown_tracks += row["unknown_tracks"]
-        keeping.unknown_users += row["unknown_users"]
-        keeping.id_bytes += row["id_bytes"]
     return keeping
 
 

@@ -21,6 +21,9 @@ def open_spark() -> SparkSession:
         # With debugging on, Spark looks up the Python line behind every expression, which takes seconds in total.
         "spark.python.sql.dataFrameDebugging.enabled": "false",
         "spark.sql.inMemoryColumnarStorage.compressed": "false",
+        # The plan is fixed: its sizes are known before it runs, and each step of an adaptive one is a job of its own.
+        "spark.sql.adaptive.enabled": "false",
+        "spark.sql.execution.replaceHashWithSortAgg": "true",
         "spark.sql.files.ignoreCorruptFiles": "false",
         "spark.sql.files.ignoreMissingFiles": "false",
         # By default a small file counts as 4 MB, and listing files starts a task for each.

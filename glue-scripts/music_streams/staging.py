@@ -23,7 +23,6 @@ from music_streams.inputs import (
     chunks,
     examine,
     inflate,
-    sound_gzip,
 )
 from music_streams.rows import LONGEST_FIELD, MOST_COLUMNS, NUMBER_DIGITS, Staged
 
@@ -52,22 +51,15 @@ class Staging:
     changed: list[ManifestFile]
 
     def quarantine(self, staged: Staged, reason: str, detail: str) -> None:
-        """Moves a file from the tables to the quarantined files, and deletes its copy."""
+        """Moves a file from the tables to the quarantined files. Its copy stays until the job's end."""
         self.tables.remove(staged)
         self.quarantined.append(QuarantinedFile(staged.table.file, reason, detail))
-        self.s3.delete_object(Bucket=self.bucket, Key=staged.folder + staged.name)
 
     def quarantine_all(self, problems: dict[int, str]) -> None:
         """Quarantines files by number, each for a reason that its rows have shown."""
         for staged in [staged for staged in self.tables if staged.number in problems]:
             reason = problems[staged.number]
             self.quarantine(staged, reason, PROBLEMS[reason])
-
-    def inflated(self, staged: Staged, copy: ManifestFile) -> None:
-        """Replaces a table's copy, a gzip, by its content."""
-        name = _rewrite(self.s3, (self.bucket, self.bucket), replace(staged, table=replace(staged.table, file=copy)))
-        self.tables[self.tables.index(staged)] = replace(staged, name=name)
-        self.s3.delete_object(Bucket=self.bucket, Key=copy.key)
 
 
 def stage(
@@ -168,52 +160,36 @@ class _Stream:
         return content[:size]
 
 
-def read_or_quarantine(staging: Staging, read: Callable[[list[Staged]], Result]) -> Result:
-    """Calls `read` with the tables. Quarantines a table at which Spark fails, and reads the others again.
+def read_or_quarantine(staging: Staging, read: Callable[[list[Staged]], Result], tables: list[Staged]) -> Result:
+    """Calls `read` with the tables. Quarantines a table that Spark can't read, and reads the others again.
 
-    Raises Spark's error when it names no file, or a sound one: then the system is at fault, not the file.
+    Raises Spark's error when it names no such table: then the system is at fault, not the file.
     """
     while True:
         try:
-            return read(staging.tables)
+            left = {staged.number for staged in staging.tables}
+            return read([staged for staged in tables if staged.number in left])
         except (PySparkException, Py4JError) as error:
+            if not TOO_LARGE.search(str(error)):
+                raise
             # The text after the file's name may be its content.
             named = set(re.findall(rf"reading file \S*?{re.escape(staging.folder)}\w+/(\d+\.csv(?:\.gz)?)", str(error)))
             culprits = [staged for staged in staging.tables if staged.name in named]
-            reread = [_without_culprit(staging, staged, str(error)) for staged in culprits]
-            if not any(reread):
+            if not culprits:
                 raise
-
-
-def _without_culprit(staging: Staging, staged: Staged, error: str) -> bool:
-    """Quarantines a file at which Spark failed, or copies it as plain text where only Spark can't read it.
-
-    Returns whether the next reading can succeed. It can't when S3 or the network failed, and not the file.
-    """
-    if not TOO_LARGE.search(error):
-        if not staged.table.gzip or not staged.name.endswith(".gz"):
-            return False
-        key = staged.folder + staged.name
-        head = staging.s3.head_object(Bucket=staging.bucket, Key=key)
-        copy = replace(staged.table.file, key=key, etag=head["ETag"], size=head["ContentLength"])
-        found = sound_gzip(staging.s3, staging.bucket, copy)
-        if found:
-            if found.padded:
-                staging.inflated(staged, copy)
-            return found.padded
-    staging.quarantine(staged, "unreadable", _cause(error))
-    return True
+            for staged in culprits:
+                staging.quarantine(staged, "unreadable", _cause(str(error)))
 
 
 def _cause(error: str) -> str:
-    if too_large := TOO_LARGE.search(error):
-        what = (
-            f"a field of more than {LONGEST_FIELD} characters" if too_large[1] else f"more than {MOST_COLUMNS} columns"
-        )
-        row = re.search(r"Internal state when error was thrown: [^\n]*?record=(\d+)", error)
-        return f"{what}, the limit, in row {row[1] if row else '?'}; is a quote not closed, or a line end missing?"
-    causes = re.findall(r"^(?:Caused by: )(.+)$", error, re.MULTILINE)
-    return (causes[-1] if causes else error.strip().splitlines()[0])[:300]
+    too_large = TOO_LARGE.search(error)
+    what = (
+        f"a field of more than {LONGEST_FIELD} characters"
+        if too_large and too_large[1]
+        else f"more than {MOST_COLUMNS} columns"
+    )
+    row = re.search(r"Internal state when error was thrown: [^\n]*?record=(\d+)", error)
+    return f"{what}, the limit, in row {row[1] if row else '?'}; is a quote not closed, or a line end missing?"
 
 
 def run_folder(batch_id: str, run_id: str) -> str:

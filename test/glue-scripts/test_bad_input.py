@@ -28,7 +28,6 @@ from transform_support import Lake, incoming, listen_keys, reconcile
 
 import oracle
 import transform
-from music_streams import layout
 from spark_support import spark_environment, spark_settings
 
 Judged = dict[str, tuple[oracle.FileOutcome, set[oracle.Listen]]]
@@ -189,4 +188,4 @@ def test_the_listens_are_those_that_the_oracle_reads_from_the_same_bytes(
 def test_the_job_stays_within_its_memory_and_leaves_no_copies(outcome: Outcome) -> None:
     print(f"peak {outcome.peak_bytes / MB:.0f} MB")
     assert outcome.peak_bytes < MOST_RESIDENT_BYTES
-    assert outcome.lake.keys(layout.folder("staged")) == []
+    assert outcome.lake.copies() == []

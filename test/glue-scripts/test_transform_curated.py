@@ -16,8 +16,7 @@ import transform_support as support
 from pyspark.sql import SparkSession
 from transform_support import SONGS_KEY, USERS_KEY, Lake, csv, listen_keys, zipped
 
-from music_streams import curated as curated_module
-from music_streams import layout
+from music_streams import layout, placement
 
 SORTED_DAYS = ["2024-05-20", "2024-05-21", "2024-05-22"]
 WEEK = [f"2024-06-{day}" for day in range(24, 31)]
@@ -127,21 +126,24 @@ def test_a_week_of_odd_files_adds_up(mixed: tuple[Lake, dict[str, Any]]) -> None
     assert (report["rowsRead"], report["rowsKept"], report["rowsDuplicate"]) == (3493, 3483, 0)
 
 
-def test_a_large_day_becomes_several_files_each_a_range_of_tracks(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(curated_module, "LARGEST_FILE_BYTES", 20_000)
-    report = lake.run({"a.csv": csv(*[f"u{n},t{n:05},2024-06-25 10:00:00" for n in range(4000)])})
+def test_a_large_day_becomes_several_files_each_with_tracks_of_its_own(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(placement, "FEWEST_ROWS", 400)
+    monkeypatch.setattr(placement, "MOST_ROWS", 400)
+    monkeypatch.setattr(placement, "FILE_ROWS", 1)
+    report = lake.run({"a.csv": csv(*[f"u{n},t{n // 2:05},2024-06-25 10:00:00" for n in range(4000)])})
     keys = lake.keys(layout.key("listens"))
     assert report["rowsKept"] == 4000
-    assert 8 <= len(keys) <= 40
+    assert len(keys) == 10
     files = lake.spark.read.parquet(*[f"s3://{lake.bucket}/{key}" for key in keys])
     tracks_of: dict[str, list[str]] = {}
     for row in files.selectExpr("track_id", "_metadata.file_name AS name").collect():
         tracks_of.setdefault(row["name"], []).append(row["track_id"])
     assert len(tracks_of) == len(keys)
-    assert all(len(tracks) <= 20_000 / curated_module.ROW_BYTES for tracks in tracks_of.values())
-    ranges = sorted((tracks[0], tracks[-1]) for tracks in tracks_of.values())
     assert all(tracks == sorted(tracks) for tracks in tracks_of.values())
-    assert all(before[1] < after[0] for before, after in zip(ranges, ranges[1:]))
+    assert sum(len(set(tracks)) for tracks in tracks_of.values()) == 2000
+    assert all(200 < len(tracks) < 800 for tracks in tracks_of.values())
 
 
 def test_a_batch_that_runs_again_writes_the_same_bytes(lake: Lake) -> None:

@@ -83,8 +83,13 @@ class Lake:
         report = self.json("transformReport", batch_id)
         assert report is not None
         reconcile(report)
-        assert not self.keys(layout.folder("staged"))
+        assert not self.copies()
         return report
+
+    def copies(self) -> list[str]:
+        """Lists the copies that transform should have removed."""
+        reference = layout.folder("referenceCopy")
+        return [key for key in self.keys(layout.folder("staged")) if not key.startswith(reference)]
 
     def reference(self) -> str:
         """The location of the reference data."""

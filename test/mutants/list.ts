@@ -545,8 +545,8 @@ export const MUTANTS: Mutant[] = [
   {
     name: "a listen is counted once a batch, not once for all time",
     file: "glue-scripts/transform.py",
-    find: 'listens = distinct_listens(rows.where("reason IS NULL"), curated.known(reading.days))',
-    replace: 'listens = distinct_listens(rows.where("reason IS NULL"), None)',
+    find: "        known = curated.known(reading)\n",
+    replace: "        known = None\n",
     caughtBy: python(
       "test_transform_batches.py",
       "test_a_listen_counts_once_whatever_file_batch_or_writing_brings_it_again",
@@ -555,8 +555,8 @@ export const MUTANTS: Mutant[] = [
   {
     name: "a listen is counted as often as a batch holds it",
     file: "glue-scripts/music_streams/listens.py",
-    find: 'rows.groupBy(*LISTEN_KEY, "listen_date").agg(',
-    replace: 'rows.groupBy(*LISTEN_KEY, "listen_date", F.monotonically_increasing_id().alias("row")).agg(',
+    find: "ordered.groupBy(*ORDER).agg(",
+    replace: 'ordered.groupBy(*ORDER, F.monotonically_increasing_id().alias("row")).agg(',
     caughtBy: python(
       "test_transform_batches.py",
       "test_a_listen_counts_once_whatever_file_batch_or_writing_brings_it_again",
@@ -712,10 +712,49 @@ export const MUTANTS: Mutant[] = [
     file: "glue-scripts/music_streams/inputs.py",
     find: 'behind, rest = rest, rest.lstrip(b"\\0")',
     replace: "behind = rest",
-    caughtBy: python(
-      "test_transform_files.py",
-      "test_a_gzip_too_large_to_check_is_quarantined_when_spark_finds_its_end_bad",
-    ),
+    caughtBy: python("test_transform_files.py", "test_a_gzip_is_quarantined_when_its_end_is_bad"),
+  },
+  {
+    name: "a line within quotes is a row of its own",
+    file: "glue-scripts/music_streams/lines.py",
+    find: "            odd |= set(parts[0].reading.problems)\n",
+    replace: "            parts[0].reading.problems.clear()\n",
+    caughtBy: python("test_transform_rows.py", "test_lines_may_end_in_any_way_also_within_quotes"),
+  },
+  {
+    name: "a line that Spark leaves out is not missed",
+    file: "glue-scripts/music_streams/lines.py",
+    find: "return wide or headers[staged.number] != 1 or missing not in (0, -1)",
+    replace: "return wide or headers[staged.number] != 1",
+    caughtBy: python("test_transform_files.py", "test_a_line_longer_than_a_field_may_be_is_not_lost"),
+  },
+  {
+    name: "a header in the middle of a file is left out",
+    file: "glue-scripts/music_streams/lines.py",
+    find: "return wide or headers[staged.number] != 1 or",
+    replace: "return wide or headers[staged.number] < 1 or",
+    caughtBy: python("test_bad_input.py", "test_every_quarantined_row_keeps_its_exact_text"),
+  },
+  {
+    name: "an old copy of the reference data serves for other files",
+    file: "glue-scripts/music_streams/reference_copy.py",
+    find: "(file.key, file.etag, file.size)",
+    replace: "(file.key,)",
+    caughtBy: python("test_reference_copy.py", "test_the_files_are_parsed_once_and_again_when_one_changes"),
+  },
+  {
+    name: "a copy of the reference data serves that is not whole",
+    file: "glue-scripts/music_streams/reference_copy.py",
+    find: 'return document if document.get("objects") == _objects(s3, bucket, prefix) else None',
+    replace: "return document or None",
+    caughtBy: python("test_reference_copy.py", "test_a_copy_that_is_not_whole_is_made_again"),
+  },
+  {
+    name: "copies of a listen are in two tasks",
+    file: "glue-scripts/music_streams/placement.py",
+    find: 'F.pmod(F.xxhash64("track_id"), parts)',
+    replace: "F.pmod(F.monotonically_increasing_id(), parts)",
+    caughtBy: python("test_placement.py", "test_a_large_day_is_divided_by_track_and_small_days_are_together"),
   },
   {
     name: "the name of a zone makes a time unreadable",
