@@ -45,7 +45,7 @@ def open_reference(spark: SparkSession, s3: Any, place: Place, bucket: str, fold
     `folder` of `bucket` takes files while they are parsed. Raises BatchError when a data set is missing.
     """
     files = {name: reference_files(s3, place, name) for name in ("songs", "users")}
-    prefix = layout.key("referenceCopy", hash=_fingerprint(place, files))
+    prefix = layout.key("referenceCopy", hash=_fingerprint(files))
     found = _sound_copy(s3, bucket, prefix)
     if found is None:
         _make_copy(spark, s3, place, files, bucket, folder, prefix)
@@ -66,10 +66,10 @@ def open_reference(spark: SparkSession, s3: Any, place: Place, bucket: str, fold
     )
 
 
-def _fingerprint(place: Place, files: dict[str, list[ManifestFile]]) -> str:
-    """Tells apart the places, files and versions of the code that parses them."""
+def _fingerprint(files: dict[str, list[ManifestFile]]) -> str:
+    """Tells apart sets of files, and versions of the code that parses them."""
     objects = {name: [(file.key, file.etag, file.size) for file in entries] for name, entries in files.items()}
-    known = json.dumps([place.bucket, objects, own_code()])
+    known = json.dumps([objects, own_code()])
     return hashlib.sha256(known.encode()).hexdigest()[:32]
 
 

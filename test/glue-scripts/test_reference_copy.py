@@ -8,12 +8,13 @@ import pytest
 from pyspark.sql import SparkSession
 from transform_support import SONGS, SONGS_KEY, Lake, csv
 
-from music_streams import dimensions, layout
+from music_streams import dimensions, layout, store
 
 
 @pytest.fixture(scope="module")
 def lake(s3: Any, spark: SparkSession) -> Lake:
     lake = Lake(s3, spark)
+    store.delete_below(s3, lake.bucket, layout.folder("referenceCopy"))
     lake.put(SONGS_KEY, SONGS + "3,t2,only two fields\n")
     return lake
 
