@@ -123,16 +123,23 @@ class Reader:
             ],
         )
         fields = lines.select("*", F.when(self._fits(), F.split("value", ",", -1)).alias("fields"))
-        user, track, time = (F.get("fields", self.shapes.pick(self.shapes.places(column))) for column in COLUMNS)
+        user, track, time = (self._field(column) for column in COLUMNS)
         found = fields.select(
             "file",
             "value",
-            # The last field of a line has the "\r" of "\r\n". A time may have blanks behind it.
-            F.rtrim(user, F.lit("\r")).alias("user_id"),
-            F.rtrim(track, F.lit("\r")).alias("track_id"),
+            user.alias("user_id"),
+            track.alias("track_id"),
+            # The cast ignores a "\r" behind the time.
             time.try_cast("timestamp").alias("listen_time"),
         )
         return found.select("*", F.coalesce(in_range("listen_time", self.claimed_at), F.lit(False)).alias("plain"))
+
+    def _field(self, column: str) -> Column:
+        places = self.shapes.places(column)
+        field = F.get("fields", self.shapes.pick(places))
+        last = any(place == len(columns) - 1 for place, columns in zip(places, self.shapes.columns))
+        # The last field of a line has the "\r" of "\r\n".
+        return F.rtrim(field, F.lit("\r")) if last and column != "listen_time" else field
 
     def _fits(self) -> Column:
         """Whether a line's text shows that it is a good row, but for its date."""
