@@ -8,14 +8,13 @@ import type { Manifest, ManifestFile } from "../../runtime/batch";
 import { place } from "../../runtime/places";
 import { root } from "../support/commands";
 import { folders } from "../support/folders";
-import { FULL } from "../support/full";
+import { FULL, timeLimitMs } from "../support/full";
 import type { Lake } from "./audit/lake";
 import { a, audit, files, lone, second, soundLake } from "./audit/sound-lake";
 import { archivedKey, bodyOf, day, type Given } from "./audit/values";
 import { startPipeline } from "./pipeline";
 
-describe("npm run audit", function () {
-  this.timeout(120_000);
+describe("npm run audit", () => {
   let lake: Lake;
 
   before(async () => {
@@ -52,8 +51,9 @@ describe("npm run audit", function () {
     );
   });
 
-  it("reads each of many days from its own files, though all are equally long", async () => {
+  it("reads each of many days from its own files, though all are equally long", async function () {
     const days = FULL ? 60 : 15;
+    this.timeout(timeLimitMs(days, 1000));
     const listens = Array.from({ length: days }, (_, n): [string, string, string] => {
       const date = new Date(Date.UTC(2026, 8, 1 + n)).toISOString().slice(0, 10);
       return [`v${100 + n}`, "hit", `${date} 10:00:00`];

@@ -36,16 +36,14 @@ describe("npm run drop", () => {
     return Buffer.from((await object.Body?.transformToByteArray()) ?? []);
   }
   async function landed(name: string): Promise<void> {
-    for (let tries = 0; !(await pipeline.keys(folders.incoming)).includes(`${folders.incoming}${name}`); tries += 1) {
-      assert.ok(tries < 200, `${name} did not arrive`);
-      await sleep(50);
-    }
+    const arrived = async () => (await pipeline.keys(folders.incoming)).includes(`${folders.incoming}${name}`);
+    await until(`${name} has arrived`, arrived, 50);
   }
 
   /** Drops a file with --wait, plays the pipeline, and returns what the command said. */
   async function dropAndPlay(name: string, play: (batchId: string) => Promise<void>, text?: string): Promise<Said> {
     await file(name, text);
-    const said = pipeline.run(main, "--wait", "--timeout", "20", name);
+    const said = pipeline.run(main, "--wait", "--timeout", "600", name);
     await landed(name);
     await play(nextBatchId());
     return said;
@@ -148,10 +146,7 @@ describe("npm run drop", () => {
     const before = (await pipeline.keys("ticks/")).length;
     await file("tick.csv");
     await pipeline.run(main, "tick.csv");
-    for (let tries = 0; (await pipeline.keys("ticks/")).length === before; tries += 1) {
-      assert.ok(tries < 100, "sense was not invoked");
-      await sleep(100);
-    }
+    await until("sense is invoked", async () => (await pipeline.keys("ticks/")).length > before, 100);
   });
 
   it("waits until the file's batch is archived, and shows its rows", async () => {
@@ -290,7 +285,7 @@ describe("npm run drop", () => {
       const name = `${prefix}/long.csv`;
       assert.ok(Buffer.byteLength(name) >= 980);
       await file("long.csv");
-      const dropped = pipeline.run(main, "--wait", "--timeout", "20", "--prefix", prefix, "long.csv");
+      const dropped = pipeline.run(main, "--wait", "--timeout", "600", "--prefix", prefix, "long.csv");
       await landed(name);
       const batchId = nextBatchId();
       const claim = await pipeline.claim(batchId, [name]);
@@ -341,8 +336,8 @@ describe("npm run drop --wait", () => {
     const host = await startHost();
     const pipeline = await startPipeline(host);
     await writeFile(path.join(pipeline.root, "alone.csv"), "x");
-    const said = pipeline.run(main, "--wait", "--timeout", "30", "alone.csv");
-    await until("the file has arrived", 10_000, async () => (await pipeline.keys(folders.incoming)).length > 0);
+    const said = pipeline.run(main, "--wait", "--timeout", "600", "alone.csv");
+    await until("the file has arrived", async () => (await pipeline.keys(folders.incoming)).length > 0);
     await host.close();
     const { code, notes } = await said;
     await pipeline.close();

@@ -4,8 +4,7 @@ import { main } from "../../cli/env";
 import { testCredentials } from "../support/credentials";
 import { type Pipeline, startPipeline } from "./pipeline";
 
-describe("npm run env", function () {
-  this.timeout(60_000);
+describe("npm run env", () => {
   let pipeline: Pipeline;
   before(async () => {
     pipeline = await startPipeline();

@@ -16,8 +16,7 @@ import { type Pipeline, startPipeline } from "./pipeline";
 
 const DAY = "2024-06-27";
 
-describe("the commands of an operator", function () {
-  this.timeout(60_000);
+describe("the commands of an operator", () => {
   let pipeline: Pipeline;
   beforeEach(async () => {
     pipeline = await startPipeline();
@@ -67,7 +66,7 @@ describe("the commands of an operator", function () {
     assert.equal(await ticks(), 0);
     assert.notEqual((await pipeline.run(pauseCommand, "--now")).code, 0, "a pause has no work for a tick");
     assert.match((await pipeline.run(resumeCommand)).out, /goes on; it was paused since/);
-    await until("a tick was asked for", 10_000, async () => (await ticks()) > 0);
+    await until("a tick was asked for", async () => (await ticks()) > 0);
     assert.equal((await readPipeline(storeOf(pipeline.target))).pausedSince, undefined);
     assert.match((await pipeline.run(resumeCommand)).out, /was not paused/);
   });
@@ -81,7 +80,7 @@ describe("the commands of an operator", function () {
     const { state, attempt, replay: isReplay, settledAt } = await batch("20240625T100000Z-AAAAAAAA");
     assert.deepEqual([state, attempt, isReplay, settledAt], ["REPLAY", 2, true, undefined]);
     assert.deepEqual(await queued(), ["20240625T100000Z-AAAAAAAA"]);
-    await until("a tick was asked for", 10_000, async () => (await ticks()) > 0);
+    await until("a tick was asked for", async () => (await ticks()) > 0);
     assert.equal((await pipeline.run(replay, "20240625T100000Z-AAAAAAAA")).code, 0, "requested twice, it runs once");
     assert.equal((await batch("20240625T100000Z-AAAAAAAA")).attempt, 2);
   });
@@ -192,7 +191,7 @@ describe("the commands of an operator", function () {
     const done = await pipeline.run(abandon, batchId, "--yes");
     assert.equal(done.code, 0, done.notes.join("\n"));
     assert.ok((await batch(batchId)).abandonedAt);
-    await until("a tick was asked for", 10_000, async () => (await ticks()) > 0);
+    await until("a tick was asked for", async () => (await ticks()) > 0);
     assert.match((await pipeline.run(batches, "--json")).out, /"abandonedAt": "2/);
   });
 

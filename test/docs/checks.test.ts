@@ -38,6 +38,21 @@ describe("the checks", () => {
     assert.deepEqual(checks.flatMap(({ grows = [] }) => grows).sort(), asking.sort());
   });
 
+  it("have no time limit that judges how fast the machine is", () => {
+    const files = globSync("test/**/*.test.ts", { cwd: root });
+    const limits = files.flatMap((file) =>
+      [...read(file).matchAll(/\.timeout\((?!timeLimitMs\()[^)]*\)/g)].map(([limit]) => `${file}: ${limit}`),
+    );
+    assert.deepEqual(limits, [], "without a limit of its own, a test has that of test/.mocharc.json");
+    const growing = checks.flatMap(({ grows = [] }) => grows).filter((file) => file.endsWith(".test.ts"));
+    const withCount = growing.filter((file) => /FULL \? [\d_]+ : [\d_]+/.test(read(file)));
+    assert.deepEqual(
+      withCount.filter((file) => !read(file).includes("timeLimitMs(")),
+      [],
+      "a test whose count grows has a limit that grows with it",
+    );
+  });
+
   it("that the pages name exist", () => {
     for (const page of ["README.md", "CONTRIBUTING.md", "docs/reliability.md", "docs/architecture.md"])
       for (const [, list] of read(page).matchAll(/`npm (?:test|run test:all) -- ([a-z -]+)`/g))

@@ -21,8 +21,7 @@ const REBOUND = "rebound.example";
 const WAIT_MS = 4_000;
 
 /** In a real browser, web pages try what they can on every listener of `npm start`, in one start. */
-describe("web pages", function () {
-  this.timeout(900_000);
+describe("web pages", () => {
   let folder: string;
   let context: BrowserContext;
   let control: Server;
@@ -139,7 +138,7 @@ describe("web pages", function () {
         assert.deepEqual(await attackPort(port, known), [], `port ${port}: ${command}`);
     };
     try {
-      await until("npm start is ready", 600_000, async () => {
+      await until("npm start is ready", async () => {
         if (!isAlive(run.pid!)) throw new Error(`npm start ended early:\n${output}`);
         await attackAll();
         return output.includes("The local cloud is ready");

@@ -31,8 +31,7 @@ import { PYTHON, REGION } from "../support/provider-cloud";
 
 const client = { region: REGION, credentials: testCredentials };
 
-describe("data that a local cloud keeps", function () {
-  this.timeout(60_000);
+describe("data that a local cloud keeps", () => {
   let folder: string;
   before(async () => {
     folder = await mkdtemp(path.join(tmpdir(), "music-streams-kept-"));
@@ -97,7 +96,7 @@ describe("data that a local cloud keeps", function () {
   it("is there again after the program that started the emulator was killed", async () => {
     await addItem(cloud.dynamodb, "second");
     cloud.program.kill("SIGKILL");
-    await until("the emulator has ended", 20_000, async () => !isAlive(cloud.pid));
+    await until("the emulator has ended", async () => !isAlive(cloud.pid));
     const next = await start();
     assert.equal(next.kept.isUnclean, false);
     assert.deepEqual(await itemOf(next.dynamodb, "second"), { pk: { S: "second" } });

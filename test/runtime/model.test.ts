@@ -9,7 +9,7 @@ import { tick } from "../../runtime/tick";
 import type { World } from "../../runtime/world";
 import { AskedCalls, resourcesOf, rolePermissions } from "../support/asked-calls";
 import { folders, placedName } from "../support/folders";
-import { FULL } from "../support/full";
+import { FULL, timeLimitMs } from "../support/full";
 import { differences } from "../support/permissions";
 import { recordProgram } from "../support/program-record";
 import { check, quiesce } from "../support/simulated-check";
@@ -281,7 +281,7 @@ describe("the protocol under random histories", () => {
   }
 
   it("loses no listen and counts none twice, whatever fails, in any order", () =>
-    liveMany(fc.array(event, { minLength: 5, maxLength: 40 }), histories));
+    liveMany(fc.array(event, { minLength: 5, maxLength: 40 }), histories)).timeout(timeLimitMs(histories, 100));
 
   it("loses no listen to a restore of a table, and counts none twice", () =>
     liveMany(
@@ -293,7 +293,7 @@ describe("the protocol under random histories", () => {
         )
         .map(([before, restore, after]) => [...before, restore, ...after]),
       histories / 5,
-    ));
+    )).timeout(timeLimitMs(histories / 5, 100));
 
   it("asks for nothing that the Lambdas' roles may not do", async () => {
     const program = await recordProgram("dev");

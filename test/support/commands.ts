@@ -70,12 +70,20 @@ export function isAlive(pid: number): boolean {
   }
 }
 
-export async function until<T>(what: string, limitMs: number, look: () => Promise<T | undefined | false>): Promise<T> {
-  const deadline = Date.now() + limitMs;
+/** The longest wait for anything: far longer than it takes, because some machines are slow. */
+export const WAIT_MS = 600_000;
+
+/** Waits until `look` returns a value, and returns it. */
+export async function until<T>(
+  what: string,
+  look: () => Promise<T | undefined | false> | T | undefined | false,
+  everyMs = 250,
+): Promise<T> {
+  const deadline = Date.now() + WAIT_MS;
   while (Date.now() < deadline) {
     const found = await look();
     if (found) return found;
-    await sleep(250);
+    await sleep(everyMs);
   }
-  throw new Error(`did not happen within ${limitMs / 1000} s: ${what}`);
+  throw new Error(`did not happen within ${WAIT_MS / 1000} s: ${what}`);
 }
