@@ -147,7 +147,7 @@ export const checks: Check[] = [
     in: "all",
     about: "the suites of local and cli in a copy of the project whose layout.json names every folder differently",
     needs: "python",
-    command: () => ["node", "--require", "ts-node/register/transpile-only", "test/layout/run.ts", "local"],
+    command: () => ["node", "--require", "./local/toolchain/typescript.cjs", "test/layout/run.ts", "local"],
     count: pytestCounts,
   },
   {
@@ -164,7 +164,7 @@ export const checks: Check[] = [
     about: "the quick scenarios of npm run test:faults",
     needs: "python",
     startsCloud: true,
-    command: () => ["node", "--require", "ts-node/register/transpile-only", "test/faults/run.ts", "--quick"],
+    command: () => ["node", "--require", "./local/toolchain/typescript.cjs", "test/faults/run.ts", "--quick"],
     count: pytestCounts,
   },
   {

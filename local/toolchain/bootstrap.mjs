@@ -120,7 +120,8 @@ function run(command, args, log) {
  */
 function runProgram(program, args) {
   return new Promise((resolve, reject) => {
-    const child = spawn(ownNode, ["--require", "ts-node/register/transpile-only", path.join(root, program), ...args], {
+    const typescript = path.join(root, "local", "toolchain", "typescript.cjs");
+    const child = spawn(ownNode, ["--require", typescript, path.join(root, program), ...args], {
       stdio: "inherit",
       env: {
         ...process.env,

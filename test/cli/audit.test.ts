@@ -6,7 +6,7 @@ import { execa } from "execa";
 import { main } from "../../cli/audit";
 import type { Manifest, ManifestFile } from "../../runtime/batch";
 import { place } from "../../runtime/places";
-import { root } from "../support/commands";
+import { root, typescript } from "../support/commands";
 import { folders } from "../support/folders";
 import { FULL, timeLimitMs } from "../support/full";
 import type { Lake } from "./audit/lake";
@@ -207,7 +207,7 @@ describe("npm run audit", () => {
         execa(
           process.execPath,
           [
-            ...["--require", "ts-node/register/transpile-only", "--eval"],
+            ...["--require", typescript, "--eval"],
             `const { exitCodeOf } = require("./terminal/terminal");
              const terminal = { out: () => {}, note: (line) => { ${note} }, interactive: false, env: process.env };
              const place = { root: ${JSON.stringify(lake.pipeline.root)}, cwd: "." };

@@ -210,7 +210,7 @@ describe("npm run metrics", () => {
   it("ends quietly when its reader stops reading", () => {
     const root = path.resolve(__dirname, "..", "..");
     const script = `require("./terminal/terminal").runAsProgram(async (_, terminal) => { for (let n = 0; n < 1e6; n++) await terminal.out("line\\n"); return 0; })`;
-    const command = `"$NODE" -r ts-node/register/transpile-only -e '${script}' 2>&1 | head -n 1; echo "codes \${PIPESTATUS[*]}"`;
+    const command = `"$NODE" -r ./local/toolchain/typescript.cjs -e '${script}' 2>&1 | head -n 1; echo "codes \${PIPESTATUS[*]}"`;
     const out = execFileSync("bash", ["-c", command], {
       cwd: root,
       env: { ...process.env, NODE: process.execPath },

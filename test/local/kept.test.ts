@@ -24,7 +24,7 @@ import { type Emulator, startEmulator } from "../../local/emulator";
 import { openKept, putBack } from "../../local/kept";
 import { plainKey } from "../../runtime/lake";
 import { place } from "../../runtime/places";
-import { isAlive, root, until } from "../support/commands";
+import { isAlive, root, typescript, until } from "../support/commands";
 import { testCredentials } from "../support/credentials";
 import { folders } from "../support/folders";
 import { PYTHON, REGION } from "../support/provider-cloud";
@@ -69,7 +69,7 @@ describe("data that a local cloud keeps", () => {
             const { isUnclean, isLoaded } = kept;
         console.log(JSON.stringify({ endpoint: emulator.endpoint, pid: emulator.process.pid, isUnclean, isLoaded }));
       })();`;
-    const program = spawn("node", ["--require", "ts-node/register/transpile-only", "-e", script], {
+    const program = spawn("node", ["--require", typescript, "-e", script], {
       cwd: root,
       stdio: ["ignore", "pipe", "inherit"],
     });

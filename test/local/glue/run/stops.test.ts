@@ -3,6 +3,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
 import { BatchStopJobRunCommand, GetJobRunCommand, GetJobRunsCommand } from "@aws-sdk/client-glue";
+import { typescript } from "../../../support/commands";
 import {
   createJob,
   ended,
@@ -72,7 +73,7 @@ describe("timeouts and stops of the local Glue", () => {
       const command = { file: "sleep", args: ["543"], env: process.env, cwd: "/" };
       runCommand(command, new AbortController().signal, () => {}, (pid) => console.log("PID " + pid));
     `;
-    const args = ["-r", "ts-node/register/transpile-only", "-e", script];
+    const args = ["-r", typescript, "-e", script];
     const program = spawn(process.execPath, args, {
       cwd: join(__dirname, "..", "..", "..", ".."),
       stdio: ["ignore", "pipe", "inherit"],
