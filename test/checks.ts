@@ -145,7 +145,7 @@ export const checks: Check[] = [
   {
     name: "layout",
     in: "all",
-    about: "the suites of local and cli in a copy of the project whose layout.json names every folder differently",
+    about: "the suites of local and cli that may know a folder, in a copy whose layout.json names each one differently",
     needs: "python",
     command: () => ["node", "--require", "./local/toolchain/typescript.cjs", "test/layout/run.ts", "local"],
     count: pytestCounts,

@@ -87,7 +87,7 @@ describe("the permissions of the Lambdas", () => {
     const moved = (_: number, name: string): undefined => {
       const batch = unwanted.batches()[0];
       if (name === "StartWorkflowRun" && batch)
-        Object.assign(unwanted.dynamodb.get("BATCH", batch.batchId)!, { attempt: 2, version: 99 });
+        unwanted.dynamodb.items.set(JSON.stringify(["BATCH", batch.batchId]), { ...batch, attempt: 2, version: 99 });
     };
     await run(unwanted, "sense", { fault: moved });
   });

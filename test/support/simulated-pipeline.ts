@@ -207,7 +207,7 @@ export function createSimulation(given: Given = {}) {
       s3.objects.delete(key);
     },
     remember() {
-      moments.push({ items: structuredClone(dynamodb.items), metrics: new Map(jobs.metrics) });
+      moments.push({ items: new Map(dynamodb.items), metrics: new Map(jobs.metrics) });
     },
     /** Puts a table, or the ledger's item of one batch, back to what it was at an earlier moment. */
     restoreTable(what: "ledger" | "batch" | "metrics", moment: number, index = 0) {
@@ -218,10 +218,10 @@ export function createSimulation(given: Given = {}) {
         for (const [listen, count] of metrics) jobs.metrics.set(listen, count);
       } else if (what === "ledger") {
         dynamodb.items.clear();
-        for (const [key, item] of structuredClone(items)) dynamodb.items.set(key, item);
+        for (const [key, item] of items) dynamodb.items.set(key, item);
       } else {
         const key = [...items.keys()].filter((one) => one.startsWith('["BATCH"'))[index];
-        if (key !== undefined) dynamodb.items.set(key, structuredClone(items.get(key)!));
+        if (key !== undefined) dynamodb.items.set(key, items.get(key)!);
       }
     },
     /** Listens of batches that could not run again after the metrics were restored. */
