@@ -3,6 +3,7 @@ import { globSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { parse } from "yaml";
 import { checks } from "../checks";
+import { inSlots } from "../schedule";
 import { root } from "../support/commands";
 
 const names = checks.filter((check) => check.in !== "named").map(({ name }) => name);
@@ -51,6 +52,27 @@ describe("the checks", () => {
       [],
       "a test whose count grows has a limit that grows with it",
     );
+  });
+
+  it("start one cloud at a time, and no core waits for it while another check could run", async () => {
+    const running: string[] = [];
+    const moments: string[] = [];
+    const given = [
+      { name: "first", startsCloud: true, turns: 6 },
+      { name: "second", startsCloud: true, turns: 2 },
+      { name: "lint", turns: 2 },
+      { name: "unit", turns: 2 },
+      { name: "third", startsCloud: true, turns: 2 },
+    ];
+    const results = await inSlots(given, 2, async ({ name, turns }) => {
+      running.push(name);
+      moments.push(running.join("+"));
+      for (let turn = 0; turn < turns; turn++) await new Promise((resolve) => setImmediate(resolve));
+      running.splice(running.indexOf(name), 1);
+      return name;
+    });
+    assert.deepEqual(results, ["first", "second", "lint", "unit", "third"]);
+    assert.deepEqual(moments, ["first", "first+lint", "first+unit", "second", "third"]);
   });
 
   it("that the pages name exist", () => {
