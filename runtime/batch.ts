@@ -52,6 +52,8 @@ export interface Batch {
    * Transform succeeded once: its files are readable and metrics may hold their rows, so the batch is never given up.
    */
   transformed?: boolean;
+  /** A restored ledger had lost it: batches that took its files run again after it. */
+  wasLost?: boolean;
   /** A person asked for a replay; the files are in archive/ already. */
   replay?: boolean;
   /** The replay's manifest names the files in the archive. */

@@ -121,8 +121,9 @@ export function mayHold(
 ): boolean {
   // A file that was copied already is not held in a hurry: it would be in two places.
   const isCopied = failed.some(({ error }) => isError(error, MOVE_ERRORS.notDeleted));
-  if (batch.abandonedAt !== undefined && !isCopied) return true;
   const refused = failed.every(({ error }) => isRefusal(error));
+  // A copy without an answer may still arrive: a held file would then be in two places.
+  if (batch.abandonedAt !== undefined && !isCopied && (refused || tries > 1)) return true;
   if (batch.state === "FAILED" && refused) return true;
   const othersMoved = outcomes.some((outcome) => outcome !== undefined);
   const longestMs = refused || othersMoved ? HOLD_AFTER_MS : HOLD_IN_OUTAGE_MS;

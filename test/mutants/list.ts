@@ -78,6 +78,50 @@ export const MUTANTS: Mutant[] = [
     ),
   },
   {
+    name: "a restored batch that was split runs as a whole",
+    file: "runtime/restored.ts",
+    find: "  if (await wasSplit(world, batch)) return splitAgain(world, batch);\n",
+    replace: "",
+    caughtBy: restored("a batch whose ledger item is restored to an earlier moment is split again"),
+  },
+  {
+    name: "a restored batch whose archived files are gone runs without them",
+    file: "runtime/restored.ts",
+    find: "  if (lost) return replayed(world, batch, lost);\n",
+    replace: "",
+    caughtBy: restored(
+      "a batch whose ledger item is restored to an earlier moment keeps its listens when its archived",
+    ),
+  },
+  {
+    name: "a move that was cut short before a restore is never ended",
+    file: "runtime/restored.ts",
+    find: "target === undefined) return;",
+    replace: "target !== undefined) return;",
+    caughtBy: restored("a batch whose ledger item is restored to an earlier moment archives a file once"),
+  },
+  {
+    name: "a restored ledger forgets that a batch was transformed",
+    file: "runtime/restored.ts",
+    find: "return batch.transformed ? undefined : { state: batch.state, transformed: true };",
+    replace: "return undefined;",
+    caughtBy: restored("a batch whose ledger item is restored to an earlier moment can't be abandoned"),
+  },
+  {
+    name: "a batch that took files of a lost batch does not run again",
+    file: "runtime/endings.ts",
+    find: "  await replayTakers(world, batch, moving);\n  const now",
+    replace: "  const now",
+    caughtBy: restored("a batch that a restored ledger has lost is taken up before"),
+  },
+  {
+    name: "an abandoned batch's file is held while its copy may still arrive",
+    file: "runtime/move-files.ts",
+    find: " && (refused || tries > 1)) return true;",
+    replace: ") return true;",
+    caughtBy: deadEnds("a batch that a person abandons has a file moved, not held"),
+  },
+  {
     name: "abandoning a batch that a restored ledger calls CLAIMED removes its rows",
     file: "runtime/abandon.ts",
     find: '  if (await correctRestored(world, batch)) return "again";\n',
@@ -97,13 +141,6 @@ export const MUTANTS: Mutant[] = [
     find: 'if (batch.settledAt !== undefined) return { do: "release" };',
     replace: "",
     caughtBy: restored("a batch whose ledger item is restored to an earlier moment is released"),
-  },
-  {
-    name: "a batch that took a lost batch's files does not run again",
-    file: "runtime/operator.ts",
-    find: "    for (const taker of lost.takenBy) await requestReplay(world, taker);\n",
-    replace: "",
-    caughtBy: restored("a batch that a restored ledger has lost is taken up after another batch has claimed its files"),
   },
   {
     name: "a file is deleted before it is copied",
@@ -523,9 +560,9 @@ export const MUTANTS: Mutant[] = [
   {
     name: "a replay's manifest is rewritten before the ledger knows of the replay",
     file: "runtime/operator.ts",
-    find: '  const queued = await queue(world, batch, {\n    state: "REPLAY",',
+    find: "  const queued = await queue(world, batch, requested(world, batch));\n",
     replace:
-      '  await require("./lake").replaceManifest(world, plan.manifest);\n  const queued = await queue(world, batch, {\n    state: "REPLAY",',
+      '  await require("./lake").replaceManifest(world, plan.manifest);\n  const queued = await queue(world, batch, requested(world, batch));\n',
     caughtBy: faults,
   },
   {
