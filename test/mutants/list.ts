@@ -41,11 +41,21 @@ export const MUTANTS: Mutant[] = [
   {
     name: "ticks do not repeat how batches ended",
     file: "runtime/observe.ts",
-    find: "  await repeatOutcomes(world);\n",
+    find: "  await repeatOutcomes(world, tick.pipeline);\n",
     replace: "",
     caughtBy: {
       file: "test/infra/alarm-stories.test.ts",
       title: "what raises the alarms a batch fails, and the log lines of its end are lost",
+    },
+  },
+  {
+    name: "an idle tick asks the ledger for recent batches",
+    file: "runtime/recent.ts",
+    find: "  if (endedAt === undefined ? claims === 0 : !isRecent(world, endedAt)) return;\n",
+    replace: "",
+    caughtBy: {
+      file: "test/runtime/embedded-metrics.test.ts",
+      title: "the pipeline's log is silent about a quiet pipeline, and costs an idle tick no call",
     },
   },
   {
@@ -568,7 +578,7 @@ export const MUTANTS: Mutant[] = [
   {
     name: "a paused pipeline claims",
     file: "runtime/tick.ts",
-    find: 'if (pipeline.pausedSince !== undefined) return report({ action: "paused", ...settled, ...paused });',
+    find: 'if (pipeline.pausedSince !== undefined) return report(pipeline, { action: "paused", ...settled, ...paused });',
     replace: "",
     caughtBy: protocol("an operator pauses: nothing is claimed"),
   },

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { Manifest } from "../../runtime/batch";
+import type { Batch, Manifest } from "../../runtime/batch";
 import { requestReplay } from "../../runtime/operator";
 import { place } from "../../runtime/places";
 import { RefusedError } from "../../runtime/refused";
@@ -33,7 +33,9 @@ export async function quiesce(simulation: Simulation): Promise<Effort> {
     if (isAtRest(simulation)) {
       if (await mendMetrics(simulation)) continue;
       // A replay that was abandoned half way lacks rows: another replay puts them back.
-      const half = simulation.batches().filter(({ notReplayed }) => notReplayed?.includes("abandoned"));
+      const half = simulation
+        .batches()
+        .filter((batch) => batch.notReplayed?.includes("abandoned") || isForgotten(simulation, batch));
       let asked = 0;
       for (const { batchId } of half) if (await asksReplay(simulation, batchId)) asked++;
       if (asked > 0) continue;
@@ -85,6 +87,12 @@ async function mendMetrics(simulation: Simulation): Promise<boolean> {
     for (const listen of jobs.curated(folders.curated, batchId)) unmended.add(listen);
   }
   return true;
+}
+
+/** Whether a restored ledger forgot a replay that had begun: the manual says to ask again. */
+function isForgotten({ s3, wasRestored }: Simulation, { batchId, state, workflowRunId, notReplayed }: Batch): boolean {
+  if (!wasRestored().ledger || state !== "ARCHIVED" || notReplayed !== undefined) return false;
+  return s3.json(place("readingMarker", { batchId }))?.workflowRunId !== workflowRunId;
 }
 
 function isAtRest(simulation: Simulation): boolean {
