@@ -79,6 +79,8 @@ export interface Batch {
   stuck?: { since: string; tries: number };
   /** Why S3 did not move a file. */
   notMoved?: string;
+  /** The Lambda that moves the batch's files, and until when no other one does; see lease.ts. */
+  lease?: { holder: string; until: string };
   /** More files are held than one write takes, and not all of them are written yet. */
   holding?: boolean;
   /** When a person abandoned the batch. */

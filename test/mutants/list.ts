@@ -27,6 +27,10 @@ const faults: Check = { file: "test/runtime/faults.test.ts", title: "every singl
 const protocol = (title: string): Check => ({ file: "test/runtime/protocol.test.ts", title });
 const deadEnds = (title: string): Check => ({ file: "test/runtime/dead-ends.test.ts", title });
 const restored = (title: string): Check => ({ file: "test/runtime/restored.test.ts", title });
+const lease = (title: string): Check => ({
+  file: "test/runtime/lease.test.ts",
+  title: `a lease of a batch's files ${title}`,
+});
 const decisions = (title: string): Check => ({ file: "test/runtime/decide.test.ts", title });
 const python = (file: string, title: string): Check => ({ file: `test/glue-scripts/${file}`, title });
 
@@ -86,6 +90,27 @@ export const MUTANTS: Mutant[] = [
     caughtBy: restored(
       "a batch whose ledger item is restored to an earlier moment keeps its listens when it is CLAIMED",
     ),
+  },
+  {
+    name: "a lease never expires",
+    file: "runtime/lease.ts",
+    find: "return leftMs > 0 && leftMs <= longestMs(batch);",
+    replace: "return true;",
+    caughtBy: lease("of a killed Lambda ends within seconds"),
+  },
+  {
+    name: "a lease of a clock that was ahead counts",
+    file: "runtime/lease.ts",
+    find: "return leftMs > 0 && leftMs <= longestMs(batch);",
+    replace: "return leftMs > 0;",
+    caughtBy: lease("does not count when a clock that was ahead"),
+  },
+  {
+    name: "a lease is ignored",
+    file: "runtime/settle.ts",
+    find: " && isLeased(world, batch);\n",
+    replace: " && false;\n",
+    caughtBy: lease("lets one Lambda move them"),
   },
   {
     name: "a restored batch that was split runs as a whole",

@@ -88,6 +88,7 @@ export function createSimulation(given: Given = {}) {
   const logs: Record<string, unknown>[] = [];
   const hidden = new Map<string, StoredObject>();
   let randomState = 1;
+  let actors = 0;
   /** The tables at earlier moments, as point-in-time recovery has them. */
   const moments: { items: SimulatedDynamoDB["items"]; metrics: SimulatedJobs["metrics"] }[] = [];
   let restored = { ledger: false, metrics: false };
@@ -149,6 +150,7 @@ export function createSimulation(given: Given = {}) {
     const clients = { s3: client(s3), glue: client(glue), documents: client(dynamodb) } as unknown as Clients;
     const world: World = {
       clients,
+      holder: `Lambda ${++actors}`,
       clock: {
         now: () => nowMs + (options.skewMs ?? 0),
         sleep: async (ms) => {
