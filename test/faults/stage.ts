@@ -295,5 +295,6 @@ export class Stage extends Site {
 function mustWait(batch: Batch | undefined): boolean {
   const now = Date.now();
   if (batch?.startBy !== undefined && now < Date.parse(batch.startBy) + arrivesWithinMs) return true;
+  if (batch?.lease !== undefined && now < Date.parse(batch.lease.until)) return true;
   return batch?.state === "RETRY" && now < Date.parse(batch.nextAttemptAt ?? "");
 }

@@ -11,7 +11,7 @@ type Write = Record<string, any>;
 export class SimulatedDynamoDB {
   readonly items = new Map<string, Item>();
   /** A page of a query; in DynamoDB it is 1 MB. */
-  readonly pageSize = 4;
+  readonly pageSize = 5;
 
   all(pk: string): Item[] {
     return [...this.items.values()].filter((item) => item.pk === pk).sort((one, other) => byBytes(one.sk, other.sk));
