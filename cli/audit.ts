@@ -5,7 +5,7 @@ import path from "node:path";
 import { installRuntimePython } from "../local/toolchain/install";
 import { interrupted } from "../terminal/exit-codes.cjs";
 import { count, printable } from "../terminal/format";
-import { commandLine, type Terminal } from "../terminal/terminal";
+import type { Terminal } from "../terminal/terminal";
 import { type CheckName, checkNames, checks, Findings } from "./audit/findings";
 import { Source } from "./audit/source";
 import { type Busy, isExcused, walk } from "./audit/walk";
@@ -18,19 +18,8 @@ interface Options {
   stack?: string;
 }
 
-/** `npm run audit`: checks the invariants of docs/audit.md on a pipeline, and lists each breach. */
-export async function main(args: string[], terminal: Terminal): Promise<number> {
-  const program = commandLine("music-streams audit", terminal)
-    .description(
-      "Checks the bucket, the ledger and the metrics, and lists every breach of an invariant. It only reads. Exit code 0: no breach; 1: breaches.",
-    )
-    .option("--deep", "also read every archived CSV again, and compare curated with it")
-    .option("--json", "one object: checks, breaches, information")
-    .option("--stack <name>", "a deployed stack instead of the local cloud")
-    .addHelpText("after", `\nChecks:\n${checkNames.map((name) => `  ${name.padEnd(8)} ${checks[name]}`).join("\n")}`)
-    .allowExcessArguments(false);
-  await program.parseAsync(args, { from: "user" });
-  const options = program.opts<Options>();
+/** `audit`: checks the invariants of docs/audit.md on a pipeline, and lists each breach. */
+export async function run(_: string[], options: Options, terminal: Terminal): Promise<number> {
   const target = await openTarget({ ...terminal, stack: options.stack });
   const python = await installRuntimePython(path.resolve(__dirname, ".."), (line) => terminal.note(line));
   return audit(target, python, options, terminal);

@@ -1,20 +1,17 @@
 import layout from "../layout.json";
 import { brief, count, duration, printable, table } from "../terminal/format";
-import { wholeNumber } from "../terminal/options";
-import { commandLine, type Terminal } from "../terminal/terminal";
+import type { Terminal } from "../terminal/terminal";
 import { type BatchRow, readLedger } from "./ledger";
 import { openTarget } from "./target";
 
-/** `npm run batches`: the ledger, newest first, as a table or as JSON. */
-export async function main(args: string[], terminal: Terminal): Promise<number> {
-  const program = commandLine("music-streams batches", terminal)
-    .description("Lists the batches, newest first: files, state, and what became of the rows.")
-    .option("--json", "an array of objects, with all that the ledger knows about each batch")
-    .option("--limit <n>", "only the newest n", wholeNumber())
-    .option("--stack <name>", "a deployed stack instead of the local cloud")
-    .allowExcessArguments(false);
-  await program.parseAsync(args, { from: "user" });
-  const { json, limit, stack } = program.opts<{ json?: boolean; limit?: number; stack?: string }>();
+interface Options {
+  json?: boolean;
+  limit?: number;
+  stack?: string;
+}
+
+/** `batches`: the ledger, newest first, as a table or as JSON. */
+export async function run(_: string[], { json, limit, stack }: Options, terminal: Terminal): Promise<number> {
   const target = await openTarget({ ...terminal, stack });
   const batches = await readLedger(target, limit === undefined ? {} : { limit });
   await terminal.out(json ? `${JSON.stringify(batches, null, 2)}\n` : batchesText(batches, Date.now()));

@@ -8,15 +8,14 @@ import { readPipeline } from "../runtime/ledger";
 import { folderOf, place } from "../runtime/places";
 import { isUnreachable } from "../terminal/errors";
 import { brief, count, duration, printable, size } from "../terminal/format";
-import { wholeNumber } from "../terminal/options";
-import { commandLine, type Terminal } from "../terminal/terminal";
+import type { Terminal } from "../terminal/terminal";
 import { leftOutText } from "./files-below";
 import { type BatchRow, readLedger } from "./ledger";
 import { firstQuarantined } from "./quarantined-rows";
 import { referenceNotes } from "./reference-notes";
 import { isSettled, type Outcome, Settling } from "./settling";
 import { openTarget, storeOf, type Target } from "./target";
-import { askForTick, earlyTicks, lostTarget, nowOption } from "./tick";
+import { askForTick, earlyTicks, lostTarget } from "./tick";
 import { type Source, type Uploaded, upload } from "./upload";
 import { planUpload } from "./upload-plan";
 
@@ -28,25 +27,9 @@ interface Options {
   stack?: string;
 }
 
-/** `npm run drop`: uploads CSVs into incoming/ and, with --wait, follows them until their batch is settled. */
-export async function main(args: string[], terminal: Terminal): Promise<number> {
-  const program = commandLine("music-streams drop", terminal)
-    .description(`Uploads CSVs into ${layout.incoming}, where the pipeline claims them.`)
-    .argument(
-      "<file...>",
-      "CSVs (.csv, .csv.gz), or folders; a folder stands for every CSV below it, and the CSVs keep their paths",
-    )
-    .option("--prefix <p>", `a path below ${layout.incoming} for the files`, "")
-    .option(
-      "--wait",
-      "return when the batches of the files are settled; exit code 0 if every file is archived and had a row that could be used",
-    )
-    .option("--timeout <seconds>", "longest time to wait", wholeNumber(1), 3600)
-    .option(...nowOption)
-    .option("--stack <name>", "a deployed stack instead of the local cloud");
-  await program.parseAsync(args, { from: "user" });
-  const options = program.opts<Options>();
-  const { sources, leftAlone, leftOut } = await planUpload(program.args, options.prefix, terminal.cwd);
+/** `drop`: uploads CSVs into incoming/ and, with --wait, follows them until their batch is settled. */
+export async function run(args: string[], options: Options, terminal: Terminal): Promise<number> {
+  const { sources, leftAlone, leftOut } = await planUpload(args, options.prefix, terminal.cwd);
   const target = await openTarget({ ...terminal, stack: options.stack });
   const before = options.wait ? await readLedger(target, { limit: recentBatches }) : [];
   if (leftAlone.length > 0) {

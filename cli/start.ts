@@ -9,11 +9,10 @@ import { generateSample } from "../local/sample/generator";
 import type { Batch } from "../runtime/batch";
 import { pause, resume } from "../runtime/operator";
 import { connect, type World } from "../runtime/world";
-import { UserError } from "../terminal/errors";
+import { UsageError, UserError } from "../terminal/errors";
 import { interrupted } from "../terminal/exit-codes.cjs";
 import { count, printable } from "../terminal/format";
-import { wholeNumber } from "../terminal/options";
-import { commandLine, type Terminal } from "../terminal/terminal";
+import type { Terminal } from "../terminal/terminal";
 import { leftOutText } from "./files-below";
 import { exportToFile } from "./metrics";
 import { Display } from "./start/display";
@@ -34,9 +33,8 @@ interface StartOptions {
 const lookEveryMs = 500;
 const oneSignalMs = 1_000;
 
-/** `npm start`: the whole pipeline on this machine, with the sample data or your own. */
-export async function main(args: string[], terminal: Terminal): Promise<number> {
-  const options = parse(args, terminal);
+/** `start`: the whole pipeline on this machine, with the sample data or your own. */
+export async function run(_: string[], options: StartOptions, terminal: Terminal): Promise<number> {
   const stop = stopOnSignals();
   let cloud: LocalCloud | undefined;
   try {
@@ -68,26 +66,6 @@ export async function main(args: string[], terminal: Terminal): Promise<number> 
     if (stop.aborted) terminal.note("\nStopping ...");
     await cloud?.close();
   }
-}
-
-function parse(args: string[], terminal: Terminal): StartOptions {
-  const program = commandLine("music-streams start", terminal)
-    .description(
-      "Runs the whole pipeline on this machine: emulator, local Glue, the deployed program, and sample data or your own.",
-    )
-    .option("--once", "end when no file waits and no batch is in flight; exit code 0 if every batch is archived", false)
-    .option("--export <file>", "write the metrics there as NDJSON when the first batches are settled")
-    .option(
-      "--data <dir>",
-      "your files instead of the sample: DIR/reference/users*.csv, DIR/reference/songs*.csv, DIR/streams/**",
-    )
-    .option(
-      "--keep [dir]",
-      "keep the cloud's data in DIR (default: .local/kept/) and start with it the next time; sample data or --data is loaded only the first time",
-    )
-    .option("--port <n>", "the emulator's port on 127.0.0.1; 0 = any free one", wholeNumber(0, 65535), 4566)
-    .parse(args, { from: "user" });
-  return program.opts<StartOptions>();
 }
 
 /** Aborts on Ctrl-C, on a kill, and when the process that started this one is gone. A second signal ends at once. */
@@ -235,14 +213,14 @@ async function exportTo(file: string, pipeline: LocalPipeline, terminal: Termina
 /** Refuses a wrong --export before the work begins. */
 async function requireFolderOf(file: string): Promise<void> {
   const folder = await stat(path.dirname(file)).catch(() => undefined);
-  if (!folder?.isDirectory()) throw new UserError(`--export ${file}: there is no folder ${path.dirname(file)}.`);
+  if (!folder?.isDirectory()) throw new UsageError(`--export ${file}: there is no folder ${path.dirname(file)}.`);
 }
 
 function howToGoOn({ cloud, target }: LocalPipeline): string {
   return `
 The local cloud is ready.
   bucket     ${target.outputs.bucketName}
-  endpoint   ${cloud.endpoint}  (for any AWS client: eval "$(npm run -s env)")
+  endpoint   ${cloud.endpoint}  (for any AWS client: eval "$(npx music-streams env)")
   drop       npm run drop -- FILE.csv --wait
   batches    npm run batches
   metrics    npm run metrics -- day DATE

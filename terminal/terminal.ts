@@ -1,6 +1,7 @@
 import path from "node:path";
 import { Command, CommanderError } from "commander";
-import { describeError, runCommand } from "./errors";
+import { describeError, exitCodeOfError, runCommand } from "./errors";
+import { done, wrongUsage } from "./exit-codes.cjs";
 import { printableLines } from "./format";
 
 /** A command's view of its terminal and environment. Tests pass one that records the output. */
@@ -61,16 +62,16 @@ export function commandLine(program: string, terminal: Terminal): Command {
 }
 
 /**
- * Runs a command and returns its exit code: 1 after an error (with a message on stderr) or wrong arguments, 0 for
- * --help, otherwise the command's own. Never throws.
+ * Runs a command and returns its exit code: 0 for --help, the command's own, or that of the error (with a message on
+ * stderr). Never throws.
  */
 export async function exitCodeOf(main: Main, args: string[], terminal: Terminal): Promise<number> {
   try {
     return await main(args, terminal);
   } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode;
+    if (error instanceof CommanderError) return error.exitCode === 0 ? done : wrongUsage;
     terminal.note(describeError(error));
-    return 1;
+    return exitCodeOfError(error);
   }
 }
 

@@ -1,5 +1,6 @@
 import { mkdir, readdir } from "node:fs/promises";
 import path from "node:path";
+import { sampleDefaults } from "./defaults";
 import { mostInOneSecond, secondsOfDay } from "./listens";
 import { seededRandom } from "./random";
 import { writeReference } from "./reference";
@@ -20,16 +21,6 @@ export interface SampleOptions {
 }
 
 export type { SampleSummary } from "./streams";
-
-/** A small sample for the quick start. */
-export const sampleDefaults = {
-  seed: 1,
-  listens: 20_000,
-  tracks: 400,
-  users: 2_000,
-  days: 3,
-  lastDay: "2025-06-15",
-} as const;
 
 const rowsPerFile = 1_000_000;
 

@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
-import { batchesText, main } from "../../cli/batches";
+import { batchesText } from "../../cli/batches";
 import { batchRow } from "../../cli/ledger";
-import { type Pipeline, startPipeline } from "./pipeline";
+import { type Pipeline, startPipeline, verb } from "./pipeline";
+
+const main = verb("batches");
 
 const archived = {
   pk: "BATCH",
@@ -68,7 +70,7 @@ describe("npm run batches", () => {
       [running.batchId, archived.batchId],
     );
     assert.deepEqual(JSON.parse((await pipeline.run(main, "--json", "--limit", "0")).out), []);
-    assert.equal((await pipeline.run(main, "--limit", "some")).code, 1);
+    assert.equal((await pipeline.run(main, "--limit", "some")).code, 2);
   });
 
   it("shows the totals of a settled batch beside its own attributes", () => {

@@ -4,11 +4,13 @@ import { mkdir, symlink, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { DeleteObjectCommand, GetObjectCommand, PutObjectCommand } from "@aws-sdk/client-s3";
-import { main, outcomeText } from "../../cli/drop";
+import { outcomeText } from "../../cli/drop";
 import { place } from "../../runtime/places";
 import { until } from "../support/commands";
 import { folders } from "../support/folders";
-import { type Pipeline, type Said, startHost, startPipeline } from "./pipeline";
+import { type Pipeline, type Said, startHost, startPipeline, verb } from "./pipeline";
+
+const main = verb("drop");
 
 describe("npm run drop", () => {
   let pipeline: Pipeline;
@@ -118,7 +120,7 @@ describe("npm run drop", () => {
       "absent.csv",
       "bare",
     );
-    assert.equal(code, 1);
+    assert.equal(code, 2);
     const text = notes.join("\n");
     assert.match(text, /^Nothing was uploaded:/);
     assert.match(text, /page\.html: its name must end with \.csv or \.csv\.gz/);
@@ -346,7 +348,7 @@ describe("npm run drop --wait", () => {
     await host.close();
     const { code, notes } = await said;
     await pipeline.close();
-    assert.equal(code, 1);
+    assert.equal(code, 3);
     assert.match(notes.at(-1) ?? "", /^The local cloud no longer answers/);
   });
 });
