@@ -65,8 +65,8 @@ export function describeError(error: unknown): string {
 
 /** The exit code of a command that ended with an error. */
 export function exitCodeOfError(error: unknown): number {
-  if (isUnreachable(error)) return noCloud;
-  return error instanceof UserError ? error.exitCode : bad;
+  if (error instanceof UserError) return error.exitCode;
+  return isUnreachable(error) ? noCloud : bad;
 }
 
 /**

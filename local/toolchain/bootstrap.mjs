@@ -14,6 +14,7 @@ const modules = path.join(root, "node_modules");
 const installed = path.join(modules, ".installed-lock");
 const ownNode = path.join(modules, "node", "bin", process.platform === "win32" ? "node.exe" : "node");
 
+const compile = path.join(root, "local", "toolchain", "compile.cjs");
 /** @type {NodeJS.Signals[]} */
 const stops = ["SIGINT", "SIGTERM", "SIGHUP"];
 
@@ -123,7 +124,7 @@ function run(command, args, log) {
  */
 function runProgram(program, args) {
   return new Promise((resolve, reject) => {
-    const child = spawn(ownNode, ["--require", "ts-node/register/transpile-only", path.join(root, program), ...args], {
+    const child = spawn(ownNode, ["--require", compile, path.join(root, program), ...args], {
       stdio: "inherit",
       env: {
         ...process.env,
