@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { installRuntimePython } from "../local/toolchain/install";
 import { interrupted } from "../terminal/exit-codes.cjs";
-import { count, printable } from "../terminal/format";
+import { count, counted, printable } from "../terminal/format";
 import type { Terminal } from "../terminal/terminal";
 import { type CheckName, checkNames, checks, Findings } from "./audit/findings";
 import { Source } from "./audit/source";
@@ -73,7 +73,7 @@ async function show(names: CheckName[], findings: Findings, busy: Busy, terminal
   }
   for (const { check, text, count: times } of information(findings, busy, excused))
     await terminal.out(`ℹ ${check.padEnd(8)} ${printable(text)}: ${count(times)}\n`);
-  const ofChecks = `${names.length} checks`;
+  const ofChecks = counted(names.length, "check");
   await terminal.out(
     all === 0
       ? `No breach in ${ofChecks}.\n`
@@ -122,7 +122,7 @@ async function countBreaches(
 /** The notes, and what the audit left out because the pipeline worked on it meanwhile. */
 function information(findings: Findings, busy: Busy, excused: Map<CheckName, number>) {
   const notes = [...findings.information];
-  const days = busy.days.size === 0 ? "" : `, and the rows and metrics of its ${count(busy.days.size)} days`;
+  const days = busy.days.size === 0 ? "" : `, and the rows and metrics of its ${counted(busy.days.size, "day")}`;
   for (const [batch, what] of busy.batches)
     notes.push({ check: "ledger", text: `batch ${batch} is not audited (${what})${days}`, count: 1 });
   for (const [check, number] of excused)
@@ -135,10 +135,12 @@ function information(findings: Findings, busy: Busy, excused: Map<CheckName, num
 }
 
 function breachesText(number: number): string {
-  return number === 1 ? "1 breach" : `${count(number)} breaches`;
+  return counted(number, "breach", "breaches");
 }
 
 function lookedText(name: CheckName, findings: Findings): string {
   const looked = [...findings.looked[name]].filter(([, number]) => number > 0);
-  return looked.length === 0 ? "nothing there" : looked.map(([what, number]) => `${count(number)} ${what}`).join(", ");
+  return looked.length === 0
+    ? "nothing there"
+    : looked.map(([what, number]) => counted(number, what.replace(/(?<=batch)es$|s$/, ""), what)).join(", ");
 }

@@ -1,7 +1,7 @@
 import path from "node:path";
 import { generateSample, type SampleOptions } from "../local/sample/generator";
 import { UsageError } from "../terminal/errors";
-import { count, printable } from "../terminal/format";
+import { count, counted, printable } from "../terminal/format";
 import type { Terminal } from "../terminal/terminal";
 
 interface Options extends SampleOptions {
@@ -20,9 +20,9 @@ export async function run([dir = ""]: string[], { json, ...options }: Options, t
   const quarantined = Object.values(summary.badRows).reduce((sum, rows) => sum + rows, 0);
   await terminal.out(
     [
-      `${printable(dir)}: ${count(summary.files.length)} stream files, ${count(summary.rows)} rows, ${summary.days[0]} to ${summary.days.at(-1)}`,
-      `  ${count(summary.listens)} distinct listens (${count(summary.lateListens)} late, ${count(summary.unknownTrackListens)} of unknown tracks, ${count(summary.unknownUserListens)} by unknown users)`,
-      `  ${count(summary.duplicates)} duplicates, ${count(quarantined)} rows and ${count(summary.quarantinedFiles)} file to be quarantined`,
+      `${printable(dir)}: ${counted(summary.files.length, "stream file")}, ${counted(summary.rows, "row")}, ${summary.days[0]} to ${summary.days.at(-1)}`,
+      `  ${counted(summary.listens, "distinct listen")} (${count(summary.lateListens)} late, ${count(summary.unknownTrackListens)} of unknown tracks, ${count(summary.unknownUserListens)} by unknown users)`,
+      `  ${counted(summary.duplicates, "duplicate")}, ${counted(quarantined, "row")} and ${counted(summary.quarantinedFiles, "file")} to be quarantined`,
       `Run the pipeline on it: npm start -- --data ${printable(dir)}\n`,
     ].join("\n"),
   );

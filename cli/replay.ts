@@ -6,7 +6,7 @@ import { RefusedError } from "../runtime/refused";
 import { planReplay } from "../runtime/replay";
 import type { Store } from "../runtime/world";
 import { UsageError } from "../terminal/errors";
-import { count, duration, printable, size, table } from "../terminal/format";
+import { count, counted, duration, printable, size, table } from "../terminal/format";
 import type { Terminal } from "../terminal/terminal";
 import { dayAfter, isDate } from "./dates";
 import { readLedger } from "./ledger";
@@ -105,7 +105,7 @@ function planText(candidates: Candidate[], isDry = false): string {
     size(bytes),
     count(read),
   ]);
-  const what = candidates.length === 1 ? "1 batch" : `${count(candidates.length)} batches`;
+  const what = counted(candidates.length, "batch", "batches");
   const news = isDry ? `${what} would run again. Nothing was changed.` : `${what} will run again. See npm run batches.`;
   return `${table(["batch", ...numbers], rows, numbers)}\n${news}\n`;
 }

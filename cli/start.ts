@@ -11,7 +11,7 @@ import { pause, resume } from "../runtime/operator";
 import { connect, type World } from "../runtime/world";
 import { UsageError, UserError } from "../terminal/errors";
 import { interrupted } from "../terminal/exit-codes.cjs";
-import { count, printable } from "../terminal/format";
+import { counted, printable } from "../terminal/format";
 import type { Terminal } from "../terminal/terminal";
 import { leftOutText } from "./files-below";
 import { exportToFile } from "./metrics";
@@ -128,7 +128,7 @@ async function load(
 ): Promise<void> {
   const bucket = target.outputs.bucketName;
   terminal.note(
-    `Loading ${data.reference.length} reference files and ${count(data.streams.length)} stream files into ${bucket} ...`,
+    `Loading ${counted(data.reference.length, "reference file")} and ${counted(data.streams.length, "stream file")} into ${bucket} ...`,
   );
   await pause(world);
   await uploadReference(target.s3, target.outputs.referenceLocation, data.reference, stop);
@@ -185,7 +185,7 @@ async function failure(batch: Batch, moment: Moment, pipeline: LocalPipeline, te
   const log = run?.Id ? `\nThe job's log: ${path.relative(terminal.cwd, pipeline.cloud.glue.logFile(run.Id))}` : "";
   const job = batch.errorJob ? ` in ${batch.errorJob}` : "";
   return new UserError(
-    `Batch ${batch.batchId} failed ${batch.failures} times${job}: ${printable(batch.error ?? "no error was recorded")}${log}\nIts files are still in ${layout.incoming}. Mend the cause and start again.`,
+    `Batch ${batch.batchId} failed ${counted(batch.failures ?? 0, "time")}${job}: ${printable(batch.error ?? "no error was recorded")}${log}\nIts files are still in ${layout.incoming}. Mend the cause and start again.`,
   );
 }
 
@@ -207,7 +207,7 @@ async function showResults(
 
 async function exportTo(file: string, pipeline: LocalPipeline, terminal: Terminal): Promise<void> {
   const items = await exportToFile(pipeline.target, file);
-  terminal.note(`${count(items)} metrics written to ${path.relative(terminal.cwd, file) || file}`);
+  terminal.note(`${counted(items, "metric")} written to ${path.relative(terminal.cwd, file) || file}`);
 }
 
 /** Refuses a wrong --export before the work begins. */

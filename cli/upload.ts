@@ -4,7 +4,7 @@ import { Upload } from "@aws-sdk/lib-storage";
 import pMap from "p-map";
 import layout from "../layout.json";
 import { isUnreachable, NoCloudError, UserError } from "../terminal/errors";
-import { printable } from "../terminal/format";
+import { counted, printable } from "../terminal/format";
 import type { Target } from "./target";
 
 /** A file to upload. */
@@ -50,7 +50,7 @@ export async function upload(target: Target, sources: Source[], events: UploadEv
       } catch (error) {
         const cause = error instanceof Error ? error.message || error.name : String(error);
         throw new (isUnreachable(error) ? NoCloudError : UserError)(
-          `${printable(source.file)} could not be uploaded to ${target.name}: ${printable(cause)}\n${done} of ${sources.length} files are in; running the command again is safe.`,
+          `${printable(source.file)} could not be uploaded to ${target.name}: ${printable(cause)}\n${done} of ${counted(sources.length, "file")} are in; running the command again is safe.`,
           { cause: error },
         );
       }

@@ -1,5 +1,6 @@
 import path from "node:path";
 import { Command, CommanderError } from "commander";
+import { canRedraw } from "./colours";
 import { describeError, exitCodeOfError, runCommand } from "./errors";
 import { done, wrongUsage } from "./exit-codes.cjs";
 import { printableLines } from "./format";
@@ -10,7 +11,7 @@ export interface Terminal {
   out(text: string): Promise<void> | void;
   /** Writes a progress line to stderr, printable. */
   note(line: string): void;
-  /** Whether stderr is a terminal that can show a progress bar. */
+  /** Whether stderr is a terminal that can show a progress bar: not with TERM=dumb, and not in CI. */
   interactive: boolean;
   env: NodeJS.ProcessEnv;
   /** The project's root. */
@@ -37,7 +38,7 @@ export function processTerminal(stdout: Output = process.stdout, stderr: Output 
       return new Promise((resolve) => stdout.once("drain", resolve));
     },
     note: (line) => void stderr.write(`${printableLines(line)}\n`),
-    interactive: stderr.isTTY === true && !process.env.CI,
+    interactive: canRedraw(stderr, process.env),
     env: process.env,
     root,
     cwd: userFolder(),

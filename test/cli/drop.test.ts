@@ -162,11 +162,22 @@ describe("npm run drop", () => {
       await sleep(1500);
       const counts = { rowsRead: 9, rowsKept: 6, rowsDuplicate: 1, rowsQuarantined: { bad_id: 2 } };
       await claim.report({ filesQuarantined: [], filesChanged: [], files: [{ name: "good.csv", ...counts }] });
+      const bad = (raw: string, key = "good.csv") =>
+        JSON.stringify({ key: folders.incoming + key, reason: "bad_id", raw });
+      const rows = [bad("of another", "other.csv"), bad("\u001b[2J,first"), bad("second"), bad("third"), ""];
+      await pipeline.put(`${place("quarantinedRows", { batchId })}part-0.json`, rows.join("\n"));
       await claim.move("good.csv", `${folders.archived}2026-01-01/${batchId}/good.csv`);
       await claim.set({ state: "ARCHIVED", day: "2026-01-01" });
     });
     assert.equal(code, 0, out);
-    assert.match(out, /^good\.csv: archived in batch .* \(9 rows read, 6 kept, 1 duplicate, 2 quarantined\)\n$/);
+    assert.match(
+      out,
+      /^good\.csv: archived in batch .* \(9 rows read, 6 kept, 1 duplicate, 2 quarantined: bad_id 2\)\n/,
+    );
+    const rows = out.split("\n").slice(1);
+    assert.match(rows[0]!, /^ {4}bad_id: \\u001b\[2J,first \(.*part-0\.json, line 2\)$/);
+    assert.match(rows[1]!, /^ {4}bad_id: second \(.*line 3\)$/);
+    assert.deepEqual(rows.slice(2), [""], "two rows of each reason are enough");
     assert.match(notes.join("\n"), /RUNNING, attempt 1/);
   });
 
@@ -329,7 +340,7 @@ describe("npm run drop", () => {
     const { code, notes } = await pipeline.run(main, "--wait", "--timeout", "2", "patient.csv");
     assert.equal(code, 1);
     assert.match(notes.join("\n"), new RegExp(`1 file is waiting in ${folders.incoming} \\(the pipeline is paused\\)`));
-    assert.match(notes.join("\n"), /Not settled after .*1 of 1 files/);
+    assert.match(notes.join("\n"), /Not settled after .*1 of 1 file\./);
   });
 
   it("shows control characters of names and reasons as escapes", () => {
