@@ -2,7 +2,7 @@ import layout from "../layout.json";
 import { brief, columns, count, counted, duration, printable, wrapped } from "../terminal/format";
 import type { Terminal } from "../terminal/terminal";
 import { type BatchRow, readLedger } from "./ledger";
-import { reasonsText } from "./quarantined-rows";
+import { reasonsText } from "./reasons";
 import { openTarget } from "./target";
 
 interface Options {

@@ -11,7 +11,8 @@ import { brief, count, counted, duration, printable, size } from "../terminal/fo
 import type { Terminal } from "../terminal/terminal";
 import { leftOutText } from "./files-below";
 import { type BatchRow, readLedger } from "./ledger";
-import { firstQuarantined, reasonsText, rowLines } from "./quarantined-rows";
+import { firstQuarantined } from "./read/quarantine";
+import { reasonsText, rowLines } from "./reasons";
 import { referenceNotes } from "./reference-notes";
 import { isSettled, type Outcome, Settling } from "./settling";
 import { openTarget, storeOf, type Target } from "./target";

@@ -1,3 +1,4 @@
+// One table of all commands, and so longer than other files.
 import type { Command } from "commander";
 import layout from "../layout.json";
 import { sampleDefaults } from "../local/sample/defaults";
@@ -87,6 +88,35 @@ export const verbs: Record<string, Verb> = {
           .option(...out)
           .option(...stack),
         () => require("./batches").run,
+      ),
+  },
+  status: {
+    about: "says whether all is well, and what to do if not",
+    describe: (line, does) =>
+      does(
+        line
+          .description(
+            "One screen: what is in flight, what waits, how fresh the metrics are, what failed, what to do. It only reads. Exit code 0: healthy; 1: something needs a person.",
+          )
+          .option("--json", "one object, with every problem")
+          .option(...out)
+          .option(...stack),
+        () => require("./status").run,
+      ),
+  },
+  quarantine: {
+    about: "shows quarantined rows and files, with their reasons",
+    describe: (line, does) =>
+      does(
+        line
+          .description(
+            "Shows the reasons of quarantined rows over all batches; with a batch, also its quarantined files and the first rows of each reason.",
+          )
+          .argument("[batch-id]", "a batch, as npm run batches shows it")
+          .option("--json", "one object")
+          .option(...out)
+          .option(...stack),
+        () => require("./quarantine").run,
       ),
   },
   metrics: {

@@ -5,7 +5,8 @@ import { place } from "../../runtime/places";
 import { UserError } from "../../terminal/errors";
 import { count, counted, printable } from "../../terminal/format";
 import { showDay } from "../metrics";
-import { firstQuarantined, reasonsText, rowLines } from "../quarantined-rows";
+import { firstQuarantined } from "../read/quarantine";
+import { reasonsText, rowLines } from "../reasons";
 import { referenceNotes } from "../reference-notes";
 import { storeOf, type Target } from "../target";
 

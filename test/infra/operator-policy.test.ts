@@ -48,6 +48,11 @@ const RUNTIME: Record<string, Needs> = {
   readBatch: GET,
   readDocument: READ,
   readPipeline: [["dynamodb:Query", LEDGER]],
+  // It also reads the held files.
+  lookThrough: [
+    ["s3:ListBucket", BUCKET],
+    ["dynamodb:Query", LEDGER],
+  ],
   planReplay: READ,
   requestReplay: [...GET, ...READ, ...WRITE],
   requestRetry: [...GET, ...READ, ...WRITE, ...REMOVE],
