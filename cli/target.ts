@@ -31,6 +31,8 @@ export interface Target {
   /** For messages: "the local cloud", "the stack dev". */
   name: string;
   outputs: StackOutputs;
+  /** Settings of AWS clients that a command makes itself. */
+  access: { endpoint?: string; region?: string; credentials?: Credentials; maxAttempts: number };
   s3: S3Client;
   dynamodb: DynamoDBClient;
   documents: DynamoDBDocumentClient;
@@ -84,6 +86,7 @@ function connect(
     isLocal,
     name,
     outputs: Object.fromEntries(outputNames.map((output) => [output, found[output]])) as StackOutputs,
+    access: settings,
     s3: new S3Client({ ...settings, forcePathStyle: isLocal }),
     dynamodb,
     documents: DynamoDBDocumentClient.from(dynamodb),

@@ -1,5 +1,5 @@
 // One table of all commands, and so longer than other files.
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import layout from "../layout.json";
 import { sampleDefaults } from "../local/sample/defaults";
 import { folderOf } from "../runtime/places";
@@ -102,6 +102,24 @@ export const verbs: Record<string, Verb> = {
           .option(...out)
           .option(...stack),
         () => require("./status").run,
+      ),
+  },
+  logs: {
+    about: "shows what Lambdas and jobs logged about a batch",
+    describe: (line, does) =>
+      does(
+        line
+          .description(
+            "Shows what sense, transform, publish and archive logged about a batch, in the order of time; ✖ marks errors.",
+          )
+          .argument("<batch-id>", "a batch, as npm run batches shows it")
+          .addOption(new Option("--job <name>", "only this one").choices(["sense", "transform", "publish", "archive"]))
+          .option("--attempt <n>", "only lines of this attempt", wholeNumber(1))
+          .option("--follow", "go on until the batch is settled")
+          .option("--json", "an object a line: time, source, attempt, level, text")
+          .option(...out)
+          .option(...stack),
+        () => require("./logs").run,
       ),
   },
   quarantine: {

@@ -12,6 +12,7 @@ const verbs = [
   "drop",
   "batches",
   "status",
+  "logs",
   "quarantine",
   "metrics",
   "replay",
