@@ -40,8 +40,8 @@ export async function run([batchId = ""]: string[], options: Options, terminal: 
   return 0;
 }
 
-/** Fields that each line of a batch has, or that the line shows otherwise. */
-const hidden = ["timestamp", "level", "job", "event", "batch_id", "attempt", "workflow_run_id", "job_run_id"];
+/** Fields that each line of a batch has, that the line shows otherwise, or that are for CloudWatch alone. */
+const hidden = ["_aws", "timestamp", "level", "job", "event", "batch_id", "attempt", "workflow_run_id", "job_run_id"];
 
 /** A line for people: time, source with attempt, what happened, and the other fields. */
 export function lineText({ time, source, attempt, level, text }: LogLine): string {

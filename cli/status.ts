@@ -41,7 +41,7 @@ export function statusText(name: string, status: Status, nowMs: number): string 
     ],
     [
       "waiting",
-      `${waiting.isWhole ? "" : "at least "}${counted(waiting.files, "file")}, ${size(waiting.bytes)}${oldest}`,
+      `${waiting.isWhole ? "" : "at least "}${counted(waiting.files, "file")}, ${size(waiting.bytes)}${oldest}${inFlight !== null && waiting.files > 0 ? "; files of the batch in flight included" : ""}`,
     ],
     ...(others.length > 0 ? [["left", others.join(", ")] as [string, string]] : []),
     [

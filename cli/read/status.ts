@@ -17,7 +17,10 @@ export interface Status {
   inFlight: BatchRow | null;
   /** Whether a replay, a half, or a file to put back waits for its turn. */
   isQueued: boolean;
-  /** Files in incoming/ that a claim may take. `isWhole` is false when the folder is too large to list in time. */
+  /**
+   * Files in incoming/ that a claim may take, and those of the batch in flight. `isWhole` is false when the folder is
+   * too large to list in time.
+   */
   waiting: { files: number; bytes: number; oldest: string | null; isWhole: boolean };
   /** Files in incoming/ that no claim takes. */
   left: { cold: number; held: number; notCsv: number };
