@@ -129,7 +129,7 @@ describe("npm run audit", function () {
     assert.equal(code, 0);
     assert.ok(
       information.some(({ text }) =>
-        text.includes(`${batchId} is not audited (PROCESSED, in flight), and the rows and metrics of its 1 days`),
+        text.includes(`${batchId} is not audited (PROCESSED, in flight), and the rows and metrics of its 1 day`),
       ),
     );
     assert.ok(information.some(({ check, count }) => check === "metrics" && count > 0));
