@@ -86,7 +86,7 @@ export const checks: Check[] = [
     about: "the quick scenarios of npm run test:faults",
     needs: "python",
     startsCloud: true,
-    command: () => ["node", "--require", "./local/toolchain/typescript.cjs", "test/faults/run.ts", "--quick"],
+    command: () => ["node", "--require", "./local/toolchain/compile.cjs", "test/faults/run.ts", "--quick"],
     count: pytestCounts,
   },
   {
@@ -159,7 +159,7 @@ export const checks: Check[] = [
     in: "all",
     about: "the suites of local and cli that may know a folder, in a copy whose layout.json names each one differently",
     needs: "python",
-    command: () => ["node", "--require", "./local/toolchain/typescript.cjs", "test/layout/run.ts", "local"],
+    command: () => ["node", "--require", "./local/toolchain/compile.cjs", "test/layout/run.ts", "local"],
     count: pytestCounts,
   },
   {

@@ -3,7 +3,6 @@ import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { execa } from "execa";
-import { main } from "../../cli/audit";
 import type { Manifest, ManifestFile } from "../../runtime/batch";
 import { place } from "../../runtime/places";
 import { root, typescript } from "../support/commands";
@@ -12,7 +11,9 @@ import { FULL, timeLimitMs } from "../support/full";
 import type { Lake } from "./audit/lake";
 import { a, audit, files, lone, second, soundLake } from "./audit/sound-lake";
 import { archivedKey, bodyOf, day, type Given } from "./audit/values";
-import { startPipeline } from "./pipeline";
+import { startPipeline, verb } from "./pipeline";
+
+const main = verb("audit");
 
 describe("npm run audit", () => {
   let lake: Lake;
@@ -128,7 +129,7 @@ describe("npm run audit", () => {
     assert.equal(code, 0);
     assert.ok(
       information.some(({ text }) =>
-        text.includes(`${batchId} is not audited (PROCESSED, in flight), and the rows and metrics of its 1 days`),
+        text.includes(`${batchId} is not audited (PROCESSED, in flight), and the rows and metrics of its 1 day`),
       ),
     );
     assert.ok(information.some(({ check, count }) => check === "metrics" && count > 0));
@@ -211,7 +212,7 @@ describe("npm run audit", () => {
             `const { exitCodeOf } = require("./terminal/terminal");
              const terminal = { out: () => {}, note: (line) => { ${note} }, interactive: false, env: process.env };
              const place = { root: ${JSON.stringify(lake.pipeline.root)}, cwd: "." };
-             exitCodeOf(require("./cli/audit").main, [], { ...terminal, ...place }).then((code) => { process.exitCode = code; });`,
+             exitCodeOf(require("./cli/main").main, ["audit"], { ...terminal, ...place }).then((code) => { process.exitCode = code; });`,
           ],
           { cwd: root, env: { TMPDIR: temporary }, reject: false },
         );

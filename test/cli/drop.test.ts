@@ -4,11 +4,13 @@ import { mkdir, symlink, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { DeleteObjectCommand, GetObjectCommand, PutObjectCommand } from "@aws-sdk/client-s3";
-import { main, outcomeText } from "../../cli/drop";
+import { outcomeText } from "../../cli/drop";
 import { place } from "../../runtime/places";
 import { until } from "../support/commands";
 import { folders } from "../support/folders";
-import { type Pipeline, type Said, startHost, startPipeline } from "./pipeline";
+import { type Pipeline, type Said, startHost, startPipeline, verb } from "./pipeline";
+
+const main = verb("drop");
 
 describe("npm run drop", () => {
   let pipeline: Pipeline;
@@ -116,7 +118,7 @@ describe("npm run drop", () => {
       "absent.csv",
       "bare",
     );
-    assert.equal(code, 1);
+    assert.equal(code, 2);
     const text = notes.join("\n");
     assert.match(text, /^Nothing was uploaded:/);
     assert.match(text, /page\.html: its name must end with \.csv or \.csv\.gz/);
@@ -155,11 +157,22 @@ describe("npm run drop", () => {
       await sleep(1500);
       const counts = { rowsRead: 9, rowsKept: 6, rowsDuplicate: 1, rowsQuarantined: { bad_id: 2 } };
       await claim.report({ filesQuarantined: [], filesChanged: [], files: [{ name: "good.csv", ...counts }] });
+      const bad = (raw: string, key = "good.csv") =>
+        JSON.stringify({ key: folders.incoming + key, reason: "bad_id", raw });
+      const rows = [bad("of another", "other.csv"), bad("\u001b[2J,first"), bad("second"), bad("third"), ""];
+      await pipeline.put(`${place("quarantinedRows", { batchId })}part-0.json`, rows.join("\n"));
       await claim.move("good.csv", `${folders.archived}2026-01-01/${batchId}/good.csv`);
       await claim.set({ state: "ARCHIVED", day: "2026-01-01" });
     });
     assert.equal(code, 0, out);
-    assert.match(out, /^good\.csv: archived in batch .* \(9 rows read, 6 kept, 1 duplicate, 2 quarantined\)\n$/);
+    assert.match(
+      out,
+      /^good\.csv: archived in batch .* \(9 rows read, 6 kept, 1 duplicate, 2 quarantined: bad_id 2\)\n/,
+    );
+    const rows = out.split("\n").slice(1);
+    assert.match(rows[0]!, /^ {4}bad_id: \\u001b\[2J,first \(.*part-0\.json, line 2\)$/);
+    assert.match(rows[1]!, /^ {4}bad_id: second \(.*line 3\)$/);
+    assert.deepEqual(rows.slice(2), [""], "two rows of each reason are enough");
     assert.match(notes.join("\n"), /RUNNING, attempt 1/);
   });
 
@@ -322,7 +335,7 @@ describe("npm run drop", () => {
     const { code, notes } = await pipeline.run(main, "--wait", "--timeout", "2", "patient.csv");
     assert.equal(code, 1);
     assert.match(notes.join("\n"), new RegExp(`1 file is waiting in ${folders.incoming} \\(the pipeline is paused\\)`));
-    assert.match(notes.join("\n"), /Not settled after .*1 of 1 files/);
+    assert.match(notes.join("\n"), /Not settled after .*1 of 1 file\./);
   });
 
   it("shows control characters of names and reasons as escapes", () => {
@@ -341,7 +354,7 @@ describe("npm run drop --wait", () => {
     await host.close();
     const { code, notes } = await said;
     await pipeline.close();
-    assert.equal(code, 1);
+    assert.equal(code, 3);
     assert.match(notes.at(-1) ?? "", /^The local cloud no longer answers/);
   });
 });

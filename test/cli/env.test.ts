@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { main } from "../../cli/env";
 import { testCredentials } from "../support/credentials";
-import { type Pipeline, startPipeline } from "./pipeline";
+import { type Pipeline, startPipeline, verb } from "./pipeline";
+
+const main = verb("env");
 
 describe("npm run env", () => {
   let pipeline: Pipeline;

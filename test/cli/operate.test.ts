@@ -1,18 +1,19 @@
 import assert from "node:assert/strict";
 import { QueryCommand } from "@aws-sdk/lib-dynamodb";
-import { main as abandon } from "../../cli/abandon";
-import { main as batches } from "../../cli/batches";
-import { main as pauseCommand } from "../../cli/pause";
-import { main as replay } from "../../cli/replay";
-import { main as resumeCommand } from "../../cli/resume";
-import { main as retry } from "../../cli/retry";
 import { storeOf } from "../../cli/target";
 import type { Batch } from "../../runtime/batch";
 import { readHeld } from "../../runtime/held";
 import { readBatch, readPipeline } from "../../runtime/ledger";
 import { until } from "../support/commands";
 import { folders } from "../support/folders";
-import { type Pipeline, startPipeline } from "./pipeline";
+import { type Pipeline, startPipeline, verb } from "./pipeline";
+
+const abandon = verb("abandon");
+const batches = verb("batches");
+const pauseCommand = verb("pause");
+const replay = verb("replay");
+const resumeCommand = verb("resume");
+const retry = verb("retry");
 
 const DAY = "2024-06-27";
 
@@ -228,11 +229,11 @@ describe("the commands of an operator", () => {
 
   it("refuse to run without batches, and with dates that do not exist", async () => {
     for (const args of [[], ["B", "--from", "2024-06-25"]])
-      assert.match((await pipeline.run(replay, ...args)).notes.join("\n"), /Name batches, or give --from DATE/);
+      assert.match((await pipeline.run(replay, ...args)).notes.join("\n"), /replay: name batches, or give --from DATE/);
     assert.match((await pipeline.run(replay, "--to", "2024-02-30")).notes.join("\n"), /"2024-02-30" is not a date/);
     const backwards = await pipeline.run(replay, "--from", "2024-06-26", "--to", "2024-06-25");
     assert.match(backwards.notes.join("\n"), /--from 2024-06-26 is after --to 2024-06-25/);
-    assert.match((await pipeline.run(retry)).notes.join("\n"), /Name batches, or give --all/);
+    assert.match((await pipeline.run(retry)).notes.join("\n"), /retry: name batches, or give --all/);
     assert.match((await pipeline.run(retry, "--help")).out, /Mend the cause first/);
   });
 });

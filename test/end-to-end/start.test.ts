@@ -126,10 +126,10 @@ describe("npm start", () => {
 
   it("says what is missing before it starts anything", async () => {
     const run = await npm("start", "--once", "--data", path.join(folder, "nowhere"));
-    assert.equal(run.exitCode, 1);
+    assert.equal(run.exitCode, 2);
     assert.match(run.stderr, /nowhere: there is no such folder/);
     const exported = await npm("start", "--once", "--export", path.join(folder, "no", "metrics.ndjson"));
-    assert.equal(exported.exitCode, 1);
+    assert.equal(exported.exitCode, 2);
     assert.match(exported.stderr, /--export .*metrics.ndjson: there is no folder/);
   });
 

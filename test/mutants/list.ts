@@ -39,6 +39,7 @@ const kept = (title: string): Check => ({
   title: `data that a local cloud keeps ${title}`,
 });
 const lock = (title: string): Check => ({ file: "test/local/toolchain/lock.test.ts", title: `a lock ${title}` });
+const verbs = (title: string): Check => ({ file: "test/cli/verbs.test.ts", title: `every command line ${title}` });
 const door = (title: string): Check => ({ file: "test/local/test_front_door.py", title });
 
 export const MUTANTS: Mutant[] = [
@@ -868,5 +869,57 @@ export const MUTANTS: Mutant[] = [
     find: "    if (readIfThere(file) !== dead) return false;\n",
     replace: "",
     caughtBy: lock("goes to one of several processes that try at the same moment"),
+  },
+  {
+    name: "a command line that is wrong ends with 1",
+    file: "terminal/terminal.ts",
+    find: "error.exitCode === 0 ? done : wrongUsage",
+    replace: "error.exitCode === 0 ? done : 1",
+    caughtBy: verbs("batches ends with 2 for an option that it does not have"),
+  },
+  {
+    name: "a command line runs without the option that npm took",
+    file: "cli/main.ts",
+    find: "    refuseLostOptions(line, args, terminal.env);\n",
+    replace: "",
+    caughtBy: verbs("drop ends with 2 when npm took --wait"),
+  },
+  {
+    name: "a command line without a cloud ends with 1",
+    file: "terminal/errors.ts",
+    find: "  override readonly exitCode: number = noCloud;\n",
+    replace: "",
+    caughtBy: verbs("status ends with 3 without a cloud"),
+  },
+  {
+    name: "a command line compiles no file again after a change",
+    file: "local/toolchain/compile.cjs",
+    find: "if (text.endsWith(",
+    replace: "if (text || text.endsWith(",
+    caughtBy: {
+      file: "test/local/toolchain/bootstrap.test.ts",
+      title: "the bootstrap of npm scripts runs a program as its source is now",
+    },
+  },
+  {
+    name: "a command line's long words leave the 80 columns",
+    file: "terminal/format.ts",
+    find: "lines.push(characters.slice(at, at + width));",
+    replace: "lines.push(characters.slice(at));",
+    caughtBy: { file: "test/cli/batches.test.ts", title: "npm run batches fits 80 columns" },
+  },
+  {
+    name: "a command line follows logs and shows lines twice",
+    file: "cli/read/logs.ts",
+    find: "    for (const { event } of fresh) this.#seen.add(event.id);\n",
+    replace: "",
+    caughtBy: { file: "test/cli/logs.test.ts", title: "npm run logs follows a batch until it is settled" },
+  },
+  {
+    name: "a command line calls a batch that failed again and again healthy",
+    file: "cli/read/status.ts",
+    find: 'if (inFlight?.state === "RETRY")',
+    replace: "if (false)",
+    caughtBy: { file: "test/cli/status.test.ts", title: "npm run status ends with 1 and says what to do" },
   },
 ];

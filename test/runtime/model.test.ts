@@ -255,10 +255,9 @@ describe("the protocol under random histories", () => {
   it("loses no listen and counts none twice, whatever fails, in any order", () =>
     liveMany(fc.array(event, { minLength: 5, maxLength: 40 }), histories)).timeout(timeLimitMs(histories, 100));
 
+  const restores = histories / 5;
   it("loses no listen to restores of tables, and counts none twice", () =>
-    liveMany(fc.array(restorable, { minLength: 5, maxLength: 40 }), histories / 5)).timeout(
-    timeLimitMs(histories / 5, 100),
-  );
+    liveMany(fc.array(restorable, { minLength: 5, maxLength: 40 }), restores)).timeout(timeLimitMs(restores, 100));
 
   it("asks for nothing that the Lambdas' roles may not do", async () => {
     const program = await recordProgram("dev");

@@ -6,7 +6,7 @@ import { execa, execaSync } from "execa";
 export const root = path.resolve(__dirname, "..", "..");
 
 /** What `node --require` takes to run TypeScript. */
-export const typescript = path.join(root, "local", "toolchain", "typescript.cjs");
+export const typescript = path.join(root, "local", "toolchain", "compile.cjs");
 
 /** The real data: the folder data/ in the folder that MUSIC_STREAMS_DATA names. CI has it, a reader's clone has not. */
 export const realData: string | undefined = findRealData(process.env.MUSIC_STREAMS_DATA);
