@@ -4,22 +4,15 @@ import { folderOf } from "../runtime/places";
 import { RefusedError } from "../runtime/refused";
 import { printable } from "../terminal/format";
 import type { Terminal } from "../terminal/terminal";
-import { capital, orderLine, type TickOptions, tickFor } from "./operate";
+import { capital, type TickOptions, tickFor } from "./operate";
 import { openTarget, storeOf } from "./target";
 
-/** `npm run abandon`: gives up a batch that can't end by itself. */
-export async function main(args: string[], terminal: Terminal): Promise<number> {
-  const program = orderLine(
-    "abandon",
-    `Gives up a batch that can't end by itself. Its run is stopped, none of its rows count, and its files go to ${folderOf("failed")}; npm run retry puts them back. A replay ends instead, and its batch stays archived. Files that S3 does not move stay where they are, held. Without --yes it only says what would happen.`,
-    terminal,
-  )
-    .argument("<batch-id>", "a batch that is not settled, as npm run batches shows it")
-    .option("--yes", "do it")
-    .allowExcessArguments(false);
-  await program.parseAsync(args, { from: "user" });
-  const options = program.opts<TickOptions & { yes?: boolean }>();
-  const [batchId = ""] = program.args;
+interface Options extends TickOptions {
+  yes?: boolean;
+}
+
+/** `abandon`: gives up a batch that can't end by itself. */
+export async function run([batchId = ""]: string[], options: Options, terminal: Terminal): Promise<number> {
   const target = await openTarget({ ...terminal, stack: options.stack });
   const store = storeOf(target);
   const name = printable(batchId);

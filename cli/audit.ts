@@ -4,8 +4,8 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { installRuntimePython } from "../local/toolchain/install";
 import { interrupted } from "../terminal/exit-codes.cjs";
-import { count, printable } from "../terminal/format";
-import { commandLine, type Terminal } from "../terminal/terminal";
+import { count, counted, printable } from "../terminal/format";
+import type { Terminal } from "../terminal/terminal";
 import { type CheckName, checkNames, checks, Findings } from "./audit/findings";
 import { Source } from "./audit/source";
 import { type Busy, isExcused, walk } from "./audit/walk";
@@ -18,19 +18,8 @@ interface Options {
   stack?: string;
 }
 
-/** `npm run audit`: checks the invariants of docs/audit.md on a pipeline, and lists each breach. */
-export async function main(args: string[], terminal: Terminal): Promise<number> {
-  const program = commandLine("music-streams audit", terminal)
-    .description(
-      "Checks the bucket, the ledger and the metrics, and lists every breach of an invariant. It only reads. Exit code 0: no breach; 1: breaches.",
-    )
-    .option("--deep", "also read every archived CSV again, and compare curated with it")
-    .option("--json", "one object: checks, breaches, information")
-    .option("--stack <name>", "a deployed stack instead of the local cloud")
-    .addHelpText("after", `\nChecks:\n${checkNames.map((name) => `  ${name.padEnd(8)} ${checks[name]}`).join("\n")}`)
-    .allowExcessArguments(false);
-  await program.parseAsync(args, { from: "user" });
-  const options = program.opts<Options>();
+/** `audit`: checks the invariants of docs/audit.md on a pipeline, and lists each breach. */
+export async function run(_: string[], options: Options, terminal: Terminal): Promise<number> {
   const target = await openTarget({ ...terminal, stack: options.stack });
   const python = await installRuntimePython(path.resolve(__dirname, ".."), (line) => terminal.note(line));
   return audit(target, python, options, terminal);
@@ -84,7 +73,7 @@ async function show(names: CheckName[], findings: Findings, busy: Busy, terminal
   }
   for (const { check, text, count: times } of information(findings, busy, excused))
     await terminal.out(`ℹ ${check.padEnd(8)} ${printable(text)}: ${count(times)}\n`);
-  const ofChecks = `${names.length} checks`;
+  const ofChecks = counted(names.length, "check");
   await terminal.out(
     all === 0
       ? `No breach in ${ofChecks}.\n`
@@ -133,7 +122,7 @@ async function countBreaches(
 /** The notes, and what the audit left out because the pipeline worked on it meanwhile. */
 function information(findings: Findings, busy: Busy, excused: Map<CheckName, number>) {
   const notes = [...findings.information];
-  const days = busy.days.size === 0 ? "" : `, and the rows and metrics of its ${count(busy.days.size)} days`;
+  const days = busy.days.size === 0 ? "" : `, and the rows and metrics of its ${counted(busy.days.size, "day")}`;
   for (const [batch, what] of busy.batches)
     notes.push({ check: "ledger", text: `batch ${batch} is not audited (${what})${days}`, count: 1 });
   for (const [check, number] of excused)
@@ -146,10 +135,12 @@ function information(findings: Findings, busy: Busy, excused: Map<CheckName, num
 }
 
 function breachesText(number: number): string {
-  return number === 1 ? "1 breach" : `${count(number)} breaches`;
+  return counted(number, "breach", "breaches");
 }
 
 function lookedText(name: CheckName, findings: Findings): string {
   const looked = [...findings.looked[name]].filter(([, number]) => number > 0);
-  return looked.length === 0 ? "nothing there" : looked.map(([what, number]) => `${count(number)} ${what}`).join(", ");
+  return looked.length === 0
+    ? "nothing there"
+    : looked.map(([what, number]) => counted(number, what.replace(/(?<=batch)es$|s$/, ""), what)).join(", ");
 }

@@ -1,48 +1,65 @@
 import layout from "../layout.json";
-import { brief, count, duration, printable, table } from "../terminal/format";
-import { wholeNumber } from "../terminal/options";
-import { commandLine, type Terminal } from "../terminal/terminal";
+import { brief, columns, count, counted, duration, printable, wrapped } from "../terminal/format";
+import type { Terminal } from "../terminal/terminal";
 import { type BatchRow, readLedger } from "./ledger";
+import { reasonsText } from "./reasons";
 import { openTarget } from "./target";
 
-/** `npm run batches`: the ledger, newest first, as a table or as JSON. */
-export async function main(args: string[], terminal: Terminal): Promise<number> {
-  const program = commandLine("music-streams batches", terminal)
-    .description("Lists the batches, newest first: files, state, and what became of the rows.")
-    .option("--json", "an array of objects, with all that the ledger knows about each batch")
-    .option("--limit <n>", "only the newest n", wholeNumber())
-    .option("--stack <name>", "a deployed stack instead of the local cloud")
-    .allowExcessArguments(false);
-  await program.parseAsync(args, { from: "user" });
-  const { json, limit, stack } = program.opts<{ json?: boolean; limit?: number; stack?: string }>();
+interface Options {
+  json?: boolean;
+  limit?: number;
+  stack?: string;
+}
+
+/** `batches`: the ledger, newest first, as a table or as JSON. */
+export async function run(_: string[], { json, limit, stack }: Options, terminal: Terminal): Promise<number> {
   const target = await openTarget({ ...terminal, stack });
   const batches = await readLedger(target, limit === undefined ? {} : { limit });
   await terminal.out(json ? `${JSON.stringify(batches, null, 2)}\n` : batchesText(batches, Date.now()));
   return 0;
 }
 
-const right = ["attempt", "files", "read", "kept", "duplicate", "quarantined", "quarantined files", "took"];
+const right = ["files", "rows read", "kept"];
+/** `--json` has the whole text. */
+const longestNote = 400;
 
-/** The ledger as a table. A settled batch shows how long it took, another how long ago it was claimed. */
+/** The ledger as lines of 80 characters: a row for each batch, and below it what a person should know about it. */
 export function batchesText(batches: BatchRow[], nowMs: number): string {
   if (batches.length === 0) return "No batches yet. Drop a CSV with: npm run drop -- FILE\n";
   const rows = batches.map((batch) => [
     printable(batch.batchId),
     printable(batch.state),
-    count(batch.attempt),
     count(batch.files),
     count(batch.rowsRead),
     count(batch.rowsKept),
-    count(batch.rowsDuplicate),
-    quarantined(batch.rowsQuarantined),
-    count(batch.filesQuarantined),
-    took(batch, nowMs),
-    brief(trouble(batch), 60),
   ]);
-  return `${table(["batch", "state", ...right, "error"], rows, right)}\n`;
+  const [head = "", ...lines] = columns(["batch", "state", ...right], rows, right);
+  const text = batches.flatMap((batch, at) => [
+    lines[at] as string,
+    ...notesOf(batch, nowMs).flatMap((note) => wrapped(brief(note, longestNote), "    ")),
+  ]);
+  return `${[head, ...text].join("\n")}\n`;
 }
 
-function trouble({
+/** What became of the rows that were not kept, then what is wrong: each on a line of its own. */
+function notesOf(batch: BatchRow, nowMs: number): string[] {
+  const { attempt, rowsDuplicate, rowsQuarantined, filesQuarantined, filesChanged } = batch;
+  const reasons = Object.fromEntries(Object.entries(rowsQuarantined ?? {}).filter(([, rows]) => rows > 0));
+  const quarantined = Object.values(reasons).reduce((sum, rows) => sum + rows, 0);
+  const { claimedAt, settledAt } = batch;
+  const facts = [
+    claimedAt && settledAt && `took ${ago(claimedAt, Date.parse(settledAt))}`,
+    claimedAt && !settledAt && `claimed ${ago(claimedAt, nowMs)} ago`,
+    attempt !== null && attempt > 1 && `attempt ${attempt}`,
+    rowsDuplicate && `${count(rowsDuplicate)} duplicate`,
+    quarantined > 0 && `${count(quarantined)} quarantined (${reasonsText(reasons)})`,
+    filesQuarantined && `${counted(filesQuarantined, "file")} quarantined`,
+    filesChanged && `${counted(filesChanged, "file")} changed`,
+  ].filter(Boolean);
+  return [...(facts.length > 0 ? [facts.join(", ")] : []), ...troubles(batch)];
+}
+
+function troubles({
   state,
   error,
   filesHeld,
@@ -52,9 +69,11 @@ function trouble({
   notPutBack,
   notReplayed,
   referenceFaults,
-}: BatchRow): string {
+}: BatchRow): string[] {
   const asked = [
-    filesHeld && !retriedAt && `S3 did not move ${files(filesHeld)}: held in ${layout.incoming}, no batch claims them`,
+    filesHeld &&
+      !retriedAt &&
+      `S3 did not move ${counted(filesHeld, "file")}: held in ${layout.incoming}, no batch claims them`,
     retriedAt &&
       (state === "FAILED" ? `its files were put back into ${layout.incoming}` : "its held files were released"),
     notMoved && !retriedAt && `not moved: ${notMoved}`,
@@ -63,21 +82,10 @@ function trouble({
     notReplayed && `not replayed: ${notReplayed}`,
   ];
   const faults = referenceFaults?.map((fault) => `reference data: ${fault}`) ?? [];
-  return [...asked, error?.trim(), ...faults].filter(Boolean).join("; ");
+  return [...asked, error && `error: ${error.trim()}`, ...faults].filter((one) => typeof one === "string");
 }
 
-function files(number: number): string {
-  return number === 1 ? "1 file" : `${count(number)} files`;
-}
-
-function quarantined(byReason: Record<string, number> | null): string {
-  return count(byReason && Object.values(byReason).reduce((sum, rows) => sum + rows, 0));
-}
-
-function took(batch: BatchRow, nowMs: number): string {
-  const claimedMs = Date.parse(batch.claimedAt ?? "");
-  if (Number.isNaN(claimedMs)) return "-";
-  const settledMs = Date.parse(batch.settledAt ?? "");
-  if (!Number.isNaN(settledMs)) return duration(Math.max(0, settledMs - claimedMs));
-  return `${duration(Math.max(0, nowMs - claimedMs))} so far`;
+function ago(from: string, untilMs: number): string {
+  const passedMs = untilMs - Date.parse(from);
+  return Number.isNaN(passedMs) ? "-" : duration(Math.max(0, passedMs));
 }

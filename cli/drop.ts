@@ -7,16 +7,16 @@ import { readDocument } from "../runtime/lake";
 import { readPipeline } from "../runtime/ledger";
 import { folderOf, place } from "../runtime/places";
 import { isUnreachable } from "../terminal/errors";
-import { brief, count, duration, printable, size } from "../terminal/format";
-import { wholeNumber } from "../terminal/options";
-import { commandLine, type Terminal } from "../terminal/terminal";
+import { brief, count, counted, duration, printable, size } from "../terminal/format";
+import type { Terminal } from "../terminal/terminal";
 import { leftOutText } from "./files-below";
 import { type BatchRow, readLedger } from "./ledger";
-import { firstQuarantined } from "./quarantined-rows";
+import { firstQuarantined } from "./read/quarantine";
+import { reasonsText, rowLines } from "./reasons";
 import { referenceNotes } from "./reference-notes";
 import { isSettled, type Outcome, Settling } from "./settling";
 import { openTarget, storeOf, type Target } from "./target";
-import { askForTick, earlyTicks, lostTarget, nowOption } from "./tick";
+import { askForTick, earlyTicks, lostTarget } from "./tick";
 import { type Source, type Uploaded, upload } from "./upload";
 import { planUpload } from "./upload-plan";
 
@@ -28,25 +28,9 @@ interface Options {
   stack?: string;
 }
 
-/** `npm run drop`: uploads CSVs into incoming/ and, with --wait, follows them until their batch is settled. */
-export async function main(args: string[], terminal: Terminal): Promise<number> {
-  const program = commandLine("music-streams drop", terminal)
-    .description(`Uploads CSVs into ${layout.incoming}, where the pipeline claims them.`)
-    .argument(
-      "<file...>",
-      "CSVs (.csv, .csv.gz), or folders; a folder stands for every CSV below it, and the CSVs keep their paths",
-    )
-    .option("--prefix <p>", `a path below ${layout.incoming} for the files`, "")
-    .option(
-      "--wait",
-      "return when the batches of the files are settled; exit code 0 if every file is archived and had a row that could be used",
-    )
-    .option("--timeout <seconds>", "longest time to wait", wholeNumber(1), 3600)
-    .option(...nowOption)
-    .option("--stack <name>", "a deployed stack instead of the local cloud");
-  await program.parseAsync(args, { from: "user" });
-  const options = program.opts<Options>();
-  const { sources, leftAlone, leftOut } = await planUpload(program.args, options.prefix, terminal.cwd);
+/** `drop`: uploads CSVs into incoming/ and, with --wait, follows them until their batch is settled. */
+export async function run(args: string[], options: Options, terminal: Terminal): Promise<number> {
+  const { sources, leftAlone, leftOut } = await planUpload(args, options.prefix, terminal.cwd);
   const target = await openTarget({ ...terminal, stack: options.stack });
   const before = options.wait ? await readLedger(target, { limit: recentBatches }) : [];
   if (leftAlone.length > 0) {
@@ -62,7 +46,7 @@ export async function main(args: string[], terminal: Terminal): Promise<number> 
   if (asksForTicks) await askForTick(target, terminal);
   if (!options.wait) {
     await terminal.out(
-      `${filesText(files.length)} in ${layout.incoming} of ${target.name}. npm run batches shows what becomes of them.\n`,
+      `${filesAre(files.length)} in ${layout.incoming} of ${target.name}. npm run batches shows what becomes of them.\n`,
     );
     return worst;
   }
@@ -76,8 +60,8 @@ export async function main(args: string[], terminal: Terminal): Promise<number> 
  */
 const recentBatches = 100;
 
-function filesText(files: number): string {
-  return files === 1 ? "1 file is" : `${count(files)} files are`;
+function filesAre(files: number): string {
+  return `${counted(files, "file")} ${files === 1 ? "is" : "are"}`;
 }
 
 async function uploadWithProgress(target: Target, sources: Source[], terminal: Terminal): Promise<Uploaded[]> {
@@ -93,7 +77,11 @@ async function uploadWithProgress(target: Target, sources: Source[], terminal: T
     clearOnComplete: true,
   });
   let [bytes, done] = [0, 0];
-  const shown = () => ({ files: `${done} of ${sources.length} files`, done: size(bytes), size: size(totalBytes) });
+  const shown = () => ({
+    files: `${done} of ${counted(sources.length, "file")}`,
+    done: size(bytes),
+    size: size(totalBytes),
+  });
   // A bar of zero length divides by zero: empty files still count one.
   bar.start(Math.max(1, totalBytes), 0, shown());
   try {
@@ -146,7 +134,7 @@ async function waitUntilSettled(
       shown = news;
       if (Date.now() - startedMs > patience.timeoutMs) {
         terminal.note(
-          `Not settled after ${elapsed()}: ${files.length - settling.outcomes.size} of ${files.length} files. The pipeline goes on; npm run batches shows its progress.`,
+          `Not settled after ${elapsed()}: ${files.length - settling.outcomes.size} of ${counted(files.length, "file")}. The pipeline goes on; npm run batches shows its progress.`,
         );
         await showOutcomes(settling.outcomes, target, terminal);
         return 1;
@@ -172,12 +160,14 @@ function progressText(batches: BatchRow[], waiting: Uploaded[], isPaused: boolea
   });
   if (waiting.length > 0)
     parts.push(
-      `${filesText(waiting.length)} waiting in ${layout.incoming}${isPaused ? " (the pipeline is paused)" : ""}`,
+      `${filesAre(waiting.length)} waiting in ${layout.incoming}${isPaused ? " (the pipeline is paused)" : ""}`,
     );
   return parts.join("; ");
 }
 
 const linesAtMost = 50;
+/** The first quarantined rows are shown for so many files: each costs calls. */
+const filesWithRows = 10;
 
 async function showOutcomes(outcomes: Map<string, Outcome>, target: Target, terminal: Terminal): Promise<void> {
   const all = [...outcomes.values()];
@@ -185,11 +175,13 @@ async function showOutcomes(outcomes: Map<string, Outcome>, target: Target, term
   const good = all.filter(({ end }) => end === "archived");
   // Every file that needs a person gets a line; of the others, all but the first are counted.
   const shown = [...bad, ...good.slice(0, Math.max(0, linesAtMost - bad.length))];
+  let shownRows = 0;
   for (const outcome of shown) {
     await terminal.out(`${outcomeText(outcome)}\n`);
-    if (outcome.end !== "useless" || !outcome.batchId) continue;
-    for (const { reason, raw, at } of await firstQuarantined(target, outcome.batchId, layout.incoming + outcome.name))
-      await terminal.out(`    ${printable(reason)}: ${brief(raw, 120)} (${printable(at)})\n`);
+    if (!outcome.rows?.rowsQuarantined || !outcome.batchId || shownRows >= filesWithRows) continue;
+    shownRows += 1;
+    const rows = await firstQuarantined(target, outcome.batchId, layout.incoming + outcome.name);
+    for (const line of rowLines(rows)) await terminal.out(`    ${line}\n`);
   }
   if (shown.length < all.length)
     await terminal.out(`... and ${count(all.length - shown.length)} more that are archived\n`);
@@ -215,9 +207,9 @@ export function outcomeText({ name, end, batchId, rows, reason }: Outcome): stri
     return `${file}: not archived, someone deleted it from ${layout.incoming} ${why || "before it was read"}`;
   if (!rows) return `${file}: archived in batch ${batchId}`;
   if (end === "useless") {
-    const reasons = Object.entries(rows.reasons).map(([reason, times]) => `${printable(reason)} ${count(times)}`);
-    return `${file}: archived in batch ${batchId}, but none of its ${count(rows.rowsRead)} rows could be used: ${reasons.join(", ")}`;
+    return `${file}: archived in batch ${batchId}, but none of its ${counted(rows.rowsRead, "row")} could be used: ${reasonsText(rows.reasons)}`;
   }
-  const counts = `${count(rows.rowsRead)} rows read, ${count(rows.rowsKept)} kept, ${count(rows.rowsDuplicate)} duplicate, ${count(rows.rowsQuarantined)} quarantined`;
+  const reasons = rows.rowsQuarantined ? `: ${reasonsText(rows.reasons)}` : "";
+  const counts = `${counted(rows.rowsRead, "row")} read, ${count(rows.rowsKept)} kept, ${count(rows.rowsDuplicate)} duplicate, ${count(rows.rowsQuarantined)} quarantined${reasons}`;
   return `${file}: archived in batch ${batchId} (${counts})`;
 }

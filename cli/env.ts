@@ -1,12 +1,8 @@
 import { findRunningCloud } from "../local/run-file";
-import { commandLine, type Terminal } from "../terminal/terminal";
+import type { Terminal } from "../terminal/terminal";
 
-/** `npm run -s env`: prints the variables with which AWS clients find the running local cloud, for a shell. */
-export async function main(args: string[], terminal: Terminal): Promise<number> {
-  commandLine("music-streams env", terminal)
-    .description('Prints the variables that AWS clients need for the running local cloud: eval "$(npm run -s env)"')
-    .allowExcessArguments(false)
-    .parse(args, { from: "user" });
+/** `env`: prints the variables with which AWS clients find the running local cloud, for a shell. */
+export async function run(_args: string[], _options: object, terminal: Terminal): Promise<number> {
   const { endpoint, region, credentials } = await findRunningCloud(terminal.root);
   const variables = {
     AWS_ENDPOINT_URL: endpoint,

@@ -109,16 +109,25 @@ function byReason(counts: Attributes): Record<string, number> {
   );
 }
 
-/** The ledger, newest first: all of it, or the newest `limit`, or those whose id is `from` or later. */
-export async function readLedger(target: Target, wanted: { limit?: number; from?: string } = {}): Promise<BatchRow[]> {
+/** The ledger, newest first: all of it, or the newest `limit`, or those from `from` to `to`. */
+export async function readLedger(
+  target: Target,
+  wanted: { limit?: number; from?: string; to?: string } = {},
+): Promise<BatchRow[]> {
   const rows: BatchRow[] = [];
+  const { from, to } = wanted;
   if (wanted.limit === 0) return rows;
   const pages = paginateQuery(
     { client: target.documents },
     {
       TableName: target.outputs.ledgerTableName,
-      KeyConditionExpression: wanted.from === undefined ? "pk = :pk" : "pk = :pk AND sk >= :from",
-      ExpressionAttributeValues: { ":pk": "BATCH", ...(wanted.from === undefined ? {} : { ":from": wanted.from }) },
+      KeyConditionExpression:
+        from === undefined && to === undefined ? "pk = :pk" : "pk = :pk AND sk BETWEEN :from AND :to",
+      ExpressionAttributeValues: {
+        ":pk": "BATCH",
+        // An id begins with a digit, and "~" is behind all of them.
+        ...(from === undefined && to === undefined ? {} : { ":from": from ?? "0", ":to": to ?? "~" }),
+      },
       ScanIndexForward: false,
       ConsistentRead: true,
       ...(wanted.limit === undefined ? {} : { Limit: wanted.limit }),

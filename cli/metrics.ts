@@ -1,57 +1,56 @@
-import { randomBytes } from "node:crypto";
-import { open, rename, rm, stat } from "node:fs/promises";
-import path from "node:path";
 import { GetItemCommand, paginateQuery } from "@aws-sdk/client-dynamodb";
-import { UserError } from "../terminal/errors";
-import { commandLine, type Terminal } from "../terminal/terminal";
+import { UsageError, UserError } from "../terminal/errors";
+import type { Terminal } from "../terminal/terminal";
 import { isDate } from "./dates";
 import type { Item } from "./items";
 import { exportMetrics } from "./metrics-export";
 import { dayText, genreText, trackText } from "./metrics-text";
 import { openTarget, type Target } from "./target";
+import { writeWhole } from "./whole-file";
 
 export { exportMetrics } from "./metrics-export";
 
-/** `npm run metrics`: a day, a genre or a track as tables, or the whole metrics table as NDJSON. */
-export async function main(args: string[], terminal: Terminal): Promise<number> {
-  const program = commandLine("music-streams metrics", terminal)
-    .description("Shows the published metrics.")
-    .option("--stack <name>", "a deployed stack instead of the local cloud");
-  const open = () => openTarget({ ...terminal, stack: program.opts<{ stack?: string }>().stack });
+interface Options {
+  stack?: string;
+}
 
-  program
-    .command("day")
-    .description("a day's totals and its top genres")
-    .argument("<date>", "YYYY-MM-DD, in UTC")
-    .action(async (date: string) => terminal.out(await showDay(await checked(open, date), date)));
-  program
-    .command("genre")
-    .description("a genre's days, and its top tracks of a day")
-    .argument("<name>", "as in the reference data")
-    .option("--date <date>", "the day whose top tracks are shown (default: the latest)")
-    .action(async (name: string, options: { date?: string }) =>
-      terminal.out(await showGenre(await checked(open, options.date), name, options.date)),
-    );
-  program
-    .command("track")
-    .description("a track's days")
-    .argument("<id>", "the track's id")
-    .action(async (id: string) => terminal.out(await showTrack(await open(), id)));
-  program
-    .command("export")
-    .description("every item as a line of JSON, sorted by pk, then sk")
-    .option("--all", "with batch_id and published_at: which run wrote an item")
-    .option("--out <file>", "a file instead of the standard output")
-    .action(async (options: { all?: boolean; out?: string }) => writeExport(await open(), options, terminal));
-  await program.parseAsync(args, { from: "user" });
+/** `metrics day`: a day's totals and its top genres. */
+export async function day([date = ""]: string[], options: Options, terminal: Terminal): Promise<number> {
+  await terminal.out(await showDay(await checked(terminal, options, date), date));
+  return 0;
+}
+
+/** `metrics genre`: a genre's days, and its top tracks of a day. */
+export async function genre(
+  [name = ""]: string[],
+  options: Options & { date?: string },
+  terminal: Terminal,
+): Promise<number> {
+  await terminal.out(await showGenre(await checked(terminal, options, options.date), name, options.date));
+  return 0;
+}
+
+/** `metrics track`: a track's days. */
+export async function track([id = ""]: string[], options: Options, terminal: Terminal): Promise<number> {
+  await terminal.out(await showTrack(await checked(terminal, options), id));
+  return 0;
+}
+
+/** `metrics export`: the whole metrics table as NDJSON. */
+export async function exportAll(
+  _: string[],
+  options: Options & { all?: boolean },
+  terminal: Terminal,
+): Promise<number> {
+  await exportMetrics(await checked(terminal, options), terminal.out, options);
   return 0;
 }
 
 /** Opens the target, but first refuses a date that is wrong: wrong usage is reported before the cloud is asked. */
-async function checked(open: () => Promise<Target>, date: string | undefined): Promise<Target> {
+async function checked(terminal: Terminal, { stack }: Options, date?: string): Promise<Target> {
   if (date !== undefined && !isDate(date))
-    throw new UserError(`"${date}" is not a date. Write it as YYYY-MM-DD, for example 2024-06-25.`);
-  return open();
+    throw new UsageError(`"${date}" is not a date. Write it as YYYY-MM-DD, for example 2024-06-25.`);
+  return openTarget({ ...terminal, stack });
 }
 
 /** A day as text. Throws a UserError when it has no metrics. */
@@ -100,39 +99,7 @@ async function itemsOf(target: Target, pk: string): Promise<Item[]> {
   return items;
 }
 
-async function writeExport(
-  target: Target,
-  options: { all?: boolean; out?: string },
-  terminal: Terminal,
-): Promise<void> {
-  if (options.out === undefined) {
-    await exportMetrics(target, terminal.out, options);
-    return;
-  }
-  const file = path.resolve(terminal.cwd, options.out);
-  const items = await exportToFile(target, file, options);
-  terminal.note(`${items} items written to ${options.out}`);
-}
-
 /** Exports into a file, which is there whole or not at all. Returns the number of items. */
 export async function exportToFile(target: Target, file: string, options: { all?: boolean } = {}): Promise<number> {
   return writeWhole(file, (write) => exportMetrics(target, write, options));
-}
-
-/** Writes a file whole or not at all. Writes directly to what isn't a regular file (/dev/stdout, a pipe). */
-async function writeWhole<T>(file: string, fill: (write: (text: string) => Promise<void>) => Promise<T>): Promise<T> {
-  const present = await stat(file).catch(() => undefined);
-  if (present?.isDirectory()) throw new UserError(`${file} is a folder. Give --out a file's name.`);
-  const written = !present || present.isFile() ? `${file}.${randomBytes(4).toString("hex")}.part` : file;
-  const handle = await open(written, "w").catch((error: Error) => {
-    throw new UserError(`${file} can't be written: ${error.message}`, { cause: error });
-  });
-  try {
-    const result = await fill((text) => handle.writeFile(text)).finally(() => handle.close());
-    if (written !== file) await rename(written, file);
-    return result;
-  } catch (error) {
-    if (written !== file) await rm(written, { force: true });
-    throw error;
-  }
 }

@@ -1,20 +1,12 @@
 import { readPipeline } from "../runtime/ledger";
-import { commandLine, type Terminal } from "../terminal/terminal";
+import type { Terminal } from "../terminal/terminal";
 import { storeOf, type Target } from "./target";
-import { askForTick, nowOption } from "./tick";
+import { askForTick } from "./tick";
 
 /** The options of a command whose request a tick carries out. */
 export interface TickOptions {
   stack?: string;
   now?: boolean;
-}
-
-/** The start of the grammar of a command whose request a tick carries out. */
-export function orderLine(name: string, description: string, terminal: Terminal) {
-  return commandLine(`music-streams ${name}`, terminal)
-    .description(description)
-    .option(...nowOption)
-    .option("--stack <name>", "a deployed stack instead of the local cloud");
 }
 
 /** Asks for a tick that carries the request out: always on the local cloud, elsewhere with --now. */

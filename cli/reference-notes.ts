@@ -1,6 +1,6 @@
 import type { TransformReport } from "../runtime/batch";
 import { referenceFaults } from "../runtime/reports";
-import { count } from "../terminal/format";
+import { counted } from "../terminal/format";
 
 /** What a person should know of the reference data that a batch used: faults, odd values, whether it fits at all. */
 export function referenceNotes(report: TransformReport): string[] {
@@ -11,13 +11,13 @@ export function referenceNotes(report: TransformReport): string[] {
     ...referenceFaults(report).map((fault) => `reference data: ${fault}`),
     ...referenceValuesSkipped.map(
       ({ column, reason, rows, example, key }) =>
-        `reference data: ${column} counts as unknown in ${count(rows)} rows (${reason}), first "${example}" in ${key}`,
+        `reference data: ${column} counts as unknown in ${counted(rows, "row")} (${reason}), first "${example}" in ${key}`,
     ),
     ...referenceValuesSuspicious
       .filter(({ reason }) => reason === "suspicious")
       .map(
         ({ column, rows, example, key }) =>
-          `reference data: ${column} is "${example}" in ${count(rows)} rows, as if it were missing, first in ${key}`,
+          `reference data: ${column} is "${example}" in ${counted(rows, "row")}, as if it were missing, first in ${key}`,
       ),
   ];
 }

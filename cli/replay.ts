@@ -1,18 +1,16 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import layout from "../layout.json";
 import { readBatch } from "../runtime/ledger";
 import { lostBatch } from "../runtime/lost";
 import { requestReplay } from "../runtime/operator";
-import { folderOf } from "../runtime/places";
 import { RefusedError } from "../runtime/refused";
 import { planReplay } from "../runtime/replay";
 import type { Store } from "../runtime/world";
-import { UserError } from "../terminal/errors";
-import { count, duration, printable, size, table } from "../terminal/format";
+import { UsageError } from "../terminal/errors";
+import { count, counted, duration, printable, size, table } from "../terminal/format";
 import type { Terminal } from "../terminal/terminal";
 import { dayAfter, isDate } from "./dates";
 import { readLedger } from "./ledger";
-import { orderLine, type TickOptions, tickFor } from "./operate";
+import { type TickOptions, tickFor } from "./operate";
 import { openTarget, storeOf, type Target } from "./target";
 
 interface Options extends TickOptions {
@@ -31,30 +29,19 @@ interface Candidate {
   problem?: string;
 }
 
-/** `npm run replay`: runs archived batches again from archive/, with today's reference data. */
-export async function main(args: string[], terminal: Terminal): Promise<number> {
-  const program = orderLine(
-    "replay",
-    `Runs archived batches again from ${folderOf("archived")}, with today's reference data and rules. Each replaces what it wrote before. They run one after the other, oldest first, before the files in ${layout.incoming}.`,
-    terminal,
-  )
-    .argument("[batch-id...]", "batches, as npm run batches shows them")
-    .option("--from <date>", "archived batches claimed on this day (YYYY-MM-DD, UTC) or later")
-    .option("--to <date>", "archived batches claimed on this day or before")
-    .option("--dry-run", "only list what would run again")
-    .option("--wait", "return when all of them have ended; exit code 0 if all are archived again");
-  await program.parseAsync(args, { from: "user" });
-  const options = program.opts<Options>();
+/** `replay`: runs archived batches again from archive/, with today's reference data. */
+export async function run(args: string[], options: Options, terminal: Terminal): Promise<number> {
   const isRange = options.from !== undefined || options.to !== undefined;
-  if (program.args.length > 0 === isRange) throw new UserError("Name batches, or give --from DATE, --to DATE or both.");
+  if (args.length > 0 === isRange)
+    throw new UsageError("replay: name batches, or give --from DATE, --to DATE or both.");
   for (const date of [options.from, options.to])
     if (date !== undefined && !isDate(date))
-      throw new UserError(`"${date}" is not a date. Write it as YYYY-MM-DD, for example 2024-06-25.`);
+      throw new UsageError(`"${date}" is not a date. Write it as YYYY-MM-DD, for example 2024-06-25.`);
   if (options.from !== undefined && options.to !== undefined && options.from > options.to)
-    throw new UserError(`--from ${options.from} is after --to ${options.to}: no day lies between them.`);
+    throw new UsageError(`--from ${options.from} is after --to ${options.to}: no day lies between them.`);
   const target = await openTarget({ ...terminal, stack: options.stack });
   const store = storeOf(target);
-  const chosen = isRange ? await claimedBetween(target, options, terminal) : [...new Set(program.args)].sort();
+  const chosen = isRange ? await claimedBetween(target, options, terminal) : [...new Set(args)].sort();
   const candidates: Candidate[] = [];
   for (const batchId of chosen) candidates.push(await examine(store, batchId));
 
@@ -118,7 +105,7 @@ function planText(candidates: Candidate[], isDry = false): string {
     size(bytes),
     count(read),
   ]);
-  const what = candidates.length === 1 ? "1 batch" : `${count(candidates.length)} batches`;
+  const what = counted(candidates.length, "batch", "batches");
   const news = isDry ? `${what} would run again. Nothing was changed.` : `${what} will run again. See npm run batches.`;
   return `${table(["batch", ...numbers], rows, numbers)}\n${news}\n`;
 }

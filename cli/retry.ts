@@ -1,31 +1,22 @@
 import layout from "../layout.json";
 import { requestRetry } from "../runtime/operator";
-import { folderOf } from "../runtime/places";
 import { RefusedError } from "../runtime/refused";
-import { UserError } from "../terminal/errors";
+import { UsageError } from "../terminal/errors";
 import { printable } from "../terminal/format";
 import type { Terminal } from "../terminal/terminal";
 import { type BatchRow, readLedger } from "./ledger";
-import { capital, orderLine, type TickOptions, tickFor } from "./operate";
+import { capital, type TickOptions, tickFor } from "./operate";
 import { openTarget, storeOf, type Target } from "./target";
 
-/** `npm run retry`: puts a FAILED batch's file back into incoming/, where a new batch claims it. */
-export async function main(args: string[], terminal: Terminal): Promise<number> {
-  const program = orderLine(
-    "retry",
-    `Puts the files of a FAILED batch back into ${layout.incoming}, where a new batch claims them, and releases held files. Mend the cause first: npm run batches shows it.`,
-    terminal,
-  )
-    .argument("[batch-id...]", "FAILED batches, or batches with held files")
-    .option(
-      "--all",
-      `every FAILED batch whose files still lie in ${folderOf("failed")}, and every one with held files`,
-    );
-  await program.parseAsync(args, { from: "user" });
-  const options = program.opts<TickOptions & { all?: boolean }>();
-  if (program.args.length > 0 === (options.all === true)) throw new UserError("Name batches, or give --all.");
+interface Options extends TickOptions {
+  all?: boolean;
+}
+
+/** `retry`: puts a FAILED batch's file back into incoming/, where a new batch claims it. */
+export async function run(args: string[], options: Options, terminal: Terminal): Promise<number> {
+  if (args.length > 0 === (options.all === true)) throw new UsageError("retry: name batches, or give --all.");
   const target = await openTarget({ ...terminal, stack: options.stack });
-  const batchIds = options.all ? await failed(target) : program.args;
+  const batchIds = options.all ? await failed(target) : args;
   if (batchIds.length === 0) {
     await terminal.out("No batch is FAILED, and none has held files.\n");
     return 0;

@@ -9,11 +9,10 @@ import { generateSample } from "../local/sample/generator";
 import type { Batch } from "../runtime/batch";
 import { pause, resume } from "../runtime/operator";
 import { connect, type World } from "../runtime/world";
-import { UserError } from "../terminal/errors";
+import { UsageError, UserError } from "../terminal/errors";
 import { interrupted } from "../terminal/exit-codes.cjs";
-import { count, printable } from "../terminal/format";
-import { wholeNumber } from "../terminal/options";
-import { commandLine, type Terminal } from "../terminal/terminal";
+import { counted, printable } from "../terminal/format";
+import type { Terminal } from "../terminal/terminal";
 import { leftOutText } from "./files-below";
 import { exportToFile } from "./metrics";
 import { Display } from "./start/display";
@@ -34,9 +33,8 @@ interface StartOptions {
 const lookEveryMs = 500;
 const oneSignalMs = 1_000;
 
-/** `npm start`: the whole pipeline on this machine, with the sample data or your own. */
-export async function main(args: string[], terminal: Terminal): Promise<number> {
-  const options = parse(args, terminal);
+/** `start`: the whole pipeline on this machine, with the sample data or your own. */
+export async function run(_: string[], options: StartOptions, terminal: Terminal): Promise<number> {
   const stop = stopOnSignals();
   let cloud: LocalCloud | undefined;
   try {
@@ -68,26 +66,6 @@ export async function main(args: string[], terminal: Terminal): Promise<number> 
     if (stop.aborted) terminal.note("\nStopping ...");
     await cloud?.close();
   }
-}
-
-function parse(args: string[], terminal: Terminal): StartOptions {
-  const program = commandLine("music-streams start", terminal)
-    .description(
-      "Runs the whole pipeline on this machine: emulator, local Glue, the deployed program, and sample data or your own.",
-    )
-    .option("--once", "end when no file waits and no batch is in flight; exit code 0 if every batch is archived", false)
-    .option("--export <file>", "write the metrics there as NDJSON when the first batches are settled")
-    .option(
-      "--data <dir>",
-      "your files instead of the sample: DIR/reference/users*.csv, DIR/reference/songs*.csv, DIR/streams/**",
-    )
-    .option(
-      "--keep [dir]",
-      "keep the cloud's data in DIR (default: .local/kept/) and start with it the next time; sample data or --data is loaded only the first time",
-    )
-    .option("--port <n>", "the emulator's port on 127.0.0.1; 0 = any free one", wholeNumber(0, 65535), 4566)
-    .parse(args, { from: "user" });
-  return program.opts<StartOptions>();
 }
 
 /** Aborts on Ctrl-C, on a kill, and when the process that started this one is gone. A second signal ends at once. */
@@ -150,7 +128,7 @@ async function load(
 ): Promise<void> {
   const bucket = target.outputs.bucketName;
   terminal.note(
-    `Loading ${data.reference.length} reference files and ${count(data.streams.length)} stream files into ${bucket} ...`,
+    `Loading ${counted(data.reference.length, "reference file")} and ${counted(data.streams.length, "stream file")} into ${bucket} ...`,
   );
   await pause(world);
   await uploadReference(target.s3, target.outputs.referenceLocation, data.reference, stop);
@@ -207,7 +185,7 @@ async function failure(batch: Batch, moment: Moment, pipeline: LocalPipeline, te
   const log = run?.Id ? `\nThe job's log: ${path.relative(terminal.cwd, pipeline.cloud.glue.logFile(run.Id))}` : "";
   const job = batch.errorJob ? ` in ${batch.errorJob}` : "";
   return new UserError(
-    `Batch ${batch.batchId} failed ${batch.failures} times${job}: ${printable(batch.error ?? "no error was recorded")}${log}\nIts files are still in ${layout.incoming}. Mend the cause and start again.`,
+    `Batch ${batch.batchId} failed ${counted(batch.failures ?? 0, "time")}${job}: ${printable(batch.error ?? "no error was recorded")}${log}\nIts files are still in ${layout.incoming}. Mend the cause and start again.`,
   );
 }
 
@@ -229,20 +207,20 @@ async function showResults(
 
 async function exportTo(file: string, pipeline: LocalPipeline, terminal: Terminal): Promise<void> {
   const items = await exportToFile(pipeline.target, file);
-  terminal.note(`${count(items)} metrics written to ${path.relative(terminal.cwd, file) || file}`);
+  terminal.note(`${counted(items, "metric")} written to ${path.relative(terminal.cwd, file) || file}`);
 }
 
 /** Refuses a wrong --export before the work begins. */
 async function requireFolderOf(file: string): Promise<void> {
   const folder = await stat(path.dirname(file)).catch(() => undefined);
-  if (!folder?.isDirectory()) throw new UserError(`--export ${file}: there is no folder ${path.dirname(file)}.`);
+  if (!folder?.isDirectory()) throw new UsageError(`--export ${file}: there is no folder ${path.dirname(file)}.`);
 }
 
 function howToGoOn({ cloud, target }: LocalPipeline): string {
   return `
 The local cloud is ready.
   bucket     ${target.outputs.bucketName}
-  endpoint   ${cloud.endpoint}  (for any AWS client: eval "$(npm run -s env)")
+  endpoint   ${cloud.endpoint}  (for any AWS client: eval "$(npx music-streams env)")
   drop       npm run drop -- FILE.csv --wait
   batches    npm run batches
   metrics    npm run metrics -- day DATE

@@ -8,7 +8,7 @@ import { DynamoDBDocumentClient } from "@aws-sdk/lib-dynamodb";
 import type { Credentials } from "../local/credentials";
 import { findRunningCloud } from "../local/run-file";
 import type { Store } from "../runtime/world";
-import { UserError } from "../terminal/errors";
+import { NoCloudError } from "../terminal/errors";
 
 const outputNames = [
   "bucketName",
@@ -31,6 +31,8 @@ export interface Target {
   /** For messages: "the local cloud", "the stack dev". */
   name: string;
   outputs: StackOutputs;
+  /** Settings of AWS clients that a command makes itself. */
+  access: { endpoint?: string; region?: string; credentials?: Credentials; maxAttempts: number };
   s3: S3Client;
   dynamodb: DynamoDBClient;
   documents: DynamoDBDocumentClient;
@@ -46,8 +48,8 @@ export interface TargetOptions {
 }
 
 /**
- * Opens the pipeline that a command works on. Throws a UserError when the local cloud isn't running, when there is no
- * Pulumi CLI, when there is no such stack, or when the stack isn't deployed.
+ * Opens the pipeline that a command works on. Throws a NoCloudError when the local cloud isn't running, when there is
+ * no Pulumi CLI, when there is no such stack, or when the stack isn't deployed.
  */
 export async function openTarget(options: TargetOptions): Promise<Target> {
   return options.stack === undefined
@@ -74,7 +76,7 @@ function connect(
 ): Target {
   const missing = outputNames.filter((output) => typeof found[output] !== "string" || found[output] === "");
   if (missing.length > 0) {
-    throw new UserError(
+    throw new NoCloudError(
       `${name} has no output ${missing.join(", ")}: it isn't deployed, or another version of this program deployed it.`,
     );
   }
@@ -84,6 +86,7 @@ function connect(
     isLocal,
     name,
     outputs: Object.fromEntries(outputNames.map((output) => [output, found[output]])) as StackOutputs,
+    access: settings,
     s3: new S3Client({ ...settings, forcePathStyle: isLocal }),
     dynamodb,
     documents: DynamoDBDocumentClient.from(dynamodb),
@@ -108,12 +111,12 @@ async function openStack(stack: string, { root, env }: TargetOptions): Promise<T
   try {
     outputs = JSON.parse(answer || "{}") as Record<string, unknown>;
   } catch {
-    throw new UserError(
+    throw new NoCloudError(
       `pulumi stack output --json --stack ${stack} did not answer with JSON:\n${answer.slice(0, 500)}`,
     );
   }
   if (Object.keys(outputs).length === 0)
-    throw new UserError(`${name} has no outputs: deploy it first, with pulumi up --stack ${stack}`);
+    throw new NoCloudError(`${name} has no outputs: deploy it first, with pulumi up --stack ${stack}`);
   const region = (await configuredRegion(stack, root, env)) || env.AWS_REGION || env.AWS_DEFAULT_REGION;
   return connect(false, name, outputs, region ? { region } : {});
 }
@@ -136,12 +139,12 @@ async function pulumi(args: string[], root: string, env: NodeJS.ProcessEnv): Pro
   } catch (error) {
     const failure = error as NodeJS.ErrnoException & { stderr?: string; killed?: boolean };
     if (failure.code === "ENOENT") {
-      throw new UserError(
+      throw new NoCloudError(
         "--stack needs the Pulumi CLI, and there is no pulumi on the PATH. Install it (https://www.pulumi.com/docs/install/) " +
           "and log in (pulumi login). For the local cloud, leave --stack out.",
       );
     }
     const why = failure.killed ? "no answer within two minutes" : failure.stderr?.trim() || failure.message;
-    throw new UserError(`pulumi ${args.join(" ")} failed:\n${why}`);
+    throw new NoCloudError(`pulumi ${args.join(" ")} failed:\n${why}`);
   }
 }

@@ -1,14 +1,8 @@
 import { InvokeCommand } from "@aws-sdk/client-lambda";
-import { isUnreachable, UserError } from "../terminal/errors";
+import { isUnreachable, NoCloudError } from "../terminal/errors";
 import { printable } from "../terminal/format";
 import type { Terminal } from "../terminal/terminal";
 import type { Target } from "./target";
-
-/** The option of commands whose work the next tick does. */
-export const nowOption = [
-  "--now",
-  "ask a deployed stack for a tick at once instead of waiting for its schedule (the local cloud is always asked)",
-] as const;
 
 /** Invokes sense and doesn't wait for it. A refusal is only noted: the schedule still ticks. */
 export async function askForTick(target: Target, terminal: Terminal): Promise<void> {
@@ -36,9 +30,9 @@ export function earlyTicks(ask: () => Promise<void>, askedMs = 0): (pauseMs?: nu
   };
 }
 
-export function lostTarget(target: Target, cause: unknown): UserError {
+export function lostTarget(target: Target, cause: unknown): NoCloudError {
   const advice = target.isLocal
     ? " Its files are gone with it; start it again with npm start, and drop them again."
     : "";
-  return new UserError(`${target.name} no longer answers.${advice}`.replace(/^t/, "T"), { cause });
+  return new NoCloudError(`${target.name} no longer answers.${advice}`.replace(/^t/, "T"), { cause });
 }

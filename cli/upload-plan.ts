@@ -2,7 +2,7 @@ import type { Stats } from "node:fs";
 import { access, constants, stat } from "node:fs/promises";
 import path from "node:path";
 import layout from "../layout.json";
-import { UserError } from "../terminal/errors";
+import { UsageError } from "../terminal/errors";
 import { printable } from "../terminal/format";
 import { filesBelow } from "./files-below";
 import type { Source } from "./upload";
@@ -21,7 +21,7 @@ const keyLimitBytes = 1024;
 /**
  * Which files the arguments name, and their keys. A file's key is `incoming/<prefix>/<its base name>`. A folder stands
  * for the CSVs below it, whose keys keep their paths below that folder. Checks everything before the first upload, and
- * throws one UserError with every problem.
+ * throws one UsageError with every problem.
  */
 export async function planUpload(args: string[], prefix: string, cwd: string): Promise<UploadPlan> {
   const below = prefixParts(prefix);
@@ -36,7 +36,7 @@ export async function planUpload(args: string[], prefix: string, cwd: string): P
   }
   problems.push(...clashes(plan.sources));
   if (problems.length > 0)
-    throw new UserError(`Nothing was uploaded:\n${problems.map((problem) => `  ${problem}`).join("\n")}`);
+    throw new UsageError(`Nothing was uploaded:\n${problems.map((problem) => `  ${problem}`).join("\n")}`);
   return plan;
 }
 
@@ -44,7 +44,7 @@ function prefixParts(prefix: string): string[] {
   const parts = prefix.split("/").filter((part) => part !== "");
   // HTTP clients resolve such segments, so the object would get another key.
   if (parts.some((part) => part === "." || part === ".."))
-    throw new UserError(`--prefix ${printable(prefix)}: "." and ".." can't be part of it.`);
+    throw new UsageError(`--prefix ${printable(prefix)}: "." and ".." can't be part of it.`);
   return parts;
 }
 

@@ -3,8 +3,8 @@ import type { S3Client } from "@aws-sdk/client-s3";
 import { Upload } from "@aws-sdk/lib-storage";
 import pMap from "p-map";
 import layout from "../layout.json";
-import { UserError } from "../terminal/errors";
-import { printable } from "../terminal/format";
+import { isUnreachable, NoCloudError, UserError } from "../terminal/errors";
+import { counted, printable } from "../terminal/format";
 import type { Target } from "./target";
 
 /** A file to upload. */
@@ -49,8 +49,8 @@ export async function upload(target: Target, sources: Source[], events: UploadEv
         return { ...source, etag };
       } catch (error) {
         const cause = error instanceof Error ? error.message || error.name : String(error);
-        throw new UserError(
-          `${printable(source.file)} could not be uploaded to ${target.name}: ${printable(cause)}\n${done} of ${sources.length} files are in; running the command again is safe.`,
+        throw new (isUnreachable(error) ? NoCloudError : UserError)(
+          `${printable(source.file)} could not be uploaded to ${target.name}: ${printable(cause)}\n${done} of ${counted(sources.length, "file")} are in; running the command again is safe.`,
           { cause: error },
         );
       }

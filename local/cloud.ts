@@ -2,7 +2,7 @@ import { mkdir, rm } from "node:fs/promises";
 import path from "node:path";
 import { diskFullAdvice } from "../terminal/disk-full.cjs";
 import { isUnreachable, UserError } from "../terminal/errors";
-import { printable } from "../terminal/format";
+import { counted, printable } from "../terminal/format";
 import { type Credentials, newCredentials } from "./credentials";
 import { deploy } from "./deploy";
 import { claimPort, type Emulator, startEmulator } from "./emulator";
@@ -90,7 +90,7 @@ export async function startCloud(options: CloudOptions): Promise<LocalCloud> {
       await kept.repaired();
       if (files > 0)
         log(
-          `The cloud did not shut down cleanly: its ledger and metrics are lost. Its ${files} files will be processed again.`,
+          `The cloud did not shut down cleanly: its ledger and metrics are lost. Its ${counted(files, "file")} will be processed again.`,
         );
     }
     const run = {

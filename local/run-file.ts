@@ -2,7 +2,7 @@ import { readFile, rename, rm, writeFile } from "node:fs/promises";
 import { get } from "node:http";
 import path from "node:path";
 import { HeadBucketCommand, S3Client } from "@aws-sdk/client-s3";
-import { UserError } from "../terminal/errors";
+import { NoCloudError } from "../terminal/errors";
 import type { Credentials } from "./credentials";
 
 /** `.local/run.json`: describes the local cloud while it runs (docs/architecture.md, "The local cloud"). */
@@ -42,10 +42,10 @@ const howToStart = "Start it in another terminal with: npm start\n(For a deploye
 
 /**
  * The running local cloud of a project's folder.
- * @throws UserError when it does not run (the message says how to start it), or is still starting
+ * @throws NoCloudError when it does not run (the message says how to start it), or is still starting
  */
 export async function findRunningCloud(root: string): Promise<RunningCloud> {
-  const notRunning = (why: string) => new UserError(`The local cloud is not running (${why}). ${howToStart}`);
+  const notRunning = (why: string) => new NoCloudError(`The local cloud is not running (${why}). ${howToStart}`);
   const text = await readFile(fileOf(root), "utf8").catch(() => undefined);
   if (text === undefined) throw notRunning("there is no .local/run.json");
   const run = parse(text);
@@ -54,7 +54,7 @@ export async function findRunningCloud(root: string): Promise<RunningCloud> {
   if (!(await answers(run.endpoint))) throw notRunning(`nothing answers at ${run.endpoint}`);
   const { outputs } = run;
   if (!outputs || Object.keys(outputs).length === 0)
-    throw new UserError("The local cloud is still starting. Try again when npm start reports that it is ready.");
+    throw new NoCloudError("The local cloud is still starting. Try again when npm start reports that it is ready.");
   // Another program may have taken the process id and the port of a cloud that died.
   const bucket = outputs.bucketName;
   if (typeof bucket === "string" && !(await hasBucket(run, bucket)))

@@ -52,6 +52,8 @@ export interface Batch {
    * Transform succeeded once: its files are readable and metrics may hold their rows, so the batch is never given up.
    */
   transformed?: boolean;
+  /** A restored ledger had lost it: batches that took its files run again after it. */
+  wasLost?: boolean;
   /** A person asked for a replay; the files are in archive/ already. */
   replay?: boolean;
   /** The replay's manifest names the files in the archive. */
@@ -77,6 +79,8 @@ export interface Batch {
   stuck?: { since: string; tries: number };
   /** Why S3 did not move a file. */
   notMoved?: string;
+  /** The Lambda that moves the batch's files, and until when no other one does; see lease.ts. */
+  lease?: { holder: string; until: string };
   /** More files are held than one write takes, and not all of them are written yet. */
   holding?: boolean;
   /** When a person abandoned the batch. */

@@ -7,6 +7,7 @@ import { MOVES_AT_ONCE, moveFiles, settleMoves } from "./move-files";
 import { inParallel } from "./parallel";
 import { incoming, place } from "./places";
 import { afterReplay } from "./replay";
+import { replayTakers } from "./takers";
 import { isError, type World } from "./world";
 
 /** `again`: read the ledger again. `unfinished`: the time ran out; the next tick goes on. */
@@ -37,6 +38,7 @@ export async function archive(world: World, batch: Batch, timeIsUp: () => boolea
     if (outcome === "moved" && quarantined.has(manifest.files[index]!.name)) moves.quarantined++;
     else if (outcome) moves[outcome]++;
   });
+  await replayTakers(world, batch, moving);
   const now = iso(world.clock.now());
   const done = await settleMoves(world, batch, moving, moves, (all) => ({
     state: "ARCHIVED",
@@ -71,8 +73,9 @@ export async function isolate(world: World, batch: Batch, timeIsUp: () => boolea
   }));
   if (!moving) return "unfinished";
   for (const outcome of moving.outcomes) if (outcome) moves[outcome]++;
+  await replayTakers(world, batch, moving);
   const settledAt = iso(world.clock.now());
-  if (await settleMoves(world, batch, moving, moves, (all) => ({ settledAt, moves: all })))
+  if (await settleMoves(world, batch, moving, moves, (all) => ({ settledAt, moves: all, wasLost: undefined })))
     world.log({ level: "ERROR", event: "batchFailed", batch_id: batch.batchId, error: batch.error, ...moves });
   return "again";
 }
@@ -137,13 +140,14 @@ export async function divide(world: World, batch: Batch): Promise<Ended> {
       updatedAt: now,
       dueAt: now,
       parent: batch.batchId,
+      ...(batch.wasLost ? { wasLost: true } : {}),
     }),
   );
   const children = items.map(({ batchId }) => batchId);
   // The ledger has the halves already if the whole's item was restored to an earlier moment.
   const known = await Promise.all(children.map((child) => readBatch(world, child)));
   const unknown = items.filter((_, index) => known[index] === undefined);
-  if (await release(world, batch, { settledAt: now, children }, unknown))
+  if (await release(world, batch, { settledAt: now, children, wasLost: undefined }, unknown))
     world.log({ level: "WARN", event: "batchSplit", batch_id: batch.batchId, children, error: batch.error });
   return "again";
 }

@@ -13,6 +13,8 @@ export interface Pipeline {
   inFlight?: string;
   inFlightSince?: string;
   pausedSince?: string;
+  /** When the last batch ended; absent in a ledger that an earlier version wrote. */
+  endedAt?: string;
   /** The first batch in the queue: a half of a split batch, a replay, or a file to be put back. */
   queued?: string;
 }
@@ -23,14 +25,14 @@ export type Changes = { [Key in keyof Batch]?: Batch[Key] | undefined };
 type Write = NonNullable<ConstructorParameters<typeof TransactWriteCommand>[0]["TransactItems"]>[number];
 
 export async function readPipeline(world: Store): Promise<Pipeline> {
-  // The sort keys are in the order CLAIMS, IN_FLIGHT, PAUSED, QUEUE#...: the first four items hold everything.
+  // The sort keys are in the order CLAIMS, ENDED, IN_FLIGHT, PAUSED, QUEUE#...: the first five items hold everything.
   const { Items } = await world.clients.documents.send(
     new QueryCommand({
       TableName: world.settings.ledgerTable,
       KeyConditionExpression: "pk = :pipeline",
       ExpressionAttributeValues: { ":pipeline": "PIPELINE" },
       ConsistentRead: true,
-      Limit: 4,
+      Limit: 5,
     }),
   );
   const pipeline: Pipeline = { claims: 0 };
@@ -43,6 +45,7 @@ export async function readPipeline(world: Store): Promise<Pipeline> {
       pipeline.inFlight = item.batchId;
       if (item.since !== undefined) pipeline.inFlightSince = item.since;
     }
+    if (item.sk === "ENDED") pipeline.endedAt = item.at;
     if (item.sk === "PAUSED") pipeline.pausedSince = item.since;
     if (String(item.sk).startsWith("QUEUE#")) pipeline.queued ??= item.batchId;
   }
@@ -201,7 +204,12 @@ export async function setPause(world: Store, paused: boolean): Promise<void> {
 }
 
 function end(world: Store, batch: Batch, changes: Changes): Write[] {
-  return [putBatch(world, changed(world, batch, changes), batch.version), dropInFlight(world, batch.batchId)];
+  const Item = { pk: "PIPELINE", sk: "ENDED", at: iso(world.clock.now()) };
+  return [
+    putBatch(world, changed(world, batch, changes), batch.version),
+    dropInFlight(world, batch.batchId),
+    { Put: { TableName: world.settings.ledgerTable, Item } },
+  ];
 }
 
 function changed(world: Store, batch: Batch, changes: Changes): Batch {

@@ -58,6 +58,9 @@ export async function moveFiles(
   return cut ? undefined : { files, outcomes, failed };
 }
 
+/** What a batch has only while its files are moved. */
+const ended = { stuck: undefined, lease: undefined };
+
 /**
  * Ends a batch whose files were moved, with the changes that `end` gives for the counts. Holds the files that S3 does
  * not move, so that they can't block all others; throws their error while it may still pass. True if this call ended
@@ -76,21 +79,21 @@ export async function settleMoves(
     return false;
   }
   const [first] = moving.failed;
-  if (!first) return release(world, batch, { ...end(moves), stuck: undefined, notMoved: undefined });
+  if (!first) return release(world, batch, { ...end(moves), ...ended, notMoved: undefined });
   const notMoved = describe(first.error);
   const tried = { since: batch.stuck?.since ?? iso(world.clock.now()), tries: (batch.stuck?.tries ?? 0) + 1 };
   if (!mayHold(batch, moving, tried, world.clock.now()) || (await isHalfMoved(world, moving))) {
-    await advance(world, batch, { stuck: tried, notMoved });
+    await advance(world, batch, { stuck: tried, notMoved, lease: undefined });
     throw first.error;
   }
   const files = moving.failed.map(({ file }) => file);
-  const ended = await releaseHeld(
+  const isDone = await releaseHeld(
     world,
     batch,
-    { ...end({ ...moves, held: files.length }), stuck: undefined, notMoved },
+    { ...end({ ...moves, held: files.length }), ...ended, notMoved },
     files,
   );
-  if (ended)
+  if (isDone)
     world.log({
       level: "ERROR",
       event: "filesHeld",
@@ -99,7 +102,7 @@ export async function settleMoves(
       first: files[0]?.key,
       error: notMoved,
     });
-  return ended;
+  return isDone;
 }
 
 /** Whether S3 made a copy and said that it failed: then the next try ends the move, and holding would leave two. */
@@ -121,8 +124,9 @@ export function mayHold(
 ): boolean {
   // A file that was copied already is not held in a hurry: it would be in two places.
   const isCopied = failed.some(({ error }) => isError(error, MOVE_ERRORS.notDeleted));
-  if (batch.abandonedAt !== undefined && !isCopied) return true;
   const refused = failed.every(({ error }) => isRefusal(error));
+  // A copy without an answer may still arrive: a held file would then be in two places.
+  if (batch.abandonedAt !== undefined && !isCopied && (refused || tries > 1)) return true;
   if (batch.state === "FAILED" && refused) return true;
   const othersMoved = outcomes.some((outcome) => outcome !== undefined);
   const longestMs = refused || othersMoved ? HOLD_AFTER_MS : HOLD_IN_OUTAGE_MS;

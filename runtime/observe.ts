@@ -9,7 +9,7 @@ import type { World } from "./world";
 export async function observedTick(world: World, remainingMs: number): Promise<TickReport> {
   const endMs = world.clock.now() + remainingMs;
   const tick = await tickAndList(world, remainingMs);
-  await repeatOutcomes(world);
+  await repeatOutcomes(world, tick.pipeline);
   await observe(world, tick, endMs - world.clock.now());
   return tick.report;
 }

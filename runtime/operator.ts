@@ -5,11 +5,8 @@ import { advance, letGo, queue, queueUnknown, readBatch, setPause } from "./ledg
 import { lostBatch } from "./lost";
 import { incoming, place } from "./places";
 import { RefusedError } from "./refused";
-import { planReplay } from "./replay";
+import { notAbandoned, planReplay, requested } from "./replay";
 import type { Store } from "./world";
-
-/** What a person asked for earlier does not hold for a new request. */
-const notAbandoned = { abandonedAt: undefined, notAbandoned: undefined };
 
 /** From now on no batch is claimed or taken up; the batch in flight is still settled. */
 export async function pause(world: Store): Promise<void> {
@@ -23,21 +20,14 @@ export async function resume(world: Store): Promise<void> {
 /**
  * Queues an archived batch to run again from archive/. Throws RefusedError when the batch is not archived, or when a
  * file that it read is no longer in the archive: a replay without the file would remove its listens. Also takes up a
- * batch that a restored ledger has lost: it is unknown there, or unsettled without a turn. Batches that took its files
- * since run again after it.
+ * batch that a restored ledger has lost: it is unknown there, or unsettled without a turn.
  */
 export async function requestReplay(world: Store, batchId: string): Promise<void> {
   const lost = await lostBatch(world, batchId);
   if (lost) {
-    for (const taker of lost.takenBy) {
-      const { state } = await known(world, taker);
-      if (state !== "ARCHIVED" && state !== "REPLAY")
-        throw new RefusedError(`batch ${taker} has files of ${batchId} and is ${state}: try again when it is archived`);
-    }
     const queued = lost.isKnown ? await queue(world, lost.batch, {}) : await queueUnknown(world, lost.batch);
     if (!queued) throw changedMeanwhile(batchId);
     world.log({ event: "lostBatchQueued", batch_id: batchId, state: lost.batch.state });
-    for (const taker of lost.takenBy) await requestReplay(world, taker);
     return;
   }
   const batch = await known(world, batchId);
@@ -46,18 +36,7 @@ export async function requestReplay(world: Store, batchId: string): Promise<void
     throw new RefusedError(`batch ${batchId} is ${batch.state}: only an archived batch runs again`);
   const plan = await planReplay(world, batch);
   if ("problem" in plan) throw new RefusedError(`batch ${batchId} can't run again: ${plan.problem}`);
-  const queued = await queue(world, batch, {
-    state: "REPLAY",
-    attempt: batch.attempt + 1,
-    dueAt: iso(world.clock.now()),
-    replay: true,
-    prepared: undefined,
-    notReplayed: undefined,
-    startBy: undefined,
-    settledAt: undefined,
-    nextAttemptAt: undefined,
-    ...notAbandoned,
-  });
+  const queued = await queue(world, batch, requested(world, batch));
   if (queued) world.log({ event: "replayRequested", batch_id: batchId });
   else if (!(await readBatch(world, batchId))?.replay) throw changedMeanwhile(batchId);
 }

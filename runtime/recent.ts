@@ -1,5 +1,6 @@
 import { QueryCommand } from "@aws-sdk/lib-dynamodb";
 import type { Batch } from "./batch";
+import type { Pipeline } from "./ledger";
 import { quarantined } from "./reports";
 import type { World } from "./world";
 
@@ -12,11 +13,12 @@ const NEWEST = 50;
  * Logs once more what alarms must know of batches that ended in the last half hour. The line of the event itself can be
  * lost: a Lambda may die after its write to the ledger, or CloudWatch may drop the line.
  */
-export async function repeatOutcomes(world: World): Promise<void> {
+export async function repeatOutcomes(world: World, { claims, endedAt }: Pipeline): Promise<void> {
+  // An idle tick asks the ledger nothing more. Without a batch there is no end, and earlier versions noted none.
+  if (endedAt === undefined ? claims === 0 : !isRecent(world, endedAt)) return;
   const recent = (await newestBatches(world)).filter(({ settledAt, notReplayed, retriedAt }) => {
     if (settledAt === undefined || notReplayed !== undefined || retriedAt !== undefined) return false;
-    // By the absolute value, because the clock that wrote the time may have been ahead.
-    return Math.abs(world.clock.now() - Date.parse(settledAt)) <= RECENT_MS;
+    return isRecent(world, settledAt);
   });
   const failed = recent.filter(({ state }) => state === "FAILED");
   const held = recent.filter(({ moves }) => (moves?.held ?? 0) > 0);
@@ -33,6 +35,11 @@ export async function repeatOutcomes(world: World): Promise<void> {
     ...(worst > 0 ? { rows_quarantined_percent: worst } : {}),
     ...(faults > 0 ? { reference_faults: faults } : {}),
   });
+}
+
+function isRecent(world: World, moment: string): boolean {
+  // By the absolute value, because the clock that wrote the time may have been ahead.
+  return Math.abs(world.clock.now() - Date.parse(moment)) <= RECENT_MS;
 }
 
 function quarantinedPercent({ report }: Batch): number {

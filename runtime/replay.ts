@@ -1,7 +1,7 @@
 import { type Batch, iso, type Manifest, type ManifestFile, type TransformReport } from "./batch";
 import type { Ended } from "./endings";
 import { head, isCold, readDocument, readManifest, replaceManifest } from "./lake";
-import { advance, release } from "./ledger";
+import { advance, type Changes, release } from "./ledger";
 import { inParallel } from "./parallel";
 import { incoming, place } from "./places";
 import type { Store, World } from "./world";
@@ -37,6 +37,25 @@ export async function planReplay(world: Store, batch: Batch): Promise<ReplayPlan
   }
   if (files.length === 0) return { problem: "none of its files was ever read" };
   return { manifest: { ...manifest, files, ...(notReplayed.length > 0 ? { notReplayed } : {}) } };
+}
+
+/** What a person asked for earlier does not hold for a new request. */
+export const notAbandoned = { abandonedAt: undefined, notAbandoned: undefined };
+
+/** The changes of an archived batch that is to run again. */
+export function requested(world: Store, batch: Batch): Changes {
+  return {
+    state: "REPLAY",
+    attempt: batch.attempt + 1,
+    dueAt: iso(world.clock.now()),
+    replay: true,
+    prepared: undefined,
+    notReplayed: undefined,
+    startBy: undefined,
+    settledAt: undefined,
+    nextAttemptAt: undefined,
+    ...notAbandoned,
+  };
 }
 
 /**
@@ -84,9 +103,10 @@ export async function endReplay(world: World, batch: Batch, why: string): Promis
   return ended;
 }
 
-/** The attributes that only a replay at work has. */
+/** The attributes that only a batch at work has, above all a replay. */
 export const afterReplay = {
   replay: undefined,
+  wasLost: undefined,
   prepared: undefined,
   beforeReplay: undefined,
   startBy: undefined,

@@ -4,6 +4,7 @@ import { type Action, decide } from "./decide";
 import { archive, divide, isolate, putBack } from "./endings";
 import { type RunEnd, runFacts } from "./facts";
 import { stopWorkflow } from "./glue-runs";
+import { isLeased, leased, newLease } from "./lease";
 import { advance, type Pipeline, readBatch, readPipeline, release, releaseUnknown } from "./ledger";
 import { prepareReplay } from "./replay";
 import { startRun } from "./start";
@@ -103,7 +104,8 @@ async function step(world: World, batch: Batch, allowed: Allowance): Promise<{ d
     const action = decide(batch, run?.facts, world.settings.limits, world.clock.now());
     // Archive may neither start nor stop a run, nor search for one.
     const isForSense = ["start", "stop", "abandon"].includes(action.do);
-    if (action.do === "wait" || (isForSense && !allowed.mayStart)) return {};
+    const isBusy = ["archive", "isolate"].includes(action.do) && isLeased(world, batch);
+    if (isBusy || action.do === "wait" || (isForSense && !allowed.mayStart)) return {};
     return { done: action.do, result: await carryOut(world, batch, action, run, allowed) };
   } catch (error) {
     // Lambda logs the error too, but can't name the batch.
@@ -128,6 +130,7 @@ async function carryOut(
     case "accept": {
       const written = await advance(world, batch, {
         state: "PROCESSED",
+        lease: newLease(world, batch),
         day: batch.day ?? today(world),
         report: action.report,
         publishReport: action.publishReport,
@@ -145,6 +148,7 @@ async function carryOut(
     case "giveUp": {
       const written = await advance(world, batch, {
         state: action.state,
+        lease: action.state === "FAILED" ? newLease(world, batch) : undefined,
         day: batch.day ?? today(world),
         failures: action.failures,
         dataFailures: action.dataFailures,
@@ -163,9 +167,14 @@ async function carryOut(
     case "abandon":
       return abandon(world, batch, () => logRun(world, batch, run));
     case "archive":
-      return archive(world, batch, () => allowed.timeIsUp());
-    case "isolate":
-      return isolate(world, batch, () => allowed.timeIsUp());
+    case "isolate": {
+      const mine = await leased(world, batch);
+      if (!mine) return "again";
+      const end = action.do === "archive" ? archive : isolate;
+      const result = await end(world, mine, () => allowed.timeIsUp());
+      if (result === "unfinished") await advance(world, mine, { lease: undefined });
+      return result;
+    }
     case "putBack":
       return putBack(world, batch);
     case "divide":

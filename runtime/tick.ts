@@ -1,6 +1,6 @@
 import type { BatchState, Ignored } from "./batch";
 import { type Claim, claim } from "./claim";
-import { takeQueued } from "./ledger";
+import { type Pipeline, takeQueued } from "./ledger";
 import { deadline, type Step, work } from "./settle";
 import type { Waiting } from "./waiting";
 import type { World } from "./world";
@@ -23,6 +23,8 @@ export interface TickReport {
 /** A tick's report, and what the tick saw in incoming/ if it listed the folder. */
 export interface Tick {
   report: TickReport;
+  /** The state that the tick last read. */
+  pipeline: Pipeline;
   listed?: Waiting;
 }
 
@@ -43,7 +45,8 @@ export async function tickAndList(world: World, remainingMs = 60_000): Promise<T
   const steps: Step[] = [];
   let claimed: TickReport["claimed"];
   let attempt: Claim | undefined;
-  const report = (rest: Omit<TickReport, "steps">): Tick => ({
+  const report = (pipeline: Pipeline, rest: Omit<TickReport, "steps">): Tick => ({
+    pipeline,
     report: {
       ...rest,
       ...(claimed ? { claimed } : {}),
@@ -59,20 +62,26 @@ export async function tickAndList(world: World, remainingMs = 60_000): Promise<T
     const paused = pipeline.pausedSince === undefined ? {} : { paused: true as const };
     if (batch) {
       const { batchId, state, error } = batch;
-      return report({ action: "waiting", batchId, state, ...(error === undefined ? {} : { error }), ...paused });
+      return report(pipeline, {
+        action: "waiting",
+        batchId,
+        state,
+        ...(error === undefined ? {} : { error }),
+        ...paused,
+      });
     }
     const last = steps.at(-1);
     const settled = last ? { batchId: last.batchId } : {};
-    if (pipeline.pausedSince !== undefined) return report({ action: "paused", ...settled, ...paused });
+    if (pipeline.pausedSince !== undefined) return report(pipeline, { action: "paused", ...settled, ...paused });
     // Many rounds come only when other Lambdas are faster each time: then they do the work.
-    if (timeIsUp() || rounds >= 30) return report({ action: "idle", ...settled });
+    if (timeIsUp() || rounds >= 30) return report(pipeline, { action: "idle", ...settled });
     if (pipeline.queued !== undefined) {
       if (await takeQueued(world, pipeline.queued, pipeline))
         world.log({ event: "takenUp", batch_id: pipeline.queued });
       continue;
     }
     attempt = await claim(world, pipeline, listingIsUp);
-    if (attempt.outcome === "nothing") return report({ action: "idle", ...settled });
+    if (attempt.outcome === "nothing") return report(pipeline, { action: "idle", ...settled });
     if (attempt.batch) {
       const { batchId, files, bytes } = attempt.batch;
       claimed = { batchId, files, bytes };

@@ -52,6 +52,8 @@ export interface Store {
 /** Everything outside the protocol's own code. Tests pass simulated clients and a virtual clock. */
 export interface World extends Store {
   clients: Clients;
+  /** A name that no other Lambda at work has. */
+  holder: string;
   random(bytes: number): Uint8Array;
   settings: Settings;
 }
@@ -64,6 +66,7 @@ export function connect(clients: Clients, env: LambdaSettings | Environment): Wo
   const namespace = variables.METRICS_NAMESPACE;
   return {
     clients,
+    holder: randomBytes(8).toString("hex"),
     clock: {
       now: () => Date.now(),
       sleep: (ms: number) => new Promise((resolve) => setTimeout(resolve, ms)),

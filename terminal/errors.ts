@@ -1,4 +1,5 @@
 import { diskFullAdvice } from "./disk-full.cjs";
+import { bad, noCloud, wrongUsage } from "./exit-codes.cjs";
 import { printableLines } from "./format";
 
 /**
@@ -7,6 +8,17 @@ import { printableLines } from "./format";
  */
 export class UserError extends Error {
   override readonly name = "UserError";
+  readonly exitCode: number = bad;
+}
+
+/** The arguments are wrong. Thrown before anything is changed. */
+export class UsageError extends UserError {
+  override readonly exitCode: number = wrongUsage;
+}
+
+/** There is no such cloud or stack, or it no longer answers. */
+export class NoCloudError extends UserError {
+  override readonly exitCode: number = noCloud;
 }
 
 /** An error and its causes, outermost first: fetch and the SDKs wrap the real error. */
@@ -51,9 +63,15 @@ export function describeError(error: unknown): string {
   return error.stack ?? error.message;
 }
 
+/** The exit code of a command that ended with an error. */
+export function exitCodeOfError(error: unknown): number {
+  if (error instanceof UserError) return error.exitCode;
+  return isUnreachable(error) ? noCloud : bad;
+}
+
 /**
- * Runs a command as this process. The number that it returns is the exit code. An error is a message on stderr and exit
- * code 1. When the reader closes stdout (`| head`), the process ends without a message.
+ * Runs a command as this process. The number that it returns is the exit code. An error is a message on stderr and the
+ * exit code of its kind. When the reader closes stdout (`| head`), the process ends without a message.
  */
 export async function runCommand(action: () => Promise<unknown>): Promise<void> {
   for (const stream of [process.stdout, process.stderr]) {
@@ -67,6 +85,6 @@ export async function runCommand(action: () => Promise<unknown>): Promise<void> 
     if (typeof code === "number") process.exitCode = code;
   } catch (error) {
     console.error(printableLines(describeError(error)));
-    process.exitCode = 1;
+    process.exitCode = exitCodeOfError(error);
   }
 }

@@ -40,6 +40,11 @@ export function count(value: number | bigint | null | undefined): string {
   return value === null || value === undefined ? "-" : value.toLocaleString("en-US");
 }
 
+/** A number of things: "1 file", "2 files", "1 batch", "3 batches". */
+export function counted(number: number | undefined, one: string, many = `${one}s`): string {
+  return `${count(number)} ${number === 1 ? one : many}`;
+}
+
 /** Bytes in a readable unit: 512 B, 541 kB, 1.2 GB. */
 export function size(bytes: number): string {
   const units = ["B", "kB", "MB", "GB", "TB"];
@@ -60,6 +65,37 @@ export function duration(milliseconds: number | bigint): string {
   const minutes = seconds / 60n;
   if (minutes < 60n) return `${minutes} min ${two(seconds % 60n)} s`;
   return `${count(minutes / 60n)} h ${two(minutes % 60n)} min`;
+}
+
+/** How wide a terminal is at least. */
+const terminalWidth = 80;
+
+/** Text in lines of at most 80 characters, all behind `indent`. A word that is longer is cut. Must be printable. */
+export function wrapped(text: string, indent = ""): string[] {
+  const width = terminalWidth - indent.length;
+  const lines: string[][] = [];
+  for (const word of text.split(" ")) {
+    const characters = [...word];
+    const last = lines.at(-1);
+    if (last && last.length + 1 + characters.length <= width) last.push(" ", ...characters);
+    else for (let at = 0; at === 0 || at < characters.length; at += width) lines.push(characters.slice(at, at + width));
+  }
+  return lines.map((line) => indent + line.join(""));
+}
+
+/** A table without borders, as lines. Columns named in `right` are aligned right. Cells must be printable. */
+export function columns(head: string[], rows: string[][], right: string[] = []): string[] {
+  const lengths = [head, ...rows].map((cells) => cells.map((cell) => [...cell].length));
+  const widths = head.map((_, at) => Math.max(...lengths.map((row) => row[at] ?? 0)));
+  return [head, ...rows].map((cells, row) =>
+    cells
+      .map((cell, at) => {
+        const space = " ".repeat((widths[at] as number) - (lengths[row]?.[at] as number));
+        return right.includes(head[at] as string) ? space + cell : cell + space;
+      })
+      .join("  ")
+      .trimEnd(),
+  );
 }
 
 /** A table as text, with the columns named in `right` aligned right. Cells must be printable. */

@@ -1,6 +1,8 @@
 import path from "node:path";
 import { Command, CommanderError } from "commander";
-import { describeError, runCommand } from "./errors";
+import { canRedraw } from "./colours";
+import { describeError, exitCodeOfError, runCommand } from "./errors";
+import { done, wrongUsage } from "./exit-codes.cjs";
 import { printableLines } from "./format";
 
 /** A command's view of its terminal and environment. Tests pass one that records the output. */
@@ -9,7 +11,7 @@ export interface Terminal {
   out(text: string): Promise<void> | void;
   /** Writes a progress line to stderr, printable. */
   note(line: string): void;
-  /** Whether stderr is a terminal that can show a progress bar. */
+  /** Whether stderr is a terminal that can show a progress bar: not with TERM=dumb, and not in CI. */
   interactive: boolean;
   env: NodeJS.ProcessEnv;
   /** The project's root. */
@@ -36,7 +38,7 @@ export function processTerminal(stdout: Output = process.stdout, stderr: Output 
       return new Promise((resolve) => stdout.once("drain", resolve));
     },
     note: (line) => void stderr.write(`${printableLines(line)}\n`),
-    interactive: stderr.isTTY === true && !process.env.CI,
+    interactive: canRedraw(stderr, process.env),
     env: process.env,
     root,
     cwd: userFolder(),
@@ -61,16 +63,16 @@ export function commandLine(program: string, terminal: Terminal): Command {
 }
 
 /**
- * Runs a command and returns its exit code: 1 after an error (with a message on stderr) or wrong arguments, 0 for
- * --help, otherwise the command's own. Never throws.
+ * Runs a command and returns its exit code: 0 for --help, the command's own, or that of the error (with a message on
+ * stderr). Never throws.
  */
 export async function exitCodeOf(main: Main, args: string[], terminal: Terminal): Promise<number> {
   try {
     return await main(args, terminal);
   } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode;
+    if (error instanceof CommanderError) return error.exitCode === 0 ? done : wrongUsage;
     terminal.note(describeError(error));
-    return 1;
+    return exitCodeOfError(error);
   }
 }
 

@@ -38,7 +38,10 @@ const quick = [
   "test/infra/@(alarm-stories|alarms|catalog|dashboard|program|settings).test.ts",
 ];
 
-/** In the order in which they begin: what takes longest first, so that both cores have work to the end. */
+/**
+ * In the order in which they begin, if they can. What takes longest comes first, so that all cores have work to the
+ * end: the longest are those that start the cloud, one after the other.
+ */
 export const checks: Check[] = [
   { name: "lint", in: "test", about: "Biome: format and lint of TypeScript", command: () => ["biome", "ci", "."] },
   { name: "types", in: "test", about: "tsc: types", command: () => ["tsc", "-p", "."] },
@@ -58,6 +61,33 @@ export const checks: Check[] = [
     about: "mocha: words and links of the docs, width of comments, and this list of checks",
     command: () => mocha("test/docs/*.test.ts"),
     count: mochaCounts,
+  },
+  {
+    name: "end-to-end",
+    in: "test",
+    about: "mocha: one run of the whole program on the local cloud, from CSVs to metrics",
+    needs: "python",
+    startsCloud: true,
+    command: () => mocha("test/end-to-end/run.test.ts"),
+    count: mochaCounts,
+  },
+  {
+    name: "stories",
+    in: "all",
+    about: "mocha: all other runs of the whole program on the local cloud",
+    needs: "python",
+    startsCloud: true,
+    command: () => mocha("test/end-to-end/**/*.test.ts", "--ignore", "test/end-to-end/run.test.ts"),
+    count: mochaCounts,
+  },
+  {
+    name: "faults",
+    in: "all",
+    about: "the quick scenarios of npm run test:faults",
+    needs: "python",
+    startsCloud: true,
+    command: () => ["node", "--require", "./local/toolchain/compile.cjs", "test/faults/run.ts", "--quick"],
+    count: pytestCounts,
   },
   {
     name: "python",
@@ -93,15 +123,6 @@ export const checks: Check[] = [
     count: mochaCounts,
   },
   {
-    name: "end-to-end",
-    in: "test",
-    about: "mocha: one run of the whole program on the local cloud, from CSVs to metrics",
-    needs: "python",
-    startsCloud: true,
-    command: () => mocha("test/end-to-end/run.test.ts"),
-    count: mochaCounts,
-  },
-  {
     name: "python-lint",
     in: "test",
     about: "ruff: lint of Python",
@@ -134,20 +155,11 @@ export const checks: Check[] = [
     ],
   },
   {
-    name: "stories",
-    in: "all",
-    about: "mocha: all other runs of the whole program on the local cloud",
-    needs: "python",
-    startsCloud: true,
-    command: () => mocha("test/end-to-end/**/*.test.ts", "--ignore", "test/end-to-end/run.test.ts"),
-    count: mochaCounts,
-  },
-  {
     name: "layout",
     in: "all",
-    about: "the suites of local and cli in a copy of the project whose layout.json names every folder differently",
+    about: "the suites of local and cli that may know a folder, in a copy whose layout.json names each one differently",
     needs: "python",
-    command: () => ["node", "--require", "ts-node/register/transpile-only", "test/layout/run.ts", "local"],
+    command: () => ["node", "--require", "./local/toolchain/compile.cjs", "test/layout/run.ts", "local"],
     count: pytestCounts,
   },
   {
@@ -157,15 +169,6 @@ export const checks: Check[] = [
     needs: "pulumi",
     command: () => mocha("test/engine/**/*.test.ts"),
     count: mochaCounts,
-  },
-  {
-    name: "faults",
-    in: "all",
-    about: "the quick scenarios of npm run test:faults",
-    needs: "python",
-    startsCloud: true,
-    command: () => ["node", "--require", "ts-node/register/transpile-only", "test/faults/run.ts", "--quick"],
-    count: pytestCounts,
   },
   {
     name: "quick",

@@ -24,7 +24,7 @@ from spark_support import QUICK, ROOT, spark_environment, spark_settings
 GUARD = ROOT / "local" / "python" / "guard.py"
 # Names the folder that holds `data/` and `cases/`. They are not part of the repository.
 DATA_VARIABLE = "MUSIC_STREAMS_DATA"
-START_SECONDS = 60
+START_SECONDS = 600
 
 
 @pytest.fixture(scope="session")
@@ -115,7 +115,7 @@ def spark(endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
     session.stop()
     gateway.shutdown()
     gateway.proc.stdin.close()
-    gateway.proc.wait(20)
+    gateway.proc.wait(600)
 
 
 @pytest.fixture(scope="session")

@@ -1,13 +1,13 @@
 import { mkdirSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { execa } from "execa";
-import pMap from "p-map";
 import { installTestPython, installToolchain } from "../local/toolchain/install";
 import { installPulumi, PULUMI_REMEDY } from "../local/toolchain/install-pulumi";
 import { UserError } from "../terminal/errors";
 import { count, table } from "../terminal/format";
 import { commandLine, runAsProgram, type Terminal } from "../terminal/terminal";
 import { type Check, type Counts, checks } from "./checks";
+import { inSlots } from "./schedule";
 
 interface Options {
   full: boolean;
@@ -88,16 +88,9 @@ function install(chosen: Check[], root: string, stop: AbortSignal): Installed {
 
 async function runChecks(chosen: Check[], installed: Installed, beyond: boolean): Promise<Result[]> {
   const output = new InOrder();
-  let cloudIsFree: Promise<unknown> = Promise.resolve();
-  const runOne = (check: Check) => {
-    const own = output.next();
-    const start = () => run(check, installed, own, beyond ? check.grows : undefined);
-    if (!check.startsCloud) return start();
-    const result = cloudIsFree.then(start);
-    cloudIsFree = result;
-    return result;
-  };
-  return pMap(chosen, runOne, { concurrency: availableParallelism() });
+  return inSlots(chosen, availableParallelism(), (check) =>
+    run(check, installed, output.next(), beyond ? check.grows : undefined),
+  );
 }
 
 async function run(check: Check, installed: Installed, output: Output, files?: string[]): Promise<Result> {

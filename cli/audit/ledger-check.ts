@@ -1,5 +1,6 @@
 import type { Batch, Manifest } from "../../runtime/batch";
 import { folderOf, place } from "../../runtime/places";
+import { counted } from "../../terminal/format";
 import { type Documents, isOfReplay, notInArchive, readManifest, roleOf } from "./documents";
 import type { Findings } from "./findings";
 import type { Ledger, Source } from "./source";
@@ -79,16 +80,16 @@ export async function checkBatch(
     return;
   }
   findings.look("ledger", "manifests");
-  const counted = `${manifest.files.length} files, ${bytesOf(manifest)} bytes`;
-  const said = `${batch.files} files, ${batch.bytes} bytes`;
+  const listed = `${counted(manifest.files.length, "file")}, ${bytesOf(manifest)} bytes`;
+  const said = `${counted(batch.files, "file")}, ${batch.bytes} bytes`;
   if (manifest.batchId !== batchId) wrong("a manifest is of another batch", batchId, manifest.batchId, fromVersions);
-  else if (counted !== said) {
+  else if (listed !== said) {
     if (isCutReplay(batch, manifest))
       findings.inform(
         "ledger",
         "replays ended before they ran, after their manifests were rewritten: npm run batches shows why",
       );
-    else wrong("ledger and manifest count differently", `${counted} (manifest)`, `${said} (ledger)`);
+    else wrong("ledger and manifest count differently", `${listed} (manifest)`, `${said} (ledger)`);
   }
   if (roleOf(batch) === "split") await checkHalves(source, ledger, batch, manifest, wrong);
 }

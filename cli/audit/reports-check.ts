@@ -3,6 +3,7 @@ import layout from "../../layout.json";
 import type { Batch, Manifest, RowCounts, TransformReport } from "../../runtime/batch";
 import { folderOf, place } from "../../runtime/places";
 import { breach, publishTotals, totals } from "../../runtime/reports";
+import { counted } from "../../terminal/format";
 import { type Documents, isOfReplay, roleOf } from "./documents";
 import type { Findings } from "./findings";
 import { linesOf } from "./lines";
@@ -93,8 +94,8 @@ export function checkKeptRows(claimed: Map<string, Claimed>, found: Map<string, 
         check: "reports",
         what: "the curated row count differs from the rows kept",
         where: `${layout.listens}*/batch_id=${batchId}/`,
-        expected: `${kept} rows`,
-        found: `${rows} rows`,
+        expected: counted(kept, "row"),
+        found: counted(rows, "row"),
         remedy: `npm run replay -- ${batchId}`,
         batches: [batchId],
       });

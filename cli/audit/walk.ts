@@ -6,6 +6,7 @@ import { finished } from "node:stream/promises";
 import type { Batch } from "../../runtime/batch";
 import { inParallel } from "../../runtime/parallel";
 import { place } from "../../runtime/places";
+import { counted } from "../../terminal/format";
 import type { Settled } from "./batch-files";
 import { DataCheck, type Facts } from "./data-check";
 import { type Documents, readDocuments, roleOf } from "./documents";
@@ -43,7 +44,7 @@ export interface Busy {
 export async function walk(site: Site, deep: boolean): Promise<Busy> {
   const { source, findings, note } = site;
   const before = await source.ledger();
-  note(`ledger: ${before.batches.size} batches`);
+  note(`ledger: ${counted(before.batches.size, "batch", "batches")}`);
   checkTurns(before, findings);
   await checkLeftovers(source, before, findings);
 
@@ -119,7 +120,7 @@ class Batches {
       await checkBatch(source, this.ledger, batchId, documents, findings);
       const { settled, isIncomplete } = await files.checkBatch(batch, documents);
       await this.remember(batchId, batch, documents, settled, isIncomplete);
-      if ((index + 1) % NOTE_EVERY === 0) note(`${index + 1} of ${entries.length} batches`);
+      if ((index + 1) % NOTE_EVERY === 0) note(`${index + 1} of ${counted(entries.length, "batch", "batches")}`);
     }
     await files.close();
     await Promise.all([this.moved.end(), this.stored.end()]);

@@ -4,7 +4,7 @@ import { CreateBucketCommand, HeadBucketCommand, type S3Client } from "@aws-sdk/
 import pMap from "p-map";
 import layout from "../../layout.json";
 import { parseLocation } from "../../runtime/location";
-import { UserError } from "../../terminal/errors";
+import { UsageError } from "../../terminal/errors";
 import { filesBelow, leftOutText } from "../files-below";
 import { transfer } from "../upload";
 import { csvName } from "../upload-plan";
@@ -26,24 +26,24 @@ const uploadsAtOnce = 16;
 
 /**
  * What `--data DIR` holds: `DIR/reference/users*.csv`, `DIR/reference/songs*.csv`, and every file below `DIR/streams/`.
- * A file's path below streams/ becomes its key below incoming/. Throws a UserError that names what is missing.
+ * A file's path below streams/ becomes its key below incoming/. Throws a UsageError that names what is missing.
  */
 export async function readDataFolder(dir: string): Promise<DataFolder> {
   const found = await stat(dir).catch(() => undefined);
   if (!found?.isDirectory())
-    throw new UserError(`--data ${dir}: there is no such folder. It should hold reference/ and streams/.`);
+    throw new UsageError(`--data ${dir}: there is no such folder. It should hold reference/ and streams/.`);
   const reference = [
     ...(await referenceFiles(dir, "users", layout.reference + layout.users)),
     ...(await referenceFiles(dir, "songs", layout.reference + layout.songs)),
   ];
   const streams = path.join(dir, "streams");
   const isFolder = (await stat(streams).catch(() => undefined))?.isDirectory();
-  if (!isFolder) throw new UserError(`${streams} is missing: put the stream CSVs there.`);
+  if (!isFolder) throw new UsageError(`${streams} is missing: put the stream CSVs there.`);
   const { files, leftOut } = await filesBelow(streams);
   const names = files.map((file) => path.relative(streams, file)).sort();
   if (!names.some((name) => csvName.test(name))) {
     const found = leftOut.length > 0 ? `\n${leftOutText(leftOut)}` : "";
-    throw new UserError(`${streams} holds no .csv or .csv.gz file: put the stream CSVs there.${found}`);
+    throw new UsageError(`${streams} holds no .csv or .csv.gz file: put the stream CSVs there.${found}`);
   }
   return {
     leftOut,
@@ -60,7 +60,7 @@ async function referenceFiles(dir: string, name: "users" | "songs", prefix: stri
   const files = await readdir(folder).catch(() => []);
   const wanted = files.filter((file) => file.startsWith(name) && /\.csv(\.gz)?$/i.test(file)).sort();
   if (wanted.length === 0)
-    throw new UserError(
+    throw new UsageError(
       `${path.join(folder, `${name}*.csv`)} is missing: the reference data of the ${name} goes there.`,
     );
   return wanted.map((file) => ({ file: path.join(folder, file), key: `${prefix}${file}` }));

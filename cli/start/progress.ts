@@ -1,8 +1,8 @@
 import type { JobRun } from "@aws-sdk/client-glue";
-import pc from "picocolors";
 import type { Batch } from "../../runtime/batch";
 import { folderOf } from "../../runtime/places";
-import { count, printable, size } from "../../terminal/format";
+import { colours } from "../../terminal/colours";
+import { count, counted, printable, size } from "../../terminal/format";
 
 export type StepState = "waiting" | "running" | "done" | "failed";
 
@@ -29,7 +29,7 @@ const settledStates = ["ARCHIVED", "FAILED", "SPLIT"];
 /** The batch's four steps, from its ledger item and its job runs. */
 export function stepsOf(facts: StepFacts): Step[] {
   const { batch } = facts;
-  const claimed = `${count(batch.files)} ${batch.files === 1 ? "file" : "files"}, ${size(batch.bytes)}`;
+  const claimed = `${counted(batch.files, "file")}, ${size(batch.bytes)}`;
   const startedMs = Date.parse(batch.startedAt ?? "");
   const sense: Step = {
     name: "sense",
@@ -59,14 +59,14 @@ function reportOf(name: "transform" | "publish", batch: Batch): string | undefin
     const report = batch.publishReport;
     return (
       report &&
-      `${count(report.itemsWritten)} items written, ${count(report.itemsUnchanged)} unchanged, ${count(report.itemsRemoved)} removed`
+      `${counted(report.itemsWritten, "item")} written, ${count(report.itemsUnchanged)} unchanged, ${count(report.itemsRemoved)} removed`
     );
   }
   const report = batch.report;
   if (!report) return undefined;
   const quarantined = Object.values(report.rowsQuarantined).reduce((sum, rows) => sum + rows, 0);
-  const files = report.filesQuarantined ? `, ${count(report.filesQuarantined)} files quarantined` : "";
-  return `${count(report.rowsRead)} rows: ${count(report.rowsKept)} kept, ${count(report.rowsDuplicate)} duplicate, ${count(quarantined)} quarantined${files}`;
+  const files = report.filesQuarantined ? `, ${counted(report.filesQuarantined, "file")} quarantined` : "";
+  return `${counted(report.rowsRead, "row")}: ${count(report.rowsKept)} kept, ${count(report.rowsDuplicate)} duplicate, ${count(quarantined)} quarantined${files}`;
 }
 
 function archiveStep({ batch, nowMs }: StepFacts): Step {
@@ -88,19 +88,19 @@ function movesOf(batch: Batch): string {
 }
 
 const marks: Record<StepState, string> = {
-  waiting: pc.dim("·"),
-  running: pc.cyan("▸"),
-  done: pc.green("✔"),
-  failed: pc.red("✖"),
+  waiting: colours.dim("·"),
+  running: colours.cyan("▸"),
+  done: colours.green("✔"),
+  failed: colours.red("✖"),
 };
 
 /** A batch as lines for a terminal: a title, and a line for each step. */
 export function batchLines(batch: Batch, steps: Step[]): string[] {
   const attempt = batch.attempt > 1 ? `, attempt ${batch.attempt}` : "";
-  const lines = [`${pc.bold(`Batch ${batch.batchId}`)}  ${batch.state}${attempt}`, ...steps.map(stepLine)];
+  const lines = [`${colours.bold(`Batch ${batch.batchId}`)}  ${batch.state}${attempt}`, ...steps.map(stepLine)];
   if (batch.state === "RETRY")
     lines.push(
-      pc.yellow(`  ${printable(batch.error ?? "failed")}`),
+      colours.yellow(`  ${printable(batch.error ?? "failed")}`),
       `  next attempt at ${batch.nextAttemptAt ?? "the next tick"}`,
     );
   return lines;

@@ -3,8 +3,10 @@ import type { Batch, TransformReport } from "../../runtime/batch";
 import { readDocument } from "../../runtime/lake";
 import { place } from "../../runtime/places";
 import { UserError } from "../../terminal/errors";
-import { count, printable } from "../../terminal/format";
+import { count, counted, printable } from "../../terminal/format";
 import { showDay } from "../metrics";
+import { firstQuarantined } from "../read/quarantine";
+import { reasonsText, rowLines } from "../reasons";
 import { referenceNotes } from "../reference-notes";
 import { storeOf, type Target } from "../target";
 
@@ -14,6 +16,8 @@ export async function resultOf({ target }: { target: Target }, batch: Batch): Pr
   if (batch.error && batch.state !== "ARCHIVED") lines.push(`  ${printable(batch.error)}`);
   const key = place("transformReport", { batchId: batch.batchId });
   const report = (await readDocument(storeOf(target), key)) as TransformReport | undefined;
+  if (batch.report && Object.keys(batch.report.rowsQuarantined).length > 0)
+    lines.push(...rowLines(await firstQuarantined(target, batch.batchId)).map((line) => `    ${line}`));
   for (const file of report?.filesQuarantined ?? [])
     lines.push(`  quarantined ${printable(file.name)}: ${printable(file.reason)}`);
   if (report) lines.push(...referenceNotes(report).map((note) => `  ${printable(note)}`));
@@ -35,19 +39,17 @@ function countsOf({ files, report, ignored }: Batch): string[] {
     `  files ${count(files)}${report?.filesQuarantined ? `; quarantined ${count(report.filesQuarantined)}` : ""}`,
   ];
   if (report) {
-    const reasons = Object.entries(report.rowsQuarantined).map(
-      ([reason, rows]) => `${printable(reason)} ${count(rows)}`,
+    const reasons = reasonsText(report.rowsQuarantined);
+    lines.push(
+      `  rows  read ${count(report.rowsRead)} = kept ${count(report.rowsKept)} + duplicate ${count(report.rowsDuplicate)} + quarantined ${count(sum(report.rowsQuarantined))}${reasons ? ` (${reasons})` : ""}`,
     );
     lines.push(
-      `  rows  read ${count(report.rowsRead)} = kept ${count(report.rowsKept)} + duplicate ${count(report.rowsDuplicate)} + quarantined ${count(sum(report.rowsQuarantined))}${reasons.length ? ` (${reasons.join(", ")})` : ""}`,
-    );
-    lines.push(
-      `  unknown tracks in ${count(report.unknownTracks)} listens, unknown users in ${count(report.unknownUsers)}`,
+      `  unknown tracks in ${counted(report.unknownTracks, "listen")}, unknown users in ${count(report.unknownUsers)}`,
     );
   }
   if (ignored?.notCsv || ignored?.folders)
     lines.push(
-      `  ignored in ${layout.incoming}: ${count(ignored.notCsv)} that are not .csv or .csv.gz, ${count(ignored.folders)} folder markers`,
+      `  ignored in ${layout.incoming}: ${count(ignored.notCsv)} that are not .csv or .csv.gz, ${counted(ignored.folders, "folder marker")}`,
     );
   return lines;
 }

@@ -110,7 +110,9 @@ def signature_of(request: Request) -> Signature:
     in_query = [name for name, _ in parameters if name.lower() in CREDENTIAL_PARAMETERS]
     authorizations = [value for name, value in request.headers if name == "authorization"]
     if not in_query and not authorizations:
-        raise Refused("MissingAuthenticationToken", "The request is not signed. `npm run -s env` prints credentials.")
+        raise Refused(
+            "MissingAuthenticationToken", "The request is not signed. `npx music-streams env` prints credentials."
+        )
     # The emulator could take the one for the other.
     strange = [name for name in in_query if not name.startswith("X-Amz-")]
     if len(authorizations) > 1 or strange or (authorizations and in_query):

@@ -1,5 +1,7 @@
 import { mkdir, readdir } from "node:fs/promises";
 import path from "node:path";
+import { counted } from "../../terminal/format";
+import { sampleDefaults } from "./defaults";
 import { mostInOneSecond, secondsOfDay } from "./listens";
 import { seededRandom } from "./random";
 import { writeReference } from "./reference";
@@ -20,16 +22,6 @@ export interface SampleOptions {
 }
 
 export type { SampleSummary } from "./streams";
-
-/** A small sample for the quick start. */
-export const sampleDefaults = {
-  seed: 1,
-  listens: 20_000,
-  tracks: 400,
-  users: 2_000,
-  days: 3,
-  lastDay: "2025-06-15",
-} as const;
 
 const rowsPerFile = 1_000_000;
 
@@ -93,10 +85,12 @@ function checkOptions(options: Required<SampleOptions>): Required<SampleOptions>
   if (dateOf(midnight / 1000 - (days - 1) * secondsOfDay) < "2000-01-01")
     throw new RangeError("No day may be before 2000-01-01.");
   if (listens < days)
-    throw new RangeError(`There must be at least one listen for each of the ${days} days, not ${listens} in all.`);
+    throw new RangeError(
+      `There must be at least one listen for each of the ${counted(days, "day")}, not ${listens} in all.`,
+    );
   if (mostInOneSecond(Math.ceil(listens / days)) > tracks * users) {
     throw new RangeError(
-      `${listens} distinct listens in ${days} days need more than ${tracks} tracks and ${users} users.`,
+      `${counted(listens, "distinct listen")} in ${counted(days, "day")} need more than ${counted(tracks, "track")} and ${counted(users, "user")}.`,
     );
   }
   return options;

@@ -5,7 +5,7 @@ import { createHash } from "node:crypto";
 import { chmodSync, closeSync, existsSync, mkdirSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
-import { interrupted } from "../../terminal/exit-codes.cjs";
+import { bad, interrupted } from "../../terminal/exit-codes.cjs";
 import { lastLines, remedyFor } from "./install-failure.cjs";
 import { withInstallLock } from "./lock.cjs";
 
@@ -13,6 +13,10 @@ const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "..", ".
 const modules = path.join(root, "node_modules");
 const installed = path.join(modules, ".installed-lock");
 const ownNode = path.join(modules, "node", "bin", process.platform === "win32" ? "node.exe" : "node");
+
+const compile = path.join(root, "local", "toolchain", "compile.cjs");
+/** @type {NodeJS.Signals[]} */
+const stops = ["SIGINT", "SIGTERM", "SIGHUP"];
 
 class SetupError extends Error {}
 
@@ -25,7 +29,7 @@ try {
 } catch (error) {
   if (!(error instanceof SetupError)) throw error;
   console.error(error.message);
-  process.exitCode = 1;
+  process.exitCode = bad;
 }
 
 function checkMachine() {
@@ -120,7 +124,7 @@ function run(command, args, log) {
  */
 function runProgram(program, args) {
   return new Promise((resolve, reject) => {
-    const child = spawn(ownNode, ["--require", "ts-node/register/transpile-only", path.join(root, program), ...args], {
+    const child = spawn(ownNode, ["--require", compile, path.join(root, program), ...args], {
       stdio: "inherit",
       env: {
         ...process.env,
@@ -135,13 +139,13 @@ function runProgram(program, args) {
     const starter = process.ppid;
     setInterval(() => process.ppid !== starter && child.kill("SIGTERM"), 1000).unref();
     child.on("error", reject);
-    child.on("close", (code, signal) => resolve(signal ? 1 : (code ?? 1)));
+    child.on("close", (code, signal) => resolve(signal ? (stops.includes(signal) ? interrupted : bad) : (code ?? bad)));
   });
 }
 
 /** @param {import("node:child_process").ChildProcess} child */
 function passSignalsOn(child) {
-  for (const signal of /** @type {const} */ (["SIGINT", "SIGTERM", "SIGHUP"])) {
+  for (const signal of stops) {
     // At a terminal the child may get the signal twice: the program counts two in quick succession as one.
     process.on(signal, () => child.kill(signal));
   }

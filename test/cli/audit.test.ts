@@ -3,19 +3,19 @@ import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { execa } from "execa";
-import { main } from "../../cli/audit";
 import type { Manifest, ManifestFile } from "../../runtime/batch";
 import { place } from "../../runtime/places";
-import { root } from "../support/commands";
+import { root, typescript } from "../support/commands";
 import { folders } from "../support/folders";
-import { FULL } from "../support/full";
+import { FULL, timeLimitMs } from "../support/full";
 import type { Lake } from "./audit/lake";
 import { a, audit, files, lone, second, soundLake } from "./audit/sound-lake";
 import { archivedKey, bodyOf, day, type Given } from "./audit/values";
-import { startPipeline } from "./pipeline";
+import { startPipeline, verb } from "./pipeline";
 
-describe("npm run audit", function () {
-  this.timeout(120_000);
+const main = verb("audit");
+
+describe("npm run audit", () => {
   let lake: Lake;
 
   before(async () => {
@@ -52,8 +52,9 @@ describe("npm run audit", function () {
     );
   });
 
-  it("reads each of many days from its own files, though all are equally long", async () => {
+  it("reads each of many days from its own files, though all are equally long", async function () {
     const days = FULL ? 60 : 15;
+    this.timeout(timeLimitMs(days, 1000));
     const listens = Array.from({ length: days }, (_, n): [string, string, string] => {
       const date = new Date(Date.UTC(2026, 8, 1 + n)).toISOString().slice(0, 10);
       return [`v${100 + n}`, "hit", `${date} 10:00:00`];
@@ -128,7 +129,7 @@ describe("npm run audit", function () {
     assert.equal(code, 0);
     assert.ok(
       information.some(({ text }) =>
-        text.includes(`${batchId} is not audited (PROCESSED, in flight), and the rows and metrics of its 1 days`),
+        text.includes(`${batchId} is not audited (PROCESSED, in flight), and the rows and metrics of its 1 day`),
       ),
     );
     assert.ok(information.some(({ check, count }) => check === "metrics" && count > 0));
@@ -207,11 +208,11 @@ describe("npm run audit", function () {
         execa(
           process.execPath,
           [
-            ...["--require", "ts-node/register/transpile-only", "--eval"],
+            ...["--require", typescript, "--eval"],
             `const { exitCodeOf } = require("./terminal/terminal");
              const terminal = { out: () => {}, note: (line) => { ${note} }, interactive: false, env: process.env };
              const place = { root: ${JSON.stringify(lake.pipeline.root)}, cwd: "." };
-             exitCodeOf(require("./cli/audit").main, [], { ...terminal, ...place }).then((code) => { process.exitCode = code; });`,
+             exitCodeOf(require("./cli/main").main, ["audit"], { ...terminal, ...place }).then((code) => { process.exitCode = code; });`,
           ],
           { cwd: root, env: { TMPDIR: temporary }, reject: false },
         );

@@ -1,7 +1,11 @@
 import assert from "node:assert/strict";
-import { batchesText, main } from "../../cli/batches";
+import fc from "fast-check";
+import { batchesText } from "../../cli/batches";
 import { batchRow } from "../../cli/ledger";
-import { type Pipeline, startPipeline } from "./pipeline";
+import { printable } from "../../terminal/format";
+import { type Pipeline, startPipeline, verb } from "./pipeline";
+
+const main = verb("batches");
 
 const archived = {
   pk: "BATCH",
@@ -68,7 +72,7 @@ describe("npm run batches", () => {
       [running.batchId, archived.batchId],
     );
     assert.deepEqual(JSON.parse((await pipeline.run(main, "--json", "--limit", "0")).out), []);
-    assert.equal((await pipeline.run(main, "--limit", "some")).code, 1);
+    assert.equal((await pipeline.run(main, "--limit", "some")).code, 2);
   });
 
   it("shows the totals of a settled batch beside its own attributes", () => {
@@ -105,7 +109,31 @@ describe("npm run batches", () => {
 
   it("shows how long a settled batch took, and how long ago another was claimed", () => {
     const text = batchesText([batchRow(running), batchRow(archived)], Date.parse("2024-06-25T18:00:42Z"));
-    assert.match(text, /BBBBBBBB │ RETRY .*42 s so far.*transform: \\u001b\[31mno\\nreference data/);
-    assert.match(text, /AAAAAAAA │ ARCHIVED │\s+2 │\s+3 │\s+22,692 │\s+22,600 │\s+80 │\s+12 │\s+1 │\s+1 min 20 s/);
+    assert.deepEqual(text.split("\n"), [
+      "batch                      state     files  rows read    kept",
+      "20240625T180000Z-BBBBBBBB  RETRY         1          -       -",
+      "    claimed 42 s ago",
+      "    error: transform: \\u001b[31mno\\nreference data",
+      "20240625T171313Z-AAAAAAAA  ARCHIVED      3     22,692  22,600",
+      "    took 1 min 20 s, attempt 2, 80 duplicate, 12 quarantined (bad_id 10,",
+      "    missing_user_id 2), 1 file quarantined",
+      "",
+    ]);
+  });
+
+  it("fits 80 columns, whatever an error holds", () => {
+    const text = fc.oneof(fc.string({ unit: "binary", maxLength: 900 }), fc.constant("x".repeat(900)));
+    const rows = fc.nat(999_999_999);
+    fc.assert(
+      fc.property(text, rows, fc.nat(99_999), fc.nat(9_000_000), (error, read, files, seconds) => {
+        const settledAt = new Date(Date.parse(archived.claimedAt) + seconds * 1000).toISOString();
+        const report = { ...archived.report, rowsRead: read, rowsKept: read, rowsDuplicate: read };
+        const shown = batchRow({ ...archived, error, files, settledAt, report, state: "PROCESSED" });
+        for (const line of batchesText([shown], 0).split("\n")) {
+          assert.ok([...line].length <= 80, line);
+          assert.equal(line, printable(line));
+        }
+      }),
+    );
   });
 });

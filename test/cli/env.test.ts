@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { main } from "../../cli/env";
 import { testCredentials } from "../support/credentials";
-import { type Pipeline, startPipeline } from "./pipeline";
+import { type Pipeline, startPipeline, verb } from "./pipeline";
 
-describe("npm run env", function () {
-  this.timeout(60_000);
+const main = verb("env");
+
+describe("npm run env", () => {
   let pipeline: Pipeline;
   before(async () => {
     pipeline = await startPipeline();

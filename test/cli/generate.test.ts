@@ -2,8 +2,9 @@ import assert from "node:assert/strict";
 import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { main } from "../../cli/generate";
-import { runCommandIn } from "./pipeline";
+import { runCommandIn, verb } from "./pipeline";
+
+const main = verb("generate");
 
 describe("npm run generate", () => {
   let root: string;
@@ -31,7 +32,7 @@ describe("npm run generate", () => {
   ] as const) {
     it(`refuses "${args.join(" ")}" with a message`, async () => {
       const { code, notes } = await runCommandIn(root, main, [...args]);
-      assert.equal(code, 1);
+      assert.equal(code, 2);
       assert.match(notes.join("\n"), message);
       assert.doesNotMatch(notes.join("\n"), /\n\s+at /);
     });

@@ -11,6 +11,9 @@ const verbs = [
   "start",
   "drop",
   "batches",
+  "status",
+  "logs",
+  "quarantine",
   "metrics",
   "replay",
   "retry",
@@ -56,6 +59,24 @@ describe("music-streams", () => {
     const { code, out, notes } = await runCommandIn(root, main, []);
     assert.deepEqual([code, out], [2, ""]);
     assert.match(notes.join("\n"), /^Usage: music-streams VERB/);
+  });
+
+  it("loads no SDK, no Pulumi and no compiler for --help, which must be quick", async () => {
+    const script = `
+      const { main } = require("./cli/main");
+      const terminal = { out() {}, note() {}, interactive: false, env: {}, root: ".", cwd: "." };
+      const lines = ${JSON.stringify([...verbs.map((verb) => [verb]), ["metrics", "export"]])};
+      Promise.all(lines.map((line) => main([...line, "--help"], terminal).catch(() => {}))).then(() => {
+        const packages = Object.keys(require.cache).flatMap((file) => /.*node_modules.((?:@[^/]+.)?[^/]+)/.exec(file)?.[1] ?? []);
+        console.log(JSON.stringify([...new Set(packages)]));
+      });`;
+    // The first time compiles and keeps; then not even the compiler is loaded.
+    const compile = path.join(root, "local", "toolchain", "compile.cjs");
+    const run = () => execa(process.execPath, ["--require", compile, "--eval", script], { cwd: root });
+    await run();
+    const light = ["commander", "cli-table3", "string-width", "emoji-regex", "is-fullwidth-code-point", "picocolors"];
+    const others = JSON.parse((await run()).stdout).filter((name: string) => !light.includes(name));
+    assert.deepEqual(others, ["strip-ansi", "ansi-regex"]);
   });
 
   it("prints nothing but the answer on stdout when it is run as a program, in a folder of the project", async () => {

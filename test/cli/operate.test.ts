@@ -1,23 +1,23 @@
 import assert from "node:assert/strict";
 import { QueryCommand } from "@aws-sdk/lib-dynamodb";
-import { main as abandon } from "../../cli/abandon";
-import { main as batches } from "../../cli/batches";
-import { main as pauseCommand } from "../../cli/pause";
-import { main as replay } from "../../cli/replay";
-import { main as resumeCommand } from "../../cli/resume";
-import { main as retry } from "../../cli/retry";
 import { storeOf } from "../../cli/target";
 import type { Batch } from "../../runtime/batch";
 import { readHeld } from "../../runtime/held";
 import { readBatch, readPipeline } from "../../runtime/ledger";
 import { until } from "../support/commands";
 import { folders } from "../support/folders";
-import { type Pipeline, startPipeline } from "./pipeline";
+import { type Pipeline, startPipeline, verb } from "./pipeline";
+
+const abandon = verb("abandon");
+const batches = verb("batches");
+const pauseCommand = verb("pause");
+const replay = verb("replay");
+const resumeCommand = verb("resume");
+const retry = verb("retry");
 
 const DAY = "2024-06-27";
 
-describe("the commands of an operator", function () {
-  this.timeout(60_000);
+describe("the commands of an operator", () => {
   let pipeline: Pipeline;
   beforeEach(async () => {
     pipeline = await startPipeline();
@@ -67,7 +67,7 @@ describe("the commands of an operator", function () {
     assert.equal(await ticks(), 0);
     assert.notEqual((await pipeline.run(pauseCommand, "--now")).code, 0, "a pause has no work for a tick");
     assert.match((await pipeline.run(resumeCommand)).out, /goes on; it was paused since/);
-    await until("a tick was asked for", 10_000, async () => (await ticks()) > 0);
+    await until("a tick was asked for", async () => (await ticks()) > 0);
     assert.equal((await readPipeline(storeOf(pipeline.target))).pausedSince, undefined);
     assert.match((await pipeline.run(resumeCommand)).out, /was not paused/);
   });
@@ -81,7 +81,7 @@ describe("the commands of an operator", function () {
     const { state, attempt, replay: isReplay, settledAt } = await batch("20240625T100000Z-AAAAAAAA");
     assert.deepEqual([state, attempt, isReplay, settledAt], ["REPLAY", 2, true, undefined]);
     assert.deepEqual(await queued(), ["20240625T100000Z-AAAAAAAA"]);
-    await until("a tick was asked for", 10_000, async () => (await ticks()) > 0);
+    await until("a tick was asked for", async () => (await ticks()) > 0);
     assert.equal((await pipeline.run(replay, "20240625T100000Z-AAAAAAAA")).code, 0, "requested twice, it runs once");
     assert.equal((await batch("20240625T100000Z-AAAAAAAA")).attempt, 2);
   });
@@ -192,7 +192,7 @@ describe("the commands of an operator", function () {
     const done = await pipeline.run(abandon, batchId, "--yes");
     assert.equal(done.code, 0, done.notes.join("\n"));
     assert.ok((await batch(batchId)).abandonedAt);
-    await until("a tick was asked for", 10_000, async () => (await ticks()) > 0);
+    await until("a tick was asked for", async () => (await ticks()) > 0);
     assert.match((await pipeline.run(batches, "--json")).out, /"abandonedAt": "2/);
   });
 
@@ -229,11 +229,11 @@ describe("the commands of an operator", function () {
 
   it("refuse to run without batches, and with dates that do not exist", async () => {
     for (const args of [[], ["B", "--from", "2024-06-25"]])
-      assert.match((await pipeline.run(replay, ...args)).notes.join("\n"), /Name batches, or give --from DATE/);
+      assert.match((await pipeline.run(replay, ...args)).notes.join("\n"), /replay: name batches, or give --from DATE/);
     assert.match((await pipeline.run(replay, "--to", "2024-02-30")).notes.join("\n"), /"2024-02-30" is not a date/);
     const backwards = await pipeline.run(replay, "--from", "2024-06-26", "--to", "2024-06-25");
     assert.match(backwards.notes.join("\n"), /--from 2024-06-26 is after --to 2024-06-25/);
-    assert.match((await pipeline.run(retry)).notes.join("\n"), /Name batches, or give --all/);
+    assert.match((await pipeline.run(retry)).notes.join("\n"), /retry: name batches, or give --all/);
     assert.match((await pipeline.run(retry, "--help")).out, /Mend the cause first/);
   });
 });

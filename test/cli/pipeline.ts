@@ -12,6 +12,7 @@ import {
 } from "@aws-sdk/client-s3";
 import { PutCommand } from "@aws-sdk/lib-dynamodb";
 import { strToU8, zipSync } from "fflate";
+import { main } from "../../cli/main";
 import { localTarget, type Target } from "../../cli/target";
 import { startEmulator } from "../../local/emulator";
 import { place } from "../../runtime/places";
@@ -83,7 +84,7 @@ export interface Pipeline {
   target: Target;
   /** A folder that stands for the project's root. */
   root: string;
-  run(main: Main, ...args: string[]): Promise<Said>;
+  run(command: Main, ...args: string[]): Promise<Said>;
   put(key: string, body: string): Promise<string>;
   /** Plays sense and archive: see `Claim`. */
   claim(batchId: string, names: string[], parent?: string): Promise<Claim>;
@@ -102,7 +103,7 @@ export interface Claim {
 /** Runs a command in this process, with a terminal that remembers. */
 export async function runCommandIn(
   root: string,
-  main: Main,
+  command: Main,
   args: string[],
   env: NodeJS.ProcessEnv = {},
 ): Promise<Said> {
@@ -117,8 +118,13 @@ export async function runCommandIn(
     root,
     cwd: root,
   };
-  said.code = await exitCodeOf(main, args, terminal);
+  said.code = await exitCodeOf(command, args, terminal);
   return said;
+}
+
+/** The command line of one verb. */
+export function verb(name: string): Main {
+  return (args, terminal) => main([name, ...args], terminal);
 }
 
 /** Makes an empty pipeline: on the shared emulator, unless `host` gives another. */
@@ -150,7 +156,7 @@ export async function startPipeline(host?: Host): Promise<Pipeline> {
     root,
     put,
     putLedger,
-    run: (main, ...args) => runCommandIn(root, main, args),
+    run: (command, ...args) => runCommandIn(root, command, args),
     keys: async (prefix) => (await objects(prefix)).map((object) => object.Key ?? ""),
     async claim(batchId, names, parent) {
       const present = await objects(folders.incoming);

@@ -4,12 +4,13 @@ import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { main as batches } from "../../cli/batches";
-import { main as drop } from "../../cli/drop";
-import { main as metrics } from "../../cli/metrics";
 import { openTarget } from "../../cli/target";
 import { testCredentials } from "../support/credentials";
-import { outputsOf, runCommandIn } from "./pipeline";
+import { outputsOf, runCommandIn, verb } from "./pipeline";
+
+const batches = verb("batches");
+const drop = verb("drop");
+const metrics = verb("metrics");
 
 /** A process id that no process has: Linux and macOS use smaller ones. */
 const nobody = 2 ** 30;
@@ -46,7 +47,7 @@ describe("the pipeline that a command opens", () => {
   ] as const) {
     it(`${name} says that the local cloud isn't running, and how to start it`, async () => {
       const { code, out, notes } = await runCommandIn(root, main, [...args]);
-      assert.deepEqual([code, out], [1, ""]);
+      assert.deepEqual([code, out], [3, ""]);
       assert.match(notes.join("\n"), /^The local cloud is not running .*npm start/s);
       assert.doesNotMatch(notes.join("\n"), /\n\s+at /);
     });
@@ -116,7 +117,7 @@ describe("the pipeline that a command opens", () => {
 
   it("says that --stack needs the Pulumi CLI when there is none", async () => {
     const { code, notes } = await runCommandIn(root, batches, ["--stack", "dev"], { PATH: root });
-    assert.equal(code, 1);
+    assert.equal(code, 3);
     assert.match(notes.join("\n"), /needs the Pulumi CLI.*https:\/\/www\.pulumi\.com/);
   });
 });

@@ -3,6 +3,7 @@ import { globSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { parse } from "yaml";
 import { checks } from "../checks";
+import { inSlots } from "../schedule";
 import { root } from "../support/commands";
 
 const names = checks.filter((check) => check.in !== "named").map(({ name }) => name);
@@ -36,6 +37,42 @@ describe("the checks", () => {
     const askingHelpers = helpers.filter(asks).map((file) => path.parse(file).name);
     const asking = files.filter((file) => asks(file) || askingHelpers.some((name) => read(file).includes(name)));
     assert.deepEqual(checks.flatMap(({ grows = [] }) => grows).sort(), asking.sort());
+  });
+
+  it("have no time limit that judges how fast the machine is", () => {
+    const files = globSync("test/**/*.test.ts", { cwd: root });
+    const limits = files.flatMap((file) =>
+      [...read(file).matchAll(/\.timeout\((?!timeLimitMs\()[^)]*\)/g)].map(([limit]) => `${file}: ${limit}`),
+    );
+    assert.deepEqual(limits, [], "without a limit of its own, a test has that of test/.mocharc.json");
+    const growing = checks.flatMap(({ grows = [] }) => grows).filter((file) => file.endsWith(".test.ts"));
+    const withCount = growing.filter((file) => /FULL \? [\d_]+ : [\d_]+/.test(read(file)));
+    assert.deepEqual(
+      withCount.filter((file) => !read(file).includes("timeLimitMs(")),
+      [],
+      "a test whose count grows has a limit that grows with it",
+    );
+  });
+
+  it("start one cloud at a time, and no core waits for it while another check could run", async () => {
+    const running: string[] = [];
+    const moments: string[] = [];
+    const given = [
+      { name: "first", startsCloud: true, turns: 6 },
+      { name: "second", startsCloud: true, turns: 2 },
+      { name: "lint", turns: 2 },
+      { name: "unit", turns: 2 },
+      { name: "third", startsCloud: true, turns: 2 },
+    ];
+    const results = await inSlots(given, 2, async ({ name, turns }) => {
+      running.push(name);
+      moments.push(running.join("+"));
+      for (let turn = 0; turn < turns; turn++) await new Promise((resolve) => setImmediate(resolve));
+      running.splice(running.indexOf(name), 1);
+      return name;
+    });
+    assert.deepEqual(results, ["first", "second", "lint", "unit", "third"]);
+    assert.deepEqual(moments, ["first", "first+lint", "first+unit", "second", "third"]);
   });
 
   it("that the pages name exist", () => {

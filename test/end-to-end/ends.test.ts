@@ -8,8 +8,7 @@ import { takeLock } from "../../local/toolchain/lock.cjs";
 import { npm, root, until } from "../support/commands";
 import { KeptStart } from "../support/start-ends";
 
-describe("npm start -- --keep", function () {
-  this.timeout(1_800_000);
+describe("npm start -- --keep", () => {
   let folder: string;
   let kept: KeptStart;
   beforeEach(async () => {
@@ -41,20 +40,18 @@ describe("npm start -- --keep", function () {
   });
 });
 
-describe("npm start, more than once at a time", function () {
-  this.timeout(600_000);
-
+describe("npm start, more than once at a time", () => {
   it("one of two that start at the same moment goes on; all others name it, and change nothing", async () => {
     const runs = [npm("start", "--port", "0"), npm("start", "--port", "0")];
     const outputs = runs.map((run) => follow(run));
-    await until("one of them deploys", 300_000, async () => outputs.some((output) => /Deploying/.test(output())));
+    await until("one of them deploys", async () => outputs.some((output) => /Deploying/.test(output())));
     const winner = outputs.findIndex((output) => /Deploying/.test(output()));
     const loser = await runs[1 - winner]!;
     assertRefused(loser);
     const before = await listed(path.join(root, ".local", "cloud"));
     assertRefused(await npm("start", "--port", "4999", "--once"));
     assert.deepEqual(await missing(before), []);
-    await until("the first one loads its files", 300_000, async () => /Loading/.test(outputs[winner]!()));
+    await until("the first one loads its files", async () => /Loading/.test(outputs[winner]!()));
     assertRefused(await npm("start", "--once"));
     const run = JSON.parse(await readFile(path.join(root, ".local", "run.json"), "utf8"));
     assert.match(run.endpoint, /:\d+$/);

@@ -100,8 +100,8 @@ export class LivePipeline {
   }
 
   /** Waits until no file waits and no batch is in flight. Returns the batches since the last call, oldest first. */
-  async settled(limitMs = 400_000): Promise<Batch[]> {
-    const moment = await until("the pipeline is quiet", limitMs, async () => {
+  async settled(): Promise<Batch[]> {
+    const moment = await until("the pipeline is quiet", async () => {
       const now = await this.look();
       return now.isQuiet && now;
     });
@@ -116,7 +116,7 @@ export class LivePipeline {
   }
 
   async inState(state: string): Promise<Batch> {
-    return until(`a batch is ${state}`, 240_000, async () => {
+    return until(`a batch is ${state}`, async () => {
       const moment = await this.look();
       return moment.batches.find((batch) => batch.batchId === moment.inFlight && batch.state === state);
     });

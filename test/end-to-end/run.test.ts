@@ -12,8 +12,7 @@ import { differences } from "../support/permissions";
 import { LivePipeline } from "./live-pipeline";
 
 /** The one end-to-end run of `npm test`. The others in this folder are part of `npm run test:all`. */
-describe("a run of the whole program", function () {
-  this.timeout(900_000);
+describe("a run of the whole program", () => {
   let live: LivePipeline;
 
   before(async () => {

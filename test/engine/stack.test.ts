@@ -16,7 +16,6 @@ import type { Project } from "./project";
 
 // One stack through its life: each test begins where the one before ended.
 describe("under the real engine", function () {
-  this.timeout(900_000);
   this.bail(true);
   let engine: Engine;
   let project: Project;

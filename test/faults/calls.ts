@@ -49,7 +49,7 @@ export const callScenarios: Scenario[] = [
       const sequence = { fail: 1, pass: 3 };
       for (const caller of ["lambdas", "spark", "python"] as const)
         await stage.failing(`${caller} slowed`, { ...by(caller, "s3"), sequence, ...slowDown });
-      await stage.settle(300_000);
+      await stage.settle();
       await stage.mend();
     },
   },
@@ -85,7 +85,7 @@ export const callScenarios: Scenario[] = [
         sequence: { fail: 1, pass: 3 },
         reset: true,
       });
-      await stage.settle(300_000);
+      await stage.settle();
       await stage.mend();
     },
   },
@@ -99,7 +99,7 @@ export const callScenarios: Scenario[] = [
       await stage.failing("S3 away", { ...by("python", "s3"), reset: true });
       await stage.failing("S3 away", { ...by("spark", "s3"), reset: true });
       await stage.failing("ledger away", { ...by("lambdas", "dynamodb"), reset: true });
-      await until("the job has met it", 240_000, () => stage.hasFired("S3 away"));
+      await until("the job has met it", () => stage.hasFired("S3 away"));
       assert.ok(await stage.tick(), "the tick failed");
       await sleep(20_000);
       await stage.mend();

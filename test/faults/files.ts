@@ -43,7 +43,7 @@ export const fileScenarios: Scenario[] = [
 
       await stage.failing("start held", { ...by("lambdas", "glue", "StartWorkflowRun"), latency: 5000 });
       const tick = stage.tick();
-      await until("the run is about to start", 60_000, () => stage.hasFired("start held"));
+      await until("the run is about to start", () => stage.hasFired("start held"));
       await disturb(stage, "claim", 0, false);
       await tick;
 
@@ -52,7 +52,7 @@ export const fileScenarios: Scenario[] = [
       await stage.mend();
 
       await stage.failing("move held", { ...by("lambdas", "s3", "CopyObject"), latency: 5000 });
-      await until("archive is at it", 240_000, () => stage.hasFired("move held"));
+      await until("archive is at it", () => stage.hasFired("move held"));
       await disturb(stage, "archive", 8, true);
       await stage.mend();
     },

@@ -20,8 +20,8 @@ export async function midWrite(stage: Stage, days: number): Promise<void> {
   await stage.failing("copy held", { ...by("spark", "s3", "CopyObject"), latency: 1500 });
   const { batchId } = await stage.reach("RUNNING");
   // Files that are there before the first copy belong to an earlier attempt.
-  await until("transform is writing", 240_000, () => stage.hasFired("copy held"));
-  await until("transform has written", 60_000, async () => (await written(stage, batchId)) > 0);
+  await until("transform is writing", () => stage.hasFired("copy held"));
+  await until("transform has written", async () => (await written(stage, batchId)) > 0);
   assert.ok((await written(stage, batchId)) < days, "not every day is written yet");
 }
 
@@ -34,8 +34,8 @@ async function written(stage: Stage, batchId: string): Promise<number> {
 export async function midPublish(stage: Stage): Promise<void> {
   await stage.failing("write held", { ...by("python", "dynamodb", "BatchWriteItem"), latency: 2000 });
   const { batchId } = await stage.reach("RUNNING");
-  await until("publish is writing", 240_000, () => stage.hasFired("write held"));
-  await until("publish has written items", 240_000, async () => (await stage.published(batchId)) > 0);
+  await until("publish is writing", () => stage.hasFired("write held"));
+  await until("publish has written items", async () => (await stage.published(batchId)) > 0);
   assert.ok(
     !(await stage.keys(folders.batches)).includes(place("publishReport", { batchId })),
     "publish is still at it",
@@ -100,7 +100,7 @@ export const jobScenarios: Scenario[] = [
       const days = 6;
       await stage.dropMany(3, 150, days);
       for (const kill of ["transform", "transform", "publish"] as const) {
-        await until("the next attempt is running", 240_000, async () => {
+        await until("the next attempt is running", async () => {
           if ((await stage.inFlight())?.state === "RUNNING") return true;
           await stage.tick();
           return false;
@@ -125,7 +125,7 @@ export const jobScenarios: Scenario[] = [
       await stage.glue.send(new StopWorkflowRunCommand({ Name, RunId: workflowRunId }));
       stage.fault("run stopped");
       await stage.reach("RETRY");
-      await until("the next attempt is running", 240_000, async () => {
+      await until("the next attempt is running", async () => {
         if ((await stage.inFlight())?.state === "RUNNING") return true;
         await stage.tick();
         return false;
@@ -134,7 +134,7 @@ export const jobScenarios: Scenario[] = [
       await stage.working("publish");
       const JobName = stage.target.outputs.publishJobName;
       const JobRunIds = [await runOf(stage, "publish")];
-      await until("publish writes", 120_000, () => stage.hasFired("write held"));
+      await until("publish writes", () => stage.hasFired("write held"));
       await stage.glue.send(new BatchStopJobRunCommand({ JobName, JobRunIds }));
       stage.fault("job stopped");
       await stage.mend();

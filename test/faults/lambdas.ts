@@ -14,7 +14,7 @@ export async function midMove(stage: Stage): Promise<void> {
   await stage.tick();
   const { batchId, files } = await stage.reach("PROCESSED");
   const moved = async () => (await stage.keys(folders.archived)).filter((key) => key.includes(batchId)).length;
-  await until("archive is moving files", 120_000, async () => (await moved()) > 0);
+  await until("archive is moving files", async () => (await moved()) > 0);
   assert.ok((await moved()) < files, "not every file is moved yet");
 }
 
@@ -48,27 +48,27 @@ export const lambdaScenarios: Scenario[] = [
       for (const { name, ...calls } of moments) {
         await stage.failing(name, { ...calls, latency: 3000 });
         const tick = stage.tick();
-        await until(name, 20_000, () => stage.hasFired(name));
+        await until(name, () => stage.hasFired(name));
         await stage.killWorkers("sense");
         assert.ok(await tick, "the tick failed");
         await stage.mend();
         // Calls on their way still arrive after the death of their sender.
         await sleep(3500);
       }
-      await until("the run exists", 240_000, async () => {
+      await until("the run exists", async () => {
         if ((await stage.inFlight())?.state === "RUNNING") return true;
         await stage.tick();
         return false;
       });
       await stage.deliverEvents(false);
       const { batchId } = await stage.reach("RUNNING");
-      await until("publish has ended", 240_000, async () =>
+      await until("publish has ended", async () =>
         (await stage.keys(folders.batches)).includes(place("publishReport", { batchId })),
       );
       await stage.failing("settling held", { ...by("lambdas", "dynamodb", "PutItem"), latency: 3000 });
       await sleep(1500);
       const tick = stage.tick();
-      await until("settling held", 20_000, () => stage.hasFired("settling held"));
+      await until("settling held", () => stage.hasFired("settling held"));
       await stage.killWorkers("sense");
       assert.ok(await tick, "the tick failed");
       await stage.mend();
@@ -110,7 +110,7 @@ export const lambdaScenarios: Scenario[] = [
       const during = call();
       await stage.working("publish");
       await Promise.all([during, call()]);
-      await until("nothing is in flight", 240_000, async () => !(await stage.inFlight()));
+      await until("nothing is in flight", async () => !(await stage.inFlight()));
       await call();
       await stage.mend();
     },
@@ -129,7 +129,7 @@ export const lambdaScenarios: Scenario[] = [
         }
       };
       const callers = Promise.all(Array.from({ length: 20 }, caller));
-      await until("everything is settled", 240_000, async () => {
+      await until("everything is settled", async () => {
         const isWaiting = (await stage.keys(layout.incoming)).length > 0;
         return !isWaiting && !(await stage.inFlight());
       });

@@ -69,7 +69,7 @@ export async function startProxy(upstream: string, workDir: string): Promise<Fau
     if (!answer.ok) throw new Error(`the proxy refused ${method} ${what}: ${await answer.text()}`);
     return answer.json();
   };
-  await until("the proxy answers", 120_000, async () => {
+  await until("the proxy answers", async () => {
     if (service.hasExited()) throw new Error(`the proxy ended:\n${await service.logTail()}`);
     return control("GET", "health").catch(() => undefined);
   });

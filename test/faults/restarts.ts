@@ -14,7 +14,7 @@ export const restartScenarios: Scenario[] = [
       await stage.dropMany(3, 100);
       await stage.failing("start held", { ...by("lambdas", "glue", "StartWorkflowRun"), latency: 60_000 });
       const tick = stage.tick().catch(() => "the cloud ended");
-      await until("the run is about to start", 60_000, () => stage.hasFired("start held"));
+      await until("the run is about to start", () => stage.hasFired("start held"));
       await stage.reach("CLAIMED");
       await stage.restart();
       await tick;

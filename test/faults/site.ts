@@ -155,7 +155,7 @@ export class Site {
 
   /** Waits until the batch in flight is in a state. */
   reach(state: BatchState): Promise<Batch> {
-    return until(`a batch is ${state}`, 240_000, async () => {
+    return until(`a batch is ${state}`, async () => {
       const batch = await this.inFlight();
       return batch?.state === state && batch;
     });
@@ -164,7 +164,7 @@ export class Site {
   /** Waits until a job of the present run is running. */
   working(job: "transform" | "publish"): Promise<unknown> {
     const JobName = this.target.outputs[`${job}JobName`];
-    return until(`${job} is running`, 240_000, async () => {
+    return until(`${job} is running`, async () => {
       const { JobRuns = [] } = await this.glue.send(new GetJobRunsCommand({ JobName }));
       return JobRuns.some(({ JobRunState }) => JobRunState === "RUNNING");
     });

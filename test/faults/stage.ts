@@ -9,7 +9,7 @@ import pMap from "p-map";
 import layout from "../../layout.json";
 import type { Batch } from "../../runtime/batch";
 import { readBatch, readPipeline } from "../../runtime/ledger";
-import { root } from "../support/commands";
+import { root, WAIT_MS } from "../support/commands";
 import { Account, type End } from "./account";
 import { listens, reference } from "./data";
 import { processesWith } from "./processes";
@@ -227,7 +227,7 @@ export class Stage extends Site {
   }
 
   /** Ticks, whenever a tick has something to do, until no file waits and no batch is in flight or queued. */
-  async settle(limitMs = 400_000): Promise<void> {
+  async settle(limitMs = WAIT_MS): Promise<void> {
     const deadline = Date.now() + limitMs;
     let last = "";
     let changedMs = Date.now();
@@ -295,5 +295,6 @@ export class Stage extends Site {
 function mustWait(batch: Batch | undefined): boolean {
   const now = Date.now();
   if (batch?.startBy !== undefined && now < Date.parse(batch.startBy) + arrivesWithinMs) return true;
+  if (batch?.lease !== undefined && now < Date.parse(batch.lease.until)) return true;
   return batch?.state === "RETRY" && now < Date.parse(batch.nextAttemptAt ?? "");
 }

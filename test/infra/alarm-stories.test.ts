@@ -204,8 +204,7 @@ async function keepsFailing(story: Story, kind: Parameters<Story["end"]>[0]): Pr
   }
 }
 
-describe("what raises the alarms", function () {
-  this.timeout(120_000);
+describe("what raises the alarms", () => {
   let alarms: Alarm[];
   before(async () => {
     const program = await recordProgram("dev");

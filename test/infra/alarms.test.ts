@@ -12,8 +12,7 @@ function anchors(markdown: string): string[] {
   return [...markdown.matchAll(/^#+ (.+)$/gm)].map(([, title]) => title!.toLowerCase().replace(/[^\w]+/g, "-"));
 }
 
-describe("the alarms", function () {
-  this.timeout(120_000);
+describe("the alarms", () => {
   let program: Recorded;
   before(async () => {
     program = await recordProgram("dev");

@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { setTimeout as sleep } from "node:timers/promises";
 import { FilterLogEventsCommand } from "@aws-sdk/client-cloudwatch-logs";
 import {
   GetFunctionCommand,
@@ -12,6 +11,7 @@ import { deploy } from "../../local/deploy";
 import { EventDelivery } from "../../local/glue/run/events";
 import { type Clients, closeClients, createClients } from "../../local/provider/clients";
 import { place } from "../../runtime/places";
+import { until } from "../support/commands";
 import { testCredentials } from "../support/credentials";
 import { folders } from "../support/folders";
 import { ROOT } from "../support/program-record";
@@ -19,8 +19,7 @@ import { REGION, reportOneRow, startCloud, startScriptedGlue } from "../support/
 
 const FIRST = `${folders.incoming}first.csv`;
 
-describe("the start on arrival", function () {
-  this.timeout(120_000);
+describe("the start on arrival", () => {
   let cloud: Awaited<ReturnType<typeof startCloud>>;
   let glue: Awaited<ReturnType<typeof startScriptedGlue>>;
   let clients: Clients;
@@ -50,14 +49,6 @@ describe("the start on arrival", function () {
   });
 
   const put = (Key: string) => clients.s3.send(new PutObjectCommand({ Bucket: outputs.bucketName, Key, Body: "a\n" }));
-
-  async function until<T>(what: string, look: () => Promise<T | undefined>): Promise<T> {
-    for (const endMs = Date.now() + 30_000; Date.now() < endMs; await sleep(100)) {
-      const found = await look();
-      if (found !== undefined) return found;
-    }
-    throw new Error(`not within 30 s: ${what}`);
-  }
 
   const run = (count: number) =>
     until(`run ${count}`, async () => (glue.runs.length >= count ? glue.runs[0] : undefined));

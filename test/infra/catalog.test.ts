@@ -25,8 +25,7 @@ function contract(): string[] {
   });
 }
 
-describe("the catalog", function () {
-  this.timeout(120_000);
+describe("the catalog", () => {
   let table: Properties;
   before(async () => {
     const program = await recordProgram("dev");

@@ -32,8 +32,7 @@ const OF_AWS: Record<string, string> = {
   "AWS/S3 BucketSizeBytes": "BucketName StorageType",
 };
 
-describe("the dashboard", function () {
-  this.timeout(120_000);
+describe("the dashboard", () => {
   let program: Recorded;
   let widgets: Widget[];
   const of = (type: string) => widgets.filter((widget) => widget.type === type).map(({ properties }) => properties);

@@ -24,8 +24,7 @@ async function packageOf(program: Recorded, name: string): Promise<Uint8Array> {
   return bytesOf(program.inputsOf("lambda/function:Function", name).code, ROOT);
 }
 
-describe("the packages of the Lambdas", function () {
-  this.timeout(120_000);
+describe("the packages of the Lambdas", () => {
   for (const name of ["music-streams-sense", "music-streams-archive"]) {
     it(`${name}: holds the code and the SDK clients it uses, and nothing else`, async () => {
       const zip = await packageOf(await recordProgram("dev"), name);
@@ -57,8 +56,7 @@ describe("the packages of the Lambdas", function () {
   });
 });
 
-describe("the serialised handlers", function () {
-  this.timeout(120_000);
+describe("the serialised handlers", () => {
   let cloud: Awaited<ReturnType<typeof startCloud>>;
   let glue: Awaited<ReturnType<typeof startScriptedGlue>>;
   let clients: Clients;

@@ -14,9 +14,7 @@ const FILES = [
   ...["decide", "protocol", "model", "embedded-metrics"].map((name) => `runtime/${name}`),
 ].map((name) => `test/${name}.test.ts`);
 
-describe("layout.json", function () {
-  this.timeout(600_000);
-
+describe("layout.json", () => {
   it("has another name in the other layout for each of its folders and files", () => {
     assert.deepEqual(Object.keys(other), Object.keys(layout));
     const names = (pattern: string) => pattern.split("/").filter((name) => !/^$|[{=]/.test(name));

@@ -10,6 +10,7 @@ const INCOMING = `${BUCKET}/incoming/any.csv`;
 const LEDGER = "arn:aws:dynamodb:REGION:ACCOUNT:table/LEDGER_TABLE_NAME";
 const METRICS = "arn:aws:dynamodb:REGION:ACCOUNT:table/METRICS_TABLE_NAME";
 const SENSE = "arn:aws:lambda:REGION:ACCOUNT:function:SENSE_FUNCTION_NAME";
+const ARCHIVE = "arn:aws:lambda:REGION:ACCOUNT:function:ARCHIVE_FUNCTION_NAME";
 
 type Needs = [action: string, resource: string][];
 const READ: Needs = [["s3:GetObject", OBJECT]];
@@ -21,8 +22,19 @@ const REMOVE: Needs = [["dynamodb:DeleteItem", LEDGER]];
 /** What the commands call of the AWS SDK, and what each call needs. */
 const SDK: Record<string, Needs> = {
   GetItemCommand: [["dynamodb:GetItem", METRICS]],
+  GetFunctionConfigurationCommand: [
+    ["lambda:GetFunctionConfiguration", SENSE],
+    ["lambda:GetFunctionConfiguration", ARCHIVE],
+  ],
+  GetJobCommand: [["glue:GetJob", "arn:aws:glue:REGION:ACCOUNT:job/TRANSFORM_JOB_NAME"]],
   GetObjectCommand: READ,
+  GetWorkflowRunCommand: [["glue:GetWorkflowRun", "arn:aws:glue:REGION:ACCOUNT:workflow/WORKFLOW_NAME"]],
   HeadObjectCommand: READ,
+  CloudWatchLogsClient: [],
+  GlueClient: [],
+  paginateFilterLogEvents: ["PROJECT-any", "/aws-glue/jobs/PROJECT-any", "/aws-glue/python-jobs/output"].map(
+    (group) => ["logs:FilterLogEvents", `arn:aws:logs:REGION:ACCOUNT:log-group:${group}:any`],
+  ),
   InvokeCommand: [["lambda:InvokeFunction", SENSE]],
   ListObjectsV2Command: [["s3:ListBucket", BUCKET]],
   paginateQuery: [
@@ -48,6 +60,11 @@ const RUNTIME: Record<string, Needs> = {
   readBatch: GET,
   readDocument: READ,
   readPipeline: [["dynamodb:Query", LEDGER]],
+  // It also reads the held files.
+  lookThrough: [
+    ["s3:ListBucket", BUCKET],
+    ["dynamodb:Query", LEDGER],
+  ],
   planReplay: READ,
   requestReplay: [...GET, ...READ, ...WRITE],
   requestRetry: [...GET, ...READ, ...WRITE, ...REMOVE],

@@ -300,8 +300,7 @@ const FIXTURES: Record<string, [type: string, passes: Properties[], fails: Prope
 const arnOf = (type: string, name: string) =>
   `arn:aws:${type.split(":")[1]?.split("/")[0]}:eu-central-1:111122223333:${name}`;
 
-describe("the policy pack", function () {
-  this.timeout(240_000);
+describe("the policy pack", () => {
   const programs: [string, Recorded][] = [];
   before(async () => {
     for (const stack of ["dev", "prod", "local"]) programs.push([stack, await recordProgram(stack)]);

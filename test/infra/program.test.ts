@@ -20,8 +20,7 @@ function statementsOf(program: Recorded, role: string): Statement[] {
 const CHINA = { accountId: "444455556666", partition: "aws-cn", region: "cn-north-1" };
 const OUR_MUSIC = { "music-streams:bucketName": "our-music" };
 
-describe("the program", function () {
-  this.timeout(120_000);
+describe("the program", () => {
   let program: Recorded;
   before(async () => {
     program = await recordProgram("dev");

@@ -24,9 +24,7 @@ const inputs = (program: Recorded, type: string, key: string) =>
 const dashboardOf = (program: Recorded) =>
   program.inputsOf("cloudwatch/dashboard:Dashboard", "music-streams-dashboard");
 
-describe("a stack with an odd name", function () {
-  this.timeout(120_000);
-
+describe("a stack with an odd name", () => {
   // Pulumi takes letters, digits, `-`, `_` and `.`, 100 characters at most.
   for (const stack of ["a.b", `Team.Prod_2-${"x".repeat(88)}`, "1"])
     it(`gives valid names to all that bears it: ${stack.slice(0, 20)} (${stack.length} characters)`, async () => {

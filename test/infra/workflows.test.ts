@@ -26,8 +26,7 @@ interface Job {
   permissions: Record<string, string>;
 }
 
-describe("the example of a deployment from GitHub Actions", function () {
-  this.timeout(120_000);
+describe("the example of a deployment from GitHub Actions", () => {
   const { steps }: { steps: Step[] } = parse(called).jobs.pulumi;
   let folder: string;
   before(() => {

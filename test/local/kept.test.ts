@@ -24,15 +24,14 @@ import { type Emulator, startEmulator } from "../../local/emulator";
 import { openKept, putBack } from "../../local/kept";
 import { plainKey } from "../../runtime/lake";
 import { place } from "../../runtime/places";
-import { isAlive, root, until } from "../support/commands";
+import { isAlive, root, typescript, until } from "../support/commands";
 import { testCredentials } from "../support/credentials";
 import { folders } from "../support/folders";
 import { PYTHON, REGION } from "../support/provider-cloud";
 
 const client = { region: REGION, credentials: testCredentials };
 
-describe("data that a local cloud keeps", function () {
-  this.timeout(60_000);
+describe("data that a local cloud keeps", () => {
   let folder: string;
   before(async () => {
     folder = await mkdtemp(path.join(tmpdir(), "music-streams-kept-"));
@@ -70,7 +69,7 @@ describe("data that a local cloud keeps", function () {
             const { isUnclean, isLoaded } = kept;
         console.log(JSON.stringify({ endpoint: emulator.endpoint, pid: emulator.process.pid, isUnclean, isLoaded }));
       })();`;
-    const program = spawn("node", ["--require", "ts-node/register/transpile-only", "-e", script], {
+    const program = spawn("node", ["--require", typescript, "-e", script], {
       cwd: root,
       stdio: ["ignore", "pipe", "inherit"],
     });
@@ -97,7 +96,7 @@ describe("data that a local cloud keeps", function () {
   it("is there again after the program that started the emulator was killed", async () => {
     await addItem(cloud.dynamodb, "second");
     cloud.program.kill("SIGKILL");
-    await until("the emulator has ended", 20_000, async () => !isAlive(cloud.pid));
+    await until("the emulator has ended", async () => !isAlive(cloud.pid));
     const next = await start();
     assert.equal(next.kept.isUnclean, false);
     assert.deepEqual(await itemOf(next.dynamodb, "second"), { pk: { S: "second" } });

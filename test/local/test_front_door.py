@@ -30,7 +30,7 @@ from spark_support import ROOT
 
 KEY = Credentials("LOCALTESTS", "a secret of the tests")
 REGION = "us-east-1"
-START_SECONDS = 60
+START_SECONDS = 600
 BUCKET = "safe"
 
 
@@ -111,7 +111,7 @@ class Answer(NamedTuple):
 
 def send(door: Door, raw: str) -> Answer:
     """Sends bytes as they are, and reads until the other side closes."""
-    with socket.create_connection(("127.0.0.1", door.port), timeout=20) as connection:
+    with socket.create_connection(("127.0.0.1", door.port), timeout=600) as connection:
         connection.sendall(raw.encode("latin-1"))
         parts = []
         while part := connection.recv(65536):
@@ -233,7 +233,7 @@ def test_refuses_web_sockets(door: Door) -> None:
     for path in ("/", "/_aws/execute-api/a/b", f"/{BUCKET}"):
         raw = text(f"GET {path} HTTP/1.1", {**signed(door, path=path), **upgrade})
         raw = raw.replace("Content-Length: 0\r\nConnection: close", "Connection: Upgrade")
-        with socket.create_connection(("127.0.0.1", door.port), timeout=20) as connection:
+        with socket.create_connection(("127.0.0.1", door.port), timeout=600) as connection:
             connection.sendall(raw.encode())
             assert connection.recv(100).split(b" ")[1] == b"403", path
 

@@ -27,6 +27,10 @@ const faults: Check = { file: "test/runtime/faults.test.ts", title: "every singl
 const protocol = (title: string): Check => ({ file: "test/runtime/protocol.test.ts", title });
 const deadEnds = (title: string): Check => ({ file: "test/runtime/dead-ends.test.ts", title });
 const restored = (title: string): Check => ({ file: "test/runtime/restored.test.ts", title });
+const lease = (title: string): Check => ({
+  file: "test/runtime/lease.test.ts",
+  title: `a lease of a batch's files ${title}`,
+});
 const decisions = (title: string): Check => ({ file: "test/runtime/decide.test.ts", title });
 const python = (file: string, title: string): Check => ({ file: `test/glue-scripts/${file}`, title });
 
@@ -35,17 +39,28 @@ const kept = (title: string): Check => ({
   title: `data that a local cloud keeps ${title}`,
 });
 const lock = (title: string): Check => ({ file: "test/local/toolchain/lock.test.ts", title: `a lock ${title}` });
+const verbs = (title: string): Check => ({ file: "test/cli/verbs.test.ts", title: `every command line ${title}` });
 const door = (title: string): Check => ({ file: "test/local/test_front_door.py", title });
 
 export const MUTANTS: Mutant[] = [
   {
     name: "ticks do not repeat how batches ended",
     file: "runtime/observe.ts",
-    find: "  await repeatOutcomes(world);\n",
+    find: "  await repeatOutcomes(world, tick.pipeline);\n",
     replace: "",
     caughtBy: {
       file: "test/infra/alarm-stories.test.ts",
       title: "what raises the alarms a batch fails, and the log lines of its end are lost",
+    },
+  },
+  {
+    name: "an idle tick asks the ledger for recent batches",
+    file: "runtime/recent.ts",
+    find: "  if (endedAt === undefined ? claims === 0 : !isRecent(world, endedAt)) return;\n",
+    replace: "",
+    caughtBy: {
+      file: "test/runtime/embedded-metrics.test.ts",
+      title: "the pipeline's log is silent about a quiet pipeline, and costs an idle tick no call",
     },
   },
   {
@@ -78,6 +93,71 @@ export const MUTANTS: Mutant[] = [
     ),
   },
   {
+    name: "a lease never expires",
+    file: "runtime/lease.ts",
+    find: "return leftMs > 0 && leftMs <= longestMs(batch);",
+    replace: "return true;",
+    caughtBy: lease("of a killed Lambda ends within seconds"),
+  },
+  {
+    name: "a lease of a clock that was ahead counts",
+    file: "runtime/lease.ts",
+    find: "return leftMs > 0 && leftMs <= longestMs(batch);",
+    replace: "return leftMs > 0;",
+    caughtBy: lease("does not count when a clock that was ahead"),
+  },
+  {
+    name: "a lease is ignored",
+    file: "runtime/settle.ts",
+    find: " && isLeased(world, batch);\n",
+    replace: " && false;\n",
+    caughtBy: lease("lets one Lambda move them"),
+  },
+  {
+    name: "a restored batch that was split runs as a whole",
+    file: "runtime/restored.ts",
+    find: "  if (await wasSplit(world, batch)) return splitAgain(world, batch);\n",
+    replace: "",
+    caughtBy: restored("a batch whose ledger item is restored to an earlier moment is split again"),
+  },
+  {
+    name: "a restored batch whose archived files are gone runs without them",
+    file: "runtime/restored.ts",
+    find: "  if (lost) return replayed(world, batch, lost);\n",
+    replace: "",
+    caughtBy: restored(
+      "a batch whose ledger item is restored to an earlier moment keeps its listens when its archived",
+    ),
+  },
+  {
+    name: "a move that was cut short before a restore is never ended",
+    file: "runtime/restored.ts",
+    find: "target === undefined) return;",
+    replace: "target !== undefined) return;",
+    caughtBy: restored("a batch whose ledger item is restored to an earlier moment archives a file once"),
+  },
+  {
+    name: "a restored ledger forgets that a batch was transformed",
+    file: "runtime/restored.ts",
+    find: "return batch.transformed ? undefined : { state: batch.state, transformed: true };",
+    replace: "return undefined;",
+    caughtBy: restored("a batch whose ledger item is restored to an earlier moment can't be abandoned"),
+  },
+  {
+    name: "a batch that took files of a lost batch does not run again",
+    file: "runtime/endings.ts",
+    find: "  await replayTakers(world, batch, moving);\n  const now",
+    replace: "  const now",
+    caughtBy: restored("a batch that a restored ledger has lost is taken up before"),
+  },
+  {
+    name: "an abandoned batch's file is held while its copy may still arrive",
+    file: "runtime/move-files.ts",
+    find: " && (refused || tries > 1)) return true;",
+    replace: ") return true;",
+    caughtBy: deadEnds("a batch that a person abandons has a file moved, not held"),
+  },
+  {
     name: "abandoning a batch that a restored ledger calls CLAIMED removes its rows",
     file: "runtime/abandon.ts",
     find: '  if (await correctRestored(world, batch)) return "again";\n',
@@ -97,13 +177,6 @@ export const MUTANTS: Mutant[] = [
     find: 'if (batch.settledAt !== undefined) return { do: "release" };',
     replace: "",
     caughtBy: restored("a batch whose ledger item is restored to an earlier moment is released"),
-  },
-  {
-    name: "a batch that took a lost batch's files does not run again",
-    file: "runtime/operator.ts",
-    find: "    for (const taker of lost.takenBy) await requestReplay(world, taker);\n",
-    replace: "",
-    caughtBy: restored("a batch that a restored ledger has lost is taken up after another batch has claimed its files"),
   },
   {
     name: "a file is deleted before it is copied",
@@ -523,15 +596,15 @@ export const MUTANTS: Mutant[] = [
   {
     name: "a replay's manifest is rewritten before the ledger knows of the replay",
     file: "runtime/operator.ts",
-    find: '  const queued = await queue(world, batch, {\n    state: "REPLAY",',
+    find: "  const queued = await queue(world, batch, requested(world, batch));\n",
     replace:
-      '  await require("./lake").replaceManifest(world, plan.manifest);\n  const queued = await queue(world, batch, {\n    state: "REPLAY",',
+      '  await require("./lake").replaceManifest(world, plan.manifest);\n  const queued = await queue(world, batch, requested(world, batch));\n',
     caughtBy: faults,
   },
   {
     name: "a paused pipeline claims",
     file: "runtime/tick.ts",
-    find: 'if (pipeline.pausedSince !== undefined) return report({ action: "paused", ...settled, ...paused });',
+    find: 'if (pipeline.pausedSince !== undefined) return report(pipeline, { action: "paused", ...settled, ...paused });',
     replace: "",
     caughtBy: protocol("an operator pauses: nothing is claimed"),
   },
@@ -835,5 +908,57 @@ export const MUTANTS: Mutant[] = [
     find: "    if (readIfThere(file) !== dead) return false;\n",
     replace: "",
     caughtBy: lock("goes to one of several processes that try at the same moment"),
+  },
+  {
+    name: "a command line that is wrong ends with 1",
+    file: "terminal/terminal.ts",
+    find: "error.exitCode === 0 ? done : wrongUsage",
+    replace: "error.exitCode === 0 ? done : 1",
+    caughtBy: verbs("batches ends with 2 for an option that it does not have"),
+  },
+  {
+    name: "a command line runs without the option that npm took",
+    file: "cli/main.ts",
+    find: "    refuseLostOptions(line, args, terminal.env);\n",
+    replace: "",
+    caughtBy: verbs("drop ends with 2 when npm took --wait"),
+  },
+  {
+    name: "a command line without a cloud ends with 1",
+    file: "terminal/errors.ts",
+    find: "  override readonly exitCode: number = noCloud;\n",
+    replace: "",
+    caughtBy: verbs("status ends with 3 without a cloud"),
+  },
+  {
+    name: "a command line compiles no file again after a change",
+    file: "local/toolchain/compile.cjs",
+    find: "if (text.endsWith(",
+    replace: "if (text || text.endsWith(",
+    caughtBy: {
+      file: "test/local/toolchain/bootstrap.test.ts",
+      title: "the bootstrap of npm scripts runs a program as its source is now",
+    },
+  },
+  {
+    name: "a command line's long words leave the 80 columns",
+    file: "terminal/format.ts",
+    find: "lines.push(characters.slice(at, at + width));",
+    replace: "lines.push(characters.slice(at));",
+    caughtBy: { file: "test/cli/batches.test.ts", title: "npm run batches fits 80 columns" },
+  },
+  {
+    name: "a command line follows logs and shows lines twice",
+    file: "cli/read/logs.ts",
+    find: "    for (const { event } of fresh) this.#seen.add(event.id);\n",
+    replace: "",
+    caughtBy: { file: "test/cli/logs.test.ts", title: "npm run logs follows a batch until it is settled" },
+  },
+  {
+    name: "a command line calls a batch that failed again and again healthy",
+    file: "cli/read/status.ts",
+    find: 'if (inFlight?.state === "RETRY")',
+    replace: "if (false)",
+    caughtBy: { file: "test/cli/status.test.ts", title: "npm run status ends with 1 and says what to do" },
   },
 ];

@@ -237,6 +237,20 @@ describe("a replay whose archived file vanished after it was prepared", () => {
 });
 
 describe("a batch that a person abandons", () => {
+  it("has a file moved, not held, whose copy got no answer: the copy may still arrive", async () => {
+    const simulation = createSimulation();
+    simulation.drop("a.csv", "l1");
+    await simulation.actor({ fault: (_, name) => (name === "StartWorkflowRun" ? "denied" : undefined) }).run(tick);
+    await requestAbandon(simulation.actor().world, simulation.inFlight()!);
+    simulation.clock.advance(5 * MINUTE);
+    await simulation.actor({ fault: (_, name) => (name === "CopyObject" ? "late" : undefined) }).run(tick);
+    await simulation.deliver(true);
+    await next(simulation);
+    const [{ moves } = {}] = simulation.batches();
+    assert.deepEqual(moves, { moved: 1, quarantined: 0, left: 0, missing: 0 });
+    check(simulation);
+  });
+
   it("goes to failed/ whole, in each state before its rows count, and can be retried", async () => {
     for (const reach of ["CLAIMED", "RUNNING", "RETRY"] as const) {
       const simulation = createSimulation();

@@ -120,11 +120,28 @@ describe("the pipeline's log", () => {
     return simulation.logs.slice(before).find(({ event }) => event === "observed");
   }
 
-  it("is silent about a quiet pipeline, and costs it one more read of the ledger", async () => {
+  it("is silent about a quiet pipeline, and costs an idle tick no call: it makes two", async () => {
     const simulation = createSimulation();
-    const actor = simulation.actor();
-    await observedTick(actor.world, 60_000);
-    assert.deepEqual(actor.calls, ["Query", "ListObjectsV2", "Query"]);
+    const idle = async () => {
+      const actor = simulation.actor();
+      await observedTick(actor.world, 60_000);
+      return actor.calls;
+    };
+    assert.deepEqual(await idle(), ["Query", "ListObjectsV2"]);
+    simulation.drop("a.csv", "one,BAD");
+    await idle();
+    simulation.finish("good");
+    await idle();
+    assert.deepEqual(await idle(), ["Query", "ListObjectsV2", "Query"], "the batch's end is repeated");
+    simulation.clock.advance(31 * 60_000);
+    assert.deepEqual(await idle(), ["Query", "ListObjectsV2"]);
+    simulation.dynamodb.items.delete(JSON.stringify(["PIPELINE", "ENDED"]));
+    assert.deepEqual(await idle(), ["Query", "ListObjectsV2", "Query"], "an earlier version noted no end");
+  });
+
+  it("is silent about a quiet pipeline, also after a batch", async () => {
+    const simulation = createSimulation();
+    await observedTick(simulation.actor().world, 60_000);
     assert.deepEqual(simulation.logs, []);
     simulation.drop("a.csv", "one");
     await observed(simulation);

@@ -23,7 +23,7 @@ import { tick } from "../../runtime/tick";
 import { connect, type World } from "../../runtime/world";
 import { testCredentials } from "../support/credentials";
 import { folders } from "../support/folders";
-import { FULL } from "../support/full";
+import { FULL, timeLimitMs } from "../support/full";
 import { SimulatedGlue } from "../support/simulated-glue";
 
 const python = path.join(__dirname, "..", "..", ".local", "python", "bin", "python");
@@ -63,8 +63,7 @@ const ODD_NAMES = [
   `${"ü".repeat(503)}.csv.gz`,
 ];
 
-describe("the protocol on the emulator's S3 and DynamoDB", function () {
-  this.timeout(120_000);
+describe("the protocol on the emulator's S3 and DynamoDB", () => {
   let emulator: Emulator;
   let workDir: string;
   let s3: S3Client;
@@ -151,7 +150,8 @@ describe("the protocol on the emulator's S3 and DynamoDB", function () {
   // A listing of S3 has 1,000 keys a page.
   const many = FULL ? 1100 : 120;
 
-  it(`claims ${many} files with keys of every kind, and archives each byte for byte`, async () => {
+  it(`claims ${many} files with keys of every kind, and archives each byte for byte`, async function () {
+    this.timeout(timeLimitMs(many, 1000));
     const { world, glue, put, get, keys, report } = await pipeline();
     const names = [...ODD_NAMES, ...Array.from({ length: many - ODD_NAMES.length }, (_, index) => `many/${index}.csv`)];
     await inParallel(names, 32, (name) => put(`${folders.incoming}${name}`, `body of ${name}`));

@@ -6,7 +6,7 @@ import { settle } from "../../runtime/settle";
 import { tick } from "../../runtime/tick";
 import type { World } from "../../runtime/world";
 import { folders } from "../support/folders";
-import { FULL } from "../support/full";
+import { FULL, timeLimitMs } from "../support/full";
 import { check, quiesce } from "../support/simulated-check";
 import type { Ending } from "../support/simulated-glue";
 import { createSimulation, FAULTS, type Fault, type Simulation } from "../support/simulated-pipeline";
@@ -182,8 +182,9 @@ describe("every single fault", () => {
   const seed = process.env.SEED ? Number(process.env.SEED) : undefined;
   let cases = 0;
   for (const { name, steps } of STORIES)
-    it(`at every call of ${name} leaves nothing lost, nothing counted twice, and is made good at once`, async () => {
+    it(`at every call of ${name} leaves nothing lost, nothing counted twice, and is made good at once`, async function () {
       const { calls } = await play(steps, new Map());
+      this.timeout(timeLimitMs(calls.length * FAULTS.length, 100));
       for (const fault of FAULTS)
         for (const at of isFull ? calls.keys() : sampleOf(calls.length, `${name} ${fault} ${seed ?? sampleSeed}`)) {
           const { simulation, hit } = await play(steps, new Map([[at, fault]]));
@@ -202,8 +203,9 @@ describe("every single fault", () => {
 });
 
 describe("pairs of faults", () => {
-  it("leave nothing lost, nothing counted twice, and are made good at once", async () => {
+  it("leave nothing lost, nothing counted twice, and are made good at once", async function () {
     const numRuns = Number(process.env.PAIRS ?? (FULL ? 6000 : 800));
+    this.timeout(timeLimitMs(numRuns, 100));
     const lengths = await Promise.all(STORIES.map(async ({ steps }) => (await play(steps, new Map())).calls.length));
     const pair = fc.nat(STORIES.length - 1).chain((story) =>
       fc.record({

@@ -20,6 +20,8 @@ const STORIES: { files: string[]; endings: Ending["kind"][] }[] = [
   { files: [`${large("l1")},POISON`, "l2"], endings: ["transformFailsLate"] },
 ];
 const ROUNDS = 12;
+/** Longer than a dead Lambda's lease of a few files. */
+const LEASE_MS = 15_000;
 /** The calls before which a Lambda may die, and none. */
 const CALLS = [...Array(15).keys(), Number.POSITIVE_INFINITY];
 /** The Lambdas whose multipart uploads fail, in alternating rounds. */
@@ -50,12 +52,14 @@ describe("the permissions of the Lambdas", () => {
         },
       });
       await run(simulation, "sense", faults("sense", true));
+      simulation.clock.advance(LEASE_MS);
       await run(simulation, "archive", faults("archive", false));
       const batchId = simulation.inFlight();
       if (batchId !== undefined)
         simulation.s3.put(`${folders.quarantinedRows}batch_id=${batchId}/part-0.json`, "a row");
       simulation.finish(endings[round % endings.length]!);
       await run(simulation, "archive", faults("archive", true));
+      simulation.clock.advance(LEASE_MS);
       await run(simulation, "sense", faults("sense", false));
       simulation.clock.advance(15 * 60_000);
       if (round !== ROUNDS / 2) continue;
@@ -87,7 +91,7 @@ describe("the permissions of the Lambdas", () => {
     const moved = (_: number, name: string): undefined => {
       const batch = unwanted.batches()[0];
       if (name === "StartWorkflowRun" && batch)
-        Object.assign(unwanted.dynamodb.get("BATCH", batch.batchId)!, { attempt: 2, version: 99 });
+        unwanted.dynamodb.items.set(JSON.stringify(["BATCH", batch.batchId]), { ...batch, attempt: 2, version: 99 });
     };
     await run(unwanted, "sense", { fault: moved });
   });

@@ -288,6 +288,7 @@ describe("archiving", () => {
     simulation.finish("good");
     await simulation.actor(faultAt("DeleteObject", "crashBefore")).run((world) => tick(world));
     simulation.s3.put(`${folders.incoming}a.csv`, "l2");
+    simulation.clock.advance(30_000);
     await sense(simulation);
     const first = simulation.batches().at(-1)!;
     assert.deepEqual(first.moves, { moved: 1, quarantined: 0, left: 0, missing: 0 });

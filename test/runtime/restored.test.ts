@@ -80,6 +80,57 @@ describe("a batch whose ledger item is restored to an earlier moment", () => {
     check(simulation);
   });
 
+  it("is split again when it was split, and its halves keep their files", async () => {
+    const { simulation, batch } = await settled("l1", "l2,POISON");
+    await quiesce(simulation);
+    const runs = simulation.glue.started.length;
+    putBack(simulation, batch.batchId, { state: "CLAIMED" });
+    await quiesce(simulation);
+    check(simulation);
+    assert.equal(simulation.batch(batch.batchId).state, "SPLIT");
+    assert.equal(simulation.glue.started.length, runs, "no run is started for it");
+  });
+
+  it("keeps its listens when its archived files are gone", async () => {
+    const { simulation, batch } = await settled("l1");
+    simulation.hide(0);
+    putBack(simulation, batch.batchId, { state: "CLAIMED" });
+    await tick(simulation.actor().world);
+    assert.deepEqual(simulation.jobs.curated(), ["l1"]);
+    const { state, notReplayed, moves } = simulation.batch(batch.batchId);
+    assert.equal(state, "ARCHIVED");
+    assert.match(notReplayed!, /not in the archive/);
+    assert.deepEqual(moves, { moved: 0, quarantined: 0, left: 0, missing: 1 });
+    assert.equal(simulation.glue.started.length, 1, "no run is started for it");
+    await quiesce(simulation);
+    check(simulation);
+  });
+
+  it("archives a file once whose move was cut short", async () => {
+    const { simulation, batch } = await settled("l1");
+    const [file] = simulation.s3.keys(folders.archived);
+    simulation.s3.put(`${folders.incoming}0.csv`, simulation.s3.objects.get(file!)!.body);
+    putBack(simulation, batch.batchId, { state: "CLAIMED" });
+    await quiesce(simulation);
+    check(simulation);
+    assert.deepEqual(simulation.s3.keys(folders.archived), [file]);
+    assert.equal(simulation.batches().length, 1);
+  });
+
+  it("can't be abandoned when it was transformed: the metrics may hold its rows", async () => {
+    const simulation = createSimulation();
+    simulation.drop("a.csv", "l1");
+    simulation.remember();
+    await tick(simulation.actor().world);
+    const [batch] = simulation.batches();
+    simulation.finish("publishErrors");
+    putBack(simulation, batch!.batchId, { state: "CLAIMED" });
+    await requestAbandon(simulation.actor().world, batch!.batchId);
+    await quiesce(simulation);
+    check(simulation);
+    assert.deepEqual([...simulation.jobs.metrics], [["l1", 1]]);
+  });
+
   it("is released when it is settled and in flight again", async () => {
     const { simulation, batch } = await settled("l1,POISON");
     putBack(simulation, batch.batchId, batch);
@@ -121,6 +172,16 @@ describe("a batch that a restored ledger has lost", () => {
     await quiesce(simulation);
     check(simulation);
     assert.deepEqual([...simulation.jobs.metrics], [["l1", 1]]);
+  });
+
+  it("is taken up before the batch that took its files is archived, and that one runs again", async () => {
+    const { simulation, lost } = await lostAtWork();
+    await tick(simulation.actor().world);
+    await requestReplay(simulation.actor().world, lost!);
+    await quiesce(simulation);
+    check(simulation);
+    assert.deepEqual([...simulation.jobs.metrics], [["l1", 1]]);
+    assert.ok(simulation.logs.some(({ event, taken_from }) => event === "takerQueued" && taken_from === lost));
   });
 
   it("is taken up by a replay when it was archived, and its files stay where they are", async () => {

@@ -5,6 +5,9 @@ import { execa, execaSync } from "execa";
 
 export const root = path.resolve(__dirname, "..", "..");
 
+/** What `node --require` takes to run TypeScript. */
+export const typescript = path.join(root, "local", "toolchain", "compile.cjs");
+
 /** The real data: the folder data/ in the folder that MUSIC_STREAMS_DATA names. CI has it, a reader's clone has not. */
 export const realData: string | undefined = findRealData(process.env.MUSIC_STREAMS_DATA);
 
@@ -70,12 +73,20 @@ export function isAlive(pid: number): boolean {
   }
 }
 
-export async function until<T>(what: string, limitMs: number, look: () => Promise<T | undefined | false>): Promise<T> {
-  const deadline = Date.now() + limitMs;
+/** The longest wait for anything: far longer than it takes, because some machines are slow. */
+export const WAIT_MS = 600_000;
+
+/** Waits until `look` returns a value, and returns it. */
+export async function until<T>(
+  what: string,
+  look: () => Promise<T | undefined | false> | T | undefined | false,
+  everyMs = 250,
+): Promise<T> {
+  const deadline = Date.now() + WAIT_MS;
   while (Date.now() < deadline) {
     const found = await look();
     if (found) return found;
-    await sleep(250);
+    await sleep(everyMs);
   }
-  throw new Error(`did not happen within ${limitMs / 1000} s: ${what}`);
+  throw new Error(`did not happen within ${WAIT_MS / 1000} s: ${what}`);
 }

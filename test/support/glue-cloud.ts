@@ -18,6 +18,7 @@ import {
 import { CreateBucketCommand, PutObjectCommand, S3Client } from "@aws-sdk/client-s3";
 import { startEmulator } from "../../local/emulator";
 import { type LocalGlue, type LocalGlueOptions, startLocalGlue } from "../../local/glue/server";
+import { WAIT_MS } from "./commands";
 import { testCredentials } from "./credentials";
 import { URL_NAME } from "./odd-files";
 import { createRole } from "./roles";
@@ -197,8 +198,7 @@ export function workflowEnded(cloud: GlueCloud, Name: string, RunId: string): Pr
 
 /** Waits until `look` returns a value, and returns it. Calls `look` every 30 ms. */
 export async function until<T>(look: () => Promise<T | undefined> | T | undefined, what: string): Promise<T> {
-  // Far longer than anything takes, because some machines are slow.
-  const limit = Date.now() + 200_000;
+  const limit = Date.now() + WAIT_MS;
   while (Date.now() < limit) {
     const found = await look();
     if (found !== undefined) return found;

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
-import type { Manifest } from "../../runtime/batch";
+import type { Batch, Manifest } from "../../runtime/batch";
 import { requestReplay } from "../../runtime/operator";
 import { place } from "../../runtime/places";
+import { RefusedError } from "../../runtime/refused";
 import { tick } from "../../runtime/tick";
 import { folders } from "./folders";
 import type { Simulation } from "./simulated-pipeline";
@@ -32,9 +33,12 @@ export async function quiesce(simulation: Simulation): Promise<Effort> {
     if (isAtRest(simulation)) {
       if (await mendMetrics(simulation)) continue;
       // A replay that was abandoned half way lacks rows: another replay puts them back.
-      const half = simulation.batches().filter(({ notReplayed }) => notReplayed?.includes("abandoned"));
-      for (const { batchId } of half) await requestReplay(simulation.actor().world, batchId);
-      if (half.length > 0) continue;
+      const half = simulation
+        .batches()
+        .filter((batch) => batch.notReplayed?.includes("abandoned") || isForgotten(simulation, batch));
+      let asked = 0;
+      for (const { batchId } of half) if (await asksReplay(simulation, batchId)) asked++;
+      if (asked > 0) continue;
       if ((await simulation.deliver(true)) === 0) return effort;
       // A run that began so late finds that the ledger does not expect it.
       simulation.finish("good");
@@ -48,13 +52,30 @@ export async function quiesce(simulation: Simulation): Promise<Effort> {
   throw new Error(`not settled: ${JSON.stringify(simulation.batches())}`);
 }
 
+/** Asks for a replay. False when it is refused: then the batch has no rows that could be missing, or not its files. */
+async function asksReplay(simulation: Simulation, batchId: string): Promise<boolean> {
+  try {
+    await requestReplay(simulation.actor().world, batchId);
+    return true;
+  } catch (error) {
+    if (error instanceof RefusedError) return false;
+    throw error;
+  }
+}
+
 /**
  * Whether batches run again because the restored metrics are wrong. As the audit says: items too many are deleted, and
  * archived batches are replayed. The listens of a batch that can't run again stay out (docs/operations.md, Restore).
  */
 async function mendMetrics(simulation: Simulation): Promise<boolean> {
-  const { jobs, unmended } = simulation;
-  if (!simulation.wasRestored().metrics) return false;
+  const { jobs, unmended, s3 } = simulation;
+  const { metrics, ledger } = simulation.wasRestored();
+  // A batch's half-written rows may be published with their day while the ledger does not know the batch. When that one
+  // fails, its rows go: the audit names the items too many.
+  const failed = new Set(s3.keys(folders.failed).flatMap((key) => s3.objects.get(key)!.body.split(",")));
+  const isWritten = (listen: string) => jobs.curated().includes(listen);
+  if (ledger) for (const listen of failed) if (!isWritten(listen)) jobs.metrics.delete(listen);
+  if (!metrics) return false;
   const right = new Set(jobs.curated());
   for (const listen of jobs.metrics.keys()) if (!right.has(listen)) jobs.metrics.delete(listen);
   const isRight = [...right].every((listen) => jobs.metrics.get(listen) === 1 || unmended.has(listen));
@@ -66,6 +87,12 @@ async function mendMetrics(simulation: Simulation): Promise<boolean> {
     for (const listen of jobs.curated(folders.curated, batchId)) unmended.add(listen);
   }
   return true;
+}
+
+/** Whether a restored ledger forgot a replay that had begun: the manual says to ask again. */
+function isForgotten({ s3, wasRestored }: Simulation, { batchId, state, workflowRunId, notReplayed }: Batch): boolean {
+  if (!wasRestored().ledger || state !== "ARCHIVED" || notReplayed !== undefined) return false;
+  return s3.json(place("readingMarker", { batchId }))?.workflowRunId !== workflowRunId;
 }
 
 function isAtRest(simulation: Simulation): boolean {
@@ -113,8 +140,9 @@ export function check(simulation: Simulation): void {
     assert.ok(["ARCHIVED", "FAILED", "SPLIT"].includes(batch.state), `${batch.batchId} is settled, not ${batch.state}`);
     assert.ok(batch.settledAt, `${batch.batchId} says when it was settled`);
     const manifest: Manifest = s3.json(place("manifest", { batchId: batch.batchId }));
-    // The manifest of a replay that was ended lists the files that no run read apart.
-    const apart = batch.notReplayed ? (manifest.notReplayed?.length ?? 0) : 0;
+    // A replay that was ended, or that a restored ledger forgot, has its manifest list files apart that no run read.
+    const isApart = batch.notReplayed !== undefined || simulation.wasRestored().ledger;
+    const apart = isApart ? (manifest.notReplayed?.length ?? 0) : 0;
     assert.ok(
       [manifest.files.length, manifest.files.length + apart].includes(batch.files),
       "the ledger counts the manifest's files",

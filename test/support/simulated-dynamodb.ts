@@ -1,6 +1,6 @@
 // biome-ignore-all lint/suspicious/noExplicitAny: the SDK's commands come in every shape; the runtime sends these.
 
-import { awsError, type Command } from "./simulated-s3";
+import { awsError, byBytes, type Command } from "./simulated-s3";
 
 type Item = Record<string, any>;
 type Write = Record<string, any>;
@@ -11,12 +11,10 @@ type Write = Record<string, any>;
 export class SimulatedDynamoDB {
   readonly items = new Map<string, Item>();
   /** A page of a query; in DynamoDB it is 1 MB. */
-  readonly pageSize = 4;
+  readonly pageSize = 5;
 
   all(pk: string): Item[] {
-    return [...this.items.values()]
-      .filter((item) => item.pk === pk)
-      .sort((one, other) => Buffer.compare(Buffer.from(one.sk), Buffer.from(other.sk)));
+    return [...this.items.values()].filter((item) => item.pk === pk).sort((one, other) => byBytes(one.sk, other.sk));
   }
 
   get(pk: string, sk: string): Item | undefined {
@@ -27,7 +25,7 @@ export class SimulatedDynamoDB {
     const input = command.input as Write;
     switch (command.constructor.name) {
       case "GetCommand":
-        return { Item: copy(this.items.get(id(input.Key))) };
+        return { Item: this.items.get(id(input.Key)) };
       case "QueryCommand": {
         const value = /^pk = (:\w+)$/.exec(input.KeyConditionExpression)?.[1];
         if (!value) throw new Error(`the simulated DynamoDB can't read ${input.KeyConditionExpression}`);
@@ -37,7 +35,7 @@ export class SimulatedDynamoDB {
         );
         const page = rest.slice(0, Math.min(input.Limit ?? this.pageSize, this.pageSize));
         const last = page.length < rest.length ? page.at(-1) : undefined;
-        return { Items: copy(page), ...(last ? { LastEvaluatedKey: { pk: last.pk, sk: last.sk } } : {}) };
+        return { Items: page, ...(last ? { LastEvaluatedKey: { pk: last.pk, sk: last.sk } } : {}) };
       }
       case "PutCommand":
       case "DeleteCommand": {
@@ -68,8 +66,7 @@ export class SimulatedDynamoDB {
       this.items.delete(id(write.Key));
       return;
     }
-    refuseUndefined(write.Item);
-    this.items.set(id(write.Item), copy(write.Item));
+    this.items.set(id(write.Item), frozen(write.Item));
   }
 
   private holds(write: Write, kind: string): boolean {
@@ -92,12 +89,14 @@ function id(key: Item): string {
   return JSON.stringify([key.pk, key.sk]);
 }
 
-function copy<T>(value: T): T {
-  return structuredClone(value);
-}
-
-/** The document client refuses undefined anywhere in an item by default. */
-function refuseUndefined(value: unknown): void {
+/**
+ * A copy that nobody can change, so that readers need none of their own: copies took a tenth of a history's time. The
+ * document client refuses undefined anywhere in an item by default.
+ */
+function frozen<T>(value: T): T {
   if (value === undefined) throw new Error("Pass options.removeUndefinedValues=true to remove undefined values");
-  if (value !== null && typeof value === "object") for (const one of Object.values(value)) refuseUndefined(one);
+  if (value === null || typeof value !== "object") return value;
+  if (Array.isArray(value)) return Object.freeze(value.map(frozen)) as T;
+  if (Object.getPrototypeOf(value) !== Object.prototype) return structuredClone(value);
+  return Object.freeze(Object.fromEntries(Object.entries(value).map(([key, one]) => [key, frozen(one)]))) as T;
 }

@@ -88,12 +88,13 @@ export function createSimulation(given: Given = {}) {
   const logs: Record<string, unknown>[] = [];
   const hidden = new Map<string, StoredObject>();
   let randomState = 1;
+  let actors = 0;
   /** The tables at earlier moments, as point-in-time recovery has them. */
   const moments: { items: SimulatedDynamoDB["items"]; metrics: SimulatedJobs["metrics"] }[] = [];
   let restored = { ledger: false, metrics: false };
   /** Requests that have not arrived yet. */
   let lateStarts = 0;
-  const hanging: { fault: Fault; arrive: () => Promise<unknown> }[] = [];
+  const hanging: { fault: Fault; service: unknown; arrive: () => Promise<unknown> }[] = [];
 
   function withdraw(name: string): void {
     const there = s3.objects.get(`${folders.incoming}${name}`);
@@ -127,7 +128,7 @@ export function createSimulation(given: Given = {}) {
         if (fault === "denied") throw awsError("AccessDenied", 403);
         if (fault === "late" || fault === "veryLate") {
           if (name === "StartWorkflowRun") lateStarts++;
-          hanging.push({ fault, arrive: () => service.send(command) });
+          hanging.push({ fault, service, arrive: () => service.send(command) });
           throw awsError("TimeoutError", 0);
         }
         if (fault === "repeated") await service.send(command).catch(() => undefined);
@@ -149,6 +150,7 @@ export function createSimulation(given: Given = {}) {
     const clients = { s3: client(s3), glue: client(glue), documents: client(dynamodb) } as unknown as Clients;
     const world: World = {
       clients,
+      holder: `Lambda ${++actors}`,
       clock: {
         now: () => nowMs + (options.skewMs ?? 0),
         sleep: async (ms) => {
@@ -207,37 +209,46 @@ export function createSimulation(given: Given = {}) {
       s3.objects.delete(key);
     },
     remember() {
-      moments.push({ items: structuredClone(dynamodb.items), metrics: new Map(jobs.metrics) });
+      moments.push({ items: new Map(dynamodb.items), metrics: new Map(jobs.metrics) });
     },
     /** Puts a table, or the ledger's item of one batch, back to what it was at an earlier moment. */
     restoreTable(what: "ledger" | "batch" | "metrics", moment: number, index = 0) {
       const { items, metrics } = moments[moment % moments.length]!;
+      // A restore takes minutes: no write that was sent before it arrives after it.
+      for (const one of hanging.filter(({ service }) => service === dynamodb)) hanging.splice(hanging.indexOf(one), 1);
       restored = { ledger: restored.ledger || what !== "metrics", metrics: restored.metrics || what === "metrics" };
       if (what === "metrics") {
         jobs.metrics.clear();
         for (const [listen, count] of metrics) jobs.metrics.set(listen, count);
       } else if (what === "ledger") {
         dynamodb.items.clear();
-        for (const [key, item] of structuredClone(items)) dynamodb.items.set(key, item);
+        for (const [key, item] of items) dynamodb.items.set(key, item);
       } else {
         const key = [...items.keys()].filter((one) => one.startsWith('["BATCH"'))[index];
-        if (key !== undefined) dynamodb.items.set(key, structuredClone(items.get(key)!));
+        if (key !== undefined) dynamodb.items.set(key, items.get(key)!);
       }
     },
     /** Listens of batches that could not run again after the metrics were restored. */
     unmended: new Set<string>(),
     /** Whether a table was ever restored. */
     wasRestored: () => restored,
-    /** Batches that the ledger has lost: not known, though a run of them wrote; or not settled, and without a turn. */
+    /**
+     * Batches that the ledger has lost, as the audit names them: not known, though a run of them wrote or their files
+     * were moved; or not settled, and without a turn.
+     */
     lost(): string[] {
       const turns = dynamodb.all("PIPELINE").map(({ batchId }) => batchId);
       const known = dynamodb.all("BATCH") as unknown as Batch[];
       const stray = known.filter(({ batchId, settledAt }) => settledAt === undefined && !turns.includes(batchId));
       const folder = folderOf("manifest");
+      const moved = [folders.archived, folders.quarantinedFiles, folders.failed]
+        .flatMap((below) => s3.keys(below))
+        .map((key) => /\/\d{4}-\d\d-\d\d\/([^/]+)\//.exec(key)![1]!);
       const unknown = s3
         .keys(folder)
         .filter((key) => !key.endsWith("/manifest.json"))
         .map((key) => key.slice(folder.length).split("/")[0]!)
+        .concat(moved)
         .filter((batchId) => !known.some((one) => one.batchId === batchId));
       return [...new Set([...stray.map(({ batchId }) => batchId), ...unknown])].sort();
     },

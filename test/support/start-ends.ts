@@ -8,7 +8,7 @@ import { generateSample } from "../../local/sample/generator";
 import type { BatchState } from "../../runtime/batch";
 import { readBatch, readPipeline } from "../../runtime/ledger";
 import type { Store } from "../../runtime/world";
-import { commandOf, familyOf, isAlive, npm, oracle, root, until } from "./commands";
+import { commandOf, familyOf, isAlive, npm, oracle, root, until, WAIT_MS } from "./commands";
 
 /** What a test kills: one process, or all of them, as when the power goes off. */
 export type Victim = "program" | "npm" | "guard" | "emulator" | "all" | "job" | "lambda";
@@ -19,7 +19,6 @@ const enders: Victim[] = ["program", "npm", "emulator", "all"];
 /** Where `npm start` is: a line of its output, or the state of the batch in flight. */
 export type Moment = RegExp | BatchState;
 
-const startMs = 400_000;
 /** In the order in which a batch passes them. */
 const states: BatchState[] = ["CLAIMED", "RUNNING", "RETRY", "PROCESSED", "ARCHIVED"];
 
@@ -53,7 +52,7 @@ export class KeptStart {
 
   /** Waits for a moment. A state may pass within milliseconds: then a state after it will do. */
   async reach(moment: Moment): Promise<void> {
-    const deadline = Date.now() + startMs;
+    const deadline = Date.now() + WAIT_MS;
     while (!(await this.isAt(moment))) {
       assert.ok(isAlive(this.run!.pid!), `npm start ended before ${moment}:\n${this.output}`);
       assert.ok(Date.now() < deadline, `npm start did not come to ${moment}:\n${this.output}`);
@@ -163,5 +162,5 @@ function signal(pid: number, name: NodeJS.Signals): void {
 }
 
 async function gone(pids: number[]): Promise<void> {
-  await until("every process is gone", 90_000, async () => !pids.some((pid) => isAlive(pid) && commandOf(pid) !== ""));
+  await until("every process is gone", async () => !pids.some((pid) => isAlive(pid) && commandOf(pid) !== ""));
 }

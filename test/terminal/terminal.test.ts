@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import fc from "fast-check";
-import { printable, printableLines } from "../../terminal/format";
+import { canRedraw, hasColours } from "../../terminal/colours";
+import { counted, printable, printableLines } from "../../terminal/format";
 import { type Output, processTerminal } from "../../terminal/terminal";
 
 const ROOT = path.resolve(__dirname, "..", "..");
@@ -33,6 +34,39 @@ const nasty = fc.array(fc.oneof(fc.constantFrom(...NASTY), fc.string({ unit: "bi
 const unsafe = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/u;
 const own = new RegExp(`\n|${String.fromCharCode(27)}\\[([012]|22|3[12369])m`, "g");
 const withoutOwn = (text: string) => text.replace(own, "");
+
+describe("a number of things", () => {
+  it("has the singular for one alone", () => {
+    assert.deepEqual(
+      [counted(0, "file"), counted(1, "file"), counted(1200, "file"), counted(2, "batch", "batches")],
+      ["0 files", "1 file", "1,200 files", "2 batches"],
+    );
+  });
+
+  it("is written by one function, in every message", () => {
+    const plural =
+      /\$\{(?:count\()?[\w.!]+\)?\} (?:files|rows|batches|items|days|checks|breaches|listens|genres|tracks)\b/;
+    const found = ["cli", "local", "terminal"]
+      .flatMap((room) =>
+        readdirSync(path.join(ROOT, room), { recursive: true, encoding: "utf8" }).map((name) => `${room}/${name}`),
+      )
+      .filter((name) => name.endsWith(".ts") && plural.test(readFileSync(path.join(ROOT, name), "utf8")));
+    assert.deepEqual(found, []);
+  });
+});
+
+describe("what a terminal can do", () => {
+  for (const [what, isTTY, env, redraws, shows] of [
+    ["a terminal", true, { TERM: "xterm" }, true, true],
+    ["a terminal with NO_COLOR", true, { TERM: "xterm", NO_COLOR: "1" }, true, false],
+    ["a terminal with an empty NO_COLOR", true, { TERM: "xterm", NO_COLOR: "" }, true, true],
+    ["TERM=dumb", true, { TERM: "dumb" }, false, false],
+    ["CI", true, { TERM: "xterm", CI: "1" }, false, false],
+    ["a file or a pipe", false, { TERM: "xterm" }, false, false],
+  ] as const)
+    it(`${what} ${redraws ? "is redrawn" : "gets plain lines"}, ${shows ? "with" : "without"} colours`, () =>
+      assert.deepEqual([canRedraw({ isTTY }, env), hasColours({ isTTY }, env)], [redraws, shows]));
+});
 
 describe("a print to a terminal", () => {
   it("holds no character that moves the cursor, reorders or hides text, whatever the data", () => {

@@ -4,9 +4,7 @@ import { folders } from "../../support/folders";
 import { a, b, files, finds, first, lone, second } from "./sound-lake";
 import { archivedKey, bodyOf, curatedKey, day, rowOf } from "./values";
 
-describe("npm run audit: rows and metrics", function () {
-  this.timeout(120_000);
-
+describe("npm run audit: rows and metrics", () => {
   finds([
     {
       title: "a FAILED batch's curated rows that remain",

@@ -4,9 +4,7 @@ import { folders } from "../../support/folders";
 import { a, again, b, failed, files, finds, lone, replayed, second } from "./sound-lake";
 import { archivedKey, at, bodyOf, day } from "./values";
 
-describe("npm run audit: files", function () {
-  this.timeout(120_000);
-
+describe("npm run audit: files", () => {
   finds([
     {
       title: "a file that lies in the archive and in failed/",

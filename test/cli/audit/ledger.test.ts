@@ -4,9 +4,7 @@ import { folders } from "../../support/folders";
 import { a, b, files, finds, first, lone, second, split } from "./sound-lake";
 import { at, bodyOf } from "./values";
 
-describe("npm run audit: the ledger", function () {
-  this.timeout(120_000);
-
+describe("npm run audit: the ledger", () => {
   finds([
     {
       title: "IN_FLIGHT of a settled batch",

@@ -3,9 +3,7 @@ import { place } from "../../../runtime/places";
 import { a, b, finds, lone } from "./sound-lake";
 import { curatedKey } from "./values";
 
-describe("npm run audit: reports", function () {
-  this.timeout(120_000);
-
+describe("npm run audit: reports", () => {
   finds([
     {
       title: "a report that doesn't add up",

@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
-import { main } from "../../../cli/audit";
 import type { Breach, CheckName, Information } from "../../../cli/audit/findings";
 import { place } from "../../../runtime/places";
 import { folders } from "../../support/folders";
+import { verb } from "../pipeline";
 import { Lake } from "./lake";
 import { at, bodyOf, type Given } from "./values";
+
+const main = verb("audit");
 
 export const [a, b, split, first, second, failed, again, replayed, lone] = [
   "20261120T100000Z-AAAAAAAA",

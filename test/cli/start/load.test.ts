@@ -39,9 +39,7 @@ describe("a folder of your own files", () => {
   });
 });
 
-describe("the loading of files into the local cloud", function () {
-  this.timeout(10_000);
-
+describe("the loading of files into the local cloud", () => {
   it("ends at once when it is broken off, however much is still to come", async () => {
     // Takes every upload's beginning and answers none.
     const server = createServer(() => {}).listen(0, "127.0.0.1");

@@ -13,8 +13,7 @@ import { type Deployment, deploy } from "../../../local/deploy";
 import { ROOT } from "../../support/program-record";
 import { type ProviderCloud, REGION, sharedCloud } from "../../support/provider-cloud";
 
-describe("a deployment onto the local cloud", function () {
-  this.timeout(120_000);
+describe("a deployment onto the local cloud", () => {
   let shared: ProviderCloud;
   let first: Deployment;
   before(async () => {

@@ -12,8 +12,7 @@ import { testCredentials } from "../../support/credentials";
 import { EVERY_CHOICE, ROOT } from "../../support/program-record";
 import { type ProviderCloud, REGION, sharedCloud } from "../../support/provider-cloud";
 
-describe("the local provider, with a stack that sets everything", function () {
-  this.timeout(120_000);
+describe("the local provider, with a stack that sets everything", () => {
   let shared: ProviderCloud;
   const made: (Registration & { id: string; props: Properties; full: Properties })[] = [];
   before(async () => {

@@ -13,8 +13,7 @@ import { type Properties, UNKNOWN } from "../../../local/provider/kind";
 import { ROOT } from "../../support/program-record";
 import { type ProviderCloud, sharedCloud } from "../../support/provider-cloud";
 
-describe("the local provider", function () {
-  this.timeout(120_000);
+describe("the local provider", () => {
   let shared: ProviderCloud;
   before(async () => {
     shared = await sharedCloud();

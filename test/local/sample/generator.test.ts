@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { gunzipSync } from "node:zlib";
 import { generateSample, type SampleOptions, type SampleSummary } from "../../../local/sample/generator";
-import { FULL } from "../../support/full";
+import { FULL, timeLimitMs } from "../../support/full";
 
 /** A plain reader of RFC 4180, one character at a time. */
 function parseCsv(text: string): string[][] {
@@ -158,7 +158,8 @@ describe("The sample generator", () => {
     { seed: 2, listens: FULL ? 60_000 : 12_000, days: 1, tracks: 2, users: 4 },
     { seed: 3, listens: 5, days: 5, tracks: 1, users: 3 },
   ] satisfies SampleOptions[]) {
-    it(`counts what it writes, with ${JSON.stringify(options)}`, async () => {
+    it(`counts what it writes, with ${JSON.stringify(options)}`, async function () {
+      this.timeout(timeLimitMs(options.listens ?? 20_000, 10));
       const { files, genres, ...summary } = await generateSample(dir, options);
       assert.deepEqual(await recount(dir), summary);
       assert.equal(
@@ -247,7 +248,8 @@ describe("The sample generator", () => {
     [{ listens: 2, days: 3 }, /at least one listen for each/],
     [{ listens: 10_000_000, tracks: 2, users: 2 }, /need more than/],
   ] satisfies [SampleOptions, RegExp][]) {
-    it(`refuses ${JSON.stringify(options)}`, async () => {
+    it(`refuses ${JSON.stringify(options)}`, async function () {
+      this.timeout(timeLimitMs(options.listens ?? 20_000, 10));
       await assert.rejects(
         generateSample(dir, options),
         (error) => error instanceof RangeError && message.test(error.message),

@@ -22,8 +22,7 @@ const program = `
     process.stdout.write("release" in taken ? "held" : "refused");
   });`;
 
-describe("a lock", function () {
-  this.timeout(60_000);
+describe("a lock", () => {
   let folder: string;
   let file: string;
   const started: ChildProcess[] = [];
@@ -43,7 +42,7 @@ describe("a lock", function () {
     child.stdout.on("data", (text) => {
       said += text;
     });
-    await until("a contender is ready", 20_000, async () => said === "ready ");
+    await until("a contender is ready", async () => said === "ready ");
     const answer = () => said.slice("ready ".length);
     return { child, answer, go: () => child.stdin.write("go\n") };
   }
@@ -51,7 +50,7 @@ describe("a lock", function () {
   async function race(count: number): Promise<Contender[]> {
     const all = await Promise.all(Array.from({ length: count }, () => contender()));
     for (const one of all) one.go();
-    await until("each has an answer", 20_000, async () => all.every(({ answer }) => answer() !== ""));
+    await until("each has an answer", async () => all.every(({ answer }) => answer() !== ""));
     return all;
   }
   async function killed({ child }: Contender): Promise<void> {
@@ -107,7 +106,7 @@ describe("a lock", function () {
   it("names process groups that a killed holder left running, and keeps naming them until it is released", async () => {
     const holder = await contender("with a group");
     holder.go();
-    await until("it is held", 20_000, async () => holder.answer() === "held");
+    await until("it is held", async () => holder.answer() === "held");
     await killed(holder);
     const [group] = taken().leftovers;
     assert.ok(group);

@@ -31,7 +31,7 @@ import {
 
 const OK = "import sys\nprint(sys.argv)\n";
 const BAD = "raise ValueError('bad batch')\n";
-const SLOW = "import time\ntime.sleep(30)\n";
+const SLOW = "import time\ntime.sleep(900)\n";
 
 describe("triggers of the local Glue", () => {
   let cloud: GlueCloud;

@@ -33,7 +33,7 @@ import {
 
 const OK = "import sys\nprint(sys.argv)\n";
 const BAD = "raise ValueError('bad batch')\n";
-const SLOW = "import time\ntime.sleep(30)\n";
+const SLOW = "import time\ntime.sleep(900)\n";
 
 describe("workflows of the local Glue", () => {
   let cloud: GlueCloud;

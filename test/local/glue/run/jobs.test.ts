@@ -77,7 +77,7 @@ describe("jobs of the local Glue", () => {
   });
 
   it("a job killed from outside is FAILED and names the signal", async () => {
-    const script = "import os, time\nprint(f'PID {os.getpid()}')\ntime.sleep(60)\n";
+    const script = "import os, time\nprint(f'PID {os.getpid()}')\ntime.sleep(900)\n";
     await createJob(cloud, "killed", script);
     const runId = await startJob(cloud, "killed");
     const pid = await pidIn(cloud, runId);

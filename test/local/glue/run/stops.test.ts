@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
-import { setTimeout as pause } from "node:timers/promises";
 import { BatchStopJobRunCommand, GetJobRunCommand, GetJobRunsCommand } from "@aws-sdk/client-glue";
+import { typescript } from "../../../support/commands";
 import {
   createJob,
   ended,
@@ -27,7 +27,7 @@ describe("timeouts and stops of the local Glue", () => {
 
   it("a run over its timeout is TIMEOUT, its processes are gone, and it isn't retried", async () => {
     const script =
-      "import os, subprocess, time\np = subprocess.Popen(['sleep', '987'])\nprint(f'PID {p.pid}')\ntime.sleep(60)\n";
+      "import os, subprocess, time\np = subprocess.Popen(['sleep', '987'])\nprint(f'PID {p.pid}')\ntime.sleep(900)\n";
     await createJob(cloud, "slow", script, { Timeout: 1, MaxRetries: 1 });
     const run = await runJob(cloud, "slow");
     assert.equal(run.JobRunState, "TIMEOUT");
@@ -37,13 +37,13 @@ describe("timeouts and stops of the local Glue", () => {
   });
 
   it("a run's own timeout wins over the job's", async () => {
-    await createJob(cloud, "short", "import time\ntime.sleep(60)\n", { Timeout: 2880 });
+    await createJob(cloud, "short", "import time\ntime.sleep(900)\n", { Timeout: 2880 });
     assert.equal((await runJob(cloud, "short", { Timeout: 1 })).JobRunState, "TIMEOUT");
   });
 
   it("a stopped run goes by STOPPING to STOPPED, even when it ignores the request", async () => {
     const script =
-      "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint('ready')\ntime.sleep(60)\n";
+      "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint('ready')\ntime.sleep(900)\n";
     await createJob(cloud, "stopped", script);
     const runId = await startJob(cloud, "stopped");
     await running(cloud, "stopped", runId);
@@ -73,7 +73,7 @@ describe("timeouts and stops of the local Glue", () => {
       const command = { file: "sleep", args: ["543"], env: process.env, cwd: "/" };
       runCommand(command, new AbortController().signal, () => {}, (pid) => console.log("PID " + pid));
     `;
-    const args = ["-r", "ts-node/register/transpile-only", "-e", script];
+    const args = ["-r", typescript, "-e", script];
     const program = spawn(process.execPath, args, {
       cwd: join(__dirname, "..", "..", "..", ".."),
       stdio: ["ignore", "pipe", "inherit"],
@@ -83,8 +83,7 @@ describe("timeouts and stops of the local Glue", () => {
     assert.ok(isRunning(pid));
     program.kill("SIGKILL");
     try {
-      for (let tries = 0; tries < 100 && isRunning(pid); tries += 1) await pause(30);
-      assert.ok(!isRunning(pid));
+      await until(() => (isRunning(pid) ? undefined : true), "its process ends");
     } finally {
       if (isRunning(pid)) process.kill(pid, "SIGKILL");
     }
@@ -93,7 +92,7 @@ describe("timeouts and stops of the local Glue", () => {
   it("closing ends the jobs with all of their processes", async () => {
     const other = await startAnotherGlue(cloud, "closing");
     const script =
-      "import subprocess, time\np = subprocess.Popen(['sleep', '654'])\nprint(f'PID {p.pid}')\ntime.sleep(60)\n";
+      "import subprocess, time\np = subprocess.Popen(['sleep', '654'])\nprint(f'PID {p.pid}')\ntime.sleep(900)\n";
     await createJob(other, "left", script);
     const runId = await startJob(other, "left");
     const pid = await pidIn(other, runId);
