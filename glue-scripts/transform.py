@@ -18,7 +18,15 @@ from music_streams.batch import BatchError, Manifest, ManifestFile, put_json, re
 from music_streams.curated import Curated
 from music_streams.fence import batch_in_turn
 from music_streams.lines import Streams, read_streams
-from music_streams.listens import COLUMNS, ORDER, distinct_listens, enriched, marked, unknown_counts
+from music_streams.listens import (
+    COLUMNS,
+    ORDER,
+    distinct_listens,
+    enriched,
+    marked,
+    marked_by_shuffle,
+    unknown_counts,
+)
 from music_streams.placement import Placement
 from music_streams.reference import Place
 from music_streams.reference_copy import Dimensions, open_reference
@@ -136,12 +144,9 @@ class Job:
         keeping, rows, unknown = Keeping(), None, Observation("rows without reference data")
         if streams.listens is not None:
             placement = Placement(reading.by_day, self.spark.sparkContext.defaultParallelism)
-            listens = self._distinct_listens(placement.place(streams.listens), reading, curated)
+            listens = self._distinct_listens(placement, streams.listens, reading, curated)
             keeping = count_kept(listens)
-            rows = enriched(listens.where(~F.col("elsewhere")), reference.tracks, reference.users)
-            # Joins with small tables leave rows where they are, and in order.
-            rows = rows if reference.small else placement.place(rows).sortWithinPartitions(*ORDER)
-            rows = rows.observe(unknown, *unknown_counts())
+            rows = self._enriched(placement, listens, reference).observe(unknown, *unknown_counts())
         self.log_step("distinct", listens=sum(keeping.by_day.values()), days=len(keeping.by_day))
 
         days = curated.replace(rows, sorted(keeping.by_day))
@@ -181,12 +186,22 @@ class Job:
         require_reconciled(names, reading, keeping, curated.count_written(days), quarantined)
         self.log_step("reconciled", rows=sum(reading.records.values()))
 
-    def _distinct_listens(self, rows: DataFrame, reading: Reading, curated: Curated) -> DataFrame:
+    def _distinct_listens(self, placement: Placement, rows: DataFrame, reading: Reading, curated: Curated) -> DataFrame:
         """Returns each listen of the batch once, and whether another batch has it. Only keys are kept in memory."""
-        once = distinct_listens(rows).persist()
+        once = distinct_listens(placement.place(rows)).sortWithinPartitions(*ORDER).persist()
         known = curated.known(reading)
-        listens = marked(once, known, few=sum(reading.valid.values()) <= FEW_LISTENS)
-        return listens if known is None else listens.persist()
+        if known is None:
+            return once.withColumn("elsewhere", F.lit(False))
+        if sum(reading.valid.values()) <= FEW_LISTENS:
+            return marked(once, known).persist()
+        return placement.place(marked_by_shuffle(once, known)).sortWithinPartitions(*ORDER).persist()
+
+    def _enriched(self, placement: Placement, listens: DataFrame, reference: Dimensions) -> DataFrame:
+        """Returns the curated rows, each in the task and in the order in which it is written."""
+        kept = listens.where(~F.col("elsewhere"))
+        rows = enriched(kept, reference.tracks, reference.users)
+        # Joins with small tables leave rows in their task, and in order.
+        return rows if reference.small else placement.place(rows).drop("part").sortWithinPartitions(*ORDER)
 
     def _quarantined_rows(self, streams: Streams) -> DataFrame | None:
         if streams.quarantined is None:

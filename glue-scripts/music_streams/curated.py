@@ -65,6 +65,8 @@ class Curated:
     def replace(self, rows: DataFrame | None, days: Sequence[str]) -> list[str]:
         """Replaces this batch's curated rows by `rows`, which are of `days`. Returns all days it ever touched.
 
+        Each task writes its rows in their order, which should be by day.
+
         A crash may happen anywhere: days are recorded before they are written, groups before they are removed.
         """
         earlier = self.earlier_days()
@@ -121,7 +123,7 @@ class Curated:
         self._remove_marker(listens)
 
     def _write(self, rows: DataFrame, days: Sequence[str]) -> None:
-        columns = rows.drop("part", "known_track", "known_user").withColumn("batch_id", F.lit(self.batch_id))
+        columns = rows.drop("known_track", "known_user").withColumn("batch_id", F.lit(self.batch_id))
         writer = columns.write.mode("append")
         writer = writer.partitionBy("listen_date", "batch_id").options(**COMMIT).option("compression", "zstd")
         with progress.logged("writing", lambda: self._written_so_far(len(days))):

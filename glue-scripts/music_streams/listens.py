@@ -9,8 +9,8 @@ from pyspark.sql import functions as F
 
 COLUMNS = ("user_id", "track_id", "listen_time")
 LISTEN_KEY = ["user_id", "track_id", "listen_time"]
-# The order of rows within a task. So the same rows give the same files, and a track's rows stand together.
-ORDER = ["part", "listen_date", "track_id", "listen_time", "user_id"]
+# The order in which a task writes its rows. So the same rows give the same files, and a track's rows stand together.
+ORDER = ["listen_date", "track_id", "listen_time", "user_id"]
 
 ANY_ID = "[A-Za-z0-9][A-Za-z0-9._:-]{0,127}"
 ID = rf"\A{ANY_ID}\z"
@@ -103,44 +103,43 @@ def _iso_instant(text: Column) -> Column:
 
 
 def distinct_listens(rows: DataFrame) -> DataFrame:
-    """Returns each listen once, with its first file and its number of copies: part, the key, listen_date, ...
+    """Returns each listen once: part, listen_date, the key, its first file, and its number of copies.
 
-    Rows are placed: those of one key have the same `part`. They come in the order in which they are written.
+    Rows are placed: those of one listen have the same `part`.
     """
     # Producers resend a file when an upload times out, so the same listen comes twice, often in another batch.
-    ordered = rows.sortWithinPartitions(*ORDER)
-    return ordered.groupBy(*ORDER).agg(F.min("file").alias("file"), F.count("*").alias("copies"))
+    once = rows.groupBy("part", "listen_date", *LISTEN_KEY)
+    return once.agg(F.min("file").alias("file"), F.count("*").alias("copies"))
 
 
-def marked(listens: DataFrame, known: DataFrame | None, few: bool) -> DataFrame:
+def marked(listens: DataFrame, known: DataFrame) -> DataFrame:
     """Adds `elsewhere`: whether another batch has the listen. `known` has other batches' rows of the same days.
 
-    `few` listens fit into every worker's memory. Then other batches' rows are read without a shuffle.
+    The listens fit into every worker's memory, so both sides stay where they are: the cost is one look at each key.
     """
-    if known is None:
-        return listens.withColumn("elsewhere", F.lit(False))
-    keys = known.select(*LISTEN_KEY)
-    if few:
-        keys = keys.join(F.broadcast(listens.select(*LISTEN_KEY)), LISTEN_KEY, "left_semi").distinct()
-        found = F.broadcast(keys.withColumn("found", F.lit(True)))
-        return listens.join(found, LISTEN_KEY, "left").withColumn("elsewhere", F.col("found").isNotNull()).drop("found")
+    keys = known.join(F.broadcast(listens), LISTEN_KEY, "left_semi").select(*LISTEN_KEY).distinct()
+    found = F.broadcast(keys.withColumn("elsewhere", F.lit(True)))
+    return listens.join(found, LISTEN_KEY, "left").withColumn("elsewhere", F.col("elsewhere").isNotNull())
+
+
+def marked_by_shuffle(listens: DataFrame, known: DataFrame) -> DataFrame:
+    """Adds `elsewhere` to any number of listens. Their rows change tasks."""
     # As cheap as an anti-join, but the duplicates stay and can be counted.
     same = " AND ".join(f"known.{name} = listens.{name}" for name in LISTEN_KEY)
     return listens.sparkSession.sql(
         f"SELECT *, EXISTS (SELECT 1 FROM {{known}} AS known WHERE {same}) AS elsewhere FROM {{listens}} AS listens",  # noqa: S608
-        known=keys,
+        known=known.select(*LISTEN_KEY),
         listens=listens,
     )
 
 
 def enriched(listens: DataFrame, tracks: DataFrame, users: DataFrame) -> DataFrame:
-    """Returns curated rows with `part`, `known_track` and `known_user`.
+    """Returns curated rows with `known_track` and `known_user`. Small tables leave rows in their task, and in order.
 
     `tracks` has one row per track, `users` one per user.
     """
     joined = listens.join(tracks, on="track_id", how="left").join(users, on="user_id", how="left")
     return joined.select(
-        "part",
         "listen_date",
         "user_id",
         "track_id",

@@ -23,7 +23,8 @@ def open_spark() -> SparkSession:
         "spark.sql.inMemoryColumnarStorage.compressed": "false",
         # The plan is fixed: its sizes are known before it runs, and each step of an adaptive one is a job of its own.
         "spark.sql.adaptive.enabled": "false",
-        "spark.sql.execution.replaceHashWithSortAgg": "true",
+        # Without it, Spark sorts all rows by day before it writes them, also those that are in that order.
+        "spark.sql.maxConcurrentOutputFileWriters": "1",
         "spark.sql.files.ignoreCorruptFiles": "false",
         "spark.sql.files.ignoreMissingFiles": "false",
         # By default a small file counts as 4 MB, and listing files starts a task for each.

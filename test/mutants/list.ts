@@ -628,8 +628,8 @@ export const MUTANTS: Mutant[] = [
   {
     name: "a listen is counted as often as a batch holds it",
     file: "glue-scripts/music_streams/listens.py",
-    find: "ordered.groupBy(*ORDER).agg(",
-    replace: 'ordered.groupBy(*ORDER, F.monotonically_increasing_id().alias("row")).agg(',
+    find: 'rows.groupBy("part", "listen_date", *LISTEN_KEY)',
+    replace: 'rows.groupBy("part", "listen_date", *LISTEN_KEY, F.monotonically_increasing_id().alias("row"))',
     caughtBy: python(
       "test_transform_batches.py",
       "test_a_listen_counts_once_whatever_file_batch_or_writing_brings_it_again",
