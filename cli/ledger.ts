@@ -109,12 +109,21 @@ function byReason(counts: Attributes): Record<string, number> {
   );
 }
 
-/** The ledger, newest first: all of it, or the newest `limit`, or those from `from` to `to`. */
-export async function readLedger(
-  target: Target,
-  wanted: { limit?: number; from?: string; to?: string } = {},
-): Promise<BatchRow[]> {
-  const rows: BatchRow[] = [];
+/** Which batches: all of them, or the newest `limit`, or those from `from` to `to`. */
+interface Wanted {
+  limit?: number;
+  from?: string;
+  to?: string;
+}
+
+/** The ledger, newest first. */
+export async function readLedger(target: Target, wanted: Wanted = {}): Promise<BatchRow[]> {
+  return (await readItems(target, wanted)).map(batchRow);
+}
+
+/** The same as `readLedger`, as the ledger has it. */
+export async function readItems(target: Target, wanted: Wanted = {}): Promise<Attributes[]> {
+  const rows: Attributes[] = [];
   const { from, to } = wanted;
   if (wanted.limit === 0) return rows;
   const pages = paginateQuery(
@@ -134,7 +143,7 @@ export async function readLedger(
     },
   );
   for await (const page of pages) {
-    for (const item of page.Items ?? []) rows.push(batchRow(item));
+    rows.push(...(page.Items ?? []));
     if (wanted.limit !== undefined && rows.length >= wanted.limit) return rows.slice(0, wanted.limit);
   }
   return rows;

@@ -35,7 +35,7 @@ export function dayText(date: string, summary: Item | undefined, top: Item | und
 }
 
 /** The days of a track's or genre's items, the latest first: sort keys are DAY#<date>. */
-function daysOf(items: Item[]): { date: string; item: Item }[] {
+export function daysOf(items: Item[]): { date: string; item: Item }[] {
   return items
     .flatMap((item) => {
       const sk = textOf(item, "sk") ?? "";

@@ -1,10 +1,9 @@
-import { GetItemCommand, paginateQuery } from "@aws-sdk/client-dynamodb";
 import { UsageError, UserError } from "../terminal/errors";
 import type { Terminal } from "../terminal/terminal";
 import { isDate } from "./dates";
-import type { Item } from "./items";
 import { exportMetrics } from "./metrics-export";
 import { dayText, genreText, trackText } from "./metrics-text";
+import { itemAt, itemsOf } from "./read/metrics";
 import { openTarget, type Target } from "./target";
 import { writeWhole } from "./whole-file";
 
@@ -74,29 +73,6 @@ async function showTrack(target: Target, id: string): Promise<string> {
   const items = await itemsOf(target, `TRACK#${id}`);
   if (items.length === 0) throw new UserError(`There are no metrics for the track "${id}".`);
   return trackText(id, items);
-}
-
-async function itemAt(target: Target, pk: string, sk: string): Promise<Item | undefined> {
-  const key = { pk: { S: pk }, sk: { S: sk } };
-  const found = await target.dynamodb.send(
-    new GetItemCommand({ TableName: target.outputs.metricsTableName, Key: key, ConsistentRead: true }),
-  );
-  return found.Item;
-}
-
-async function itemsOf(target: Target, pk: string): Promise<Item[]> {
-  const items: Item[] = [];
-  const pages = paginateQuery(
-    { client: target.dynamodb },
-    {
-      TableName: target.outputs.metricsTableName,
-      KeyConditionExpression: "pk = :pk",
-      ExpressionAttributeValues: { ":pk": { S: pk } },
-      ConsistentRead: true,
-    },
-  );
-  for await (const page of pages) items.push(...(page.Items ?? []));
-  return items;
 }
 
 /** Exports into a file, which is there whole or not at all. Returns the number of items. */

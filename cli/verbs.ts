@@ -137,6 +137,31 @@ export const verbs: Record<string, Verb> = {
         () => require("./quarantine").run,
       ),
   },
+  report: {
+    about: "writes a batch as one HTML file",
+    describe: (line, does) =>
+      does(
+        line
+          .description("Writes a batch as one HTML file that needs no server: times, rows, log, quarantine and files.")
+          .argument("<batch-id>", "a batch, as npm run batches shows it")
+          .option(...out)
+          .option(...stack),
+        () => require("./report").run,
+      ),
+  },
+  console: {
+    about: "serves pages about the pipeline for a browser",
+    describe: (line, does) =>
+      does(
+        line
+          .description(
+            "Serves the console: batches, logs, quarantine, days and freshness as pages for a browser. It only reads, and only this machine reaches it. npm start serves it too.",
+          )
+          .option("--port <n>", "its port on 127.0.0.1, if it is free; 0 = any free one", wholeNumber(0, 65535), 4567)
+          .option(...stack),
+        () => require("./console").run,
+      ),
+  },
   metrics: {
     about: "shows or exports the metrics",
     describe: (line, does) => {

@@ -33,7 +33,7 @@ const inTestPython = (tools: Tools, name: string) => path.join(path.dirname(tool
 
 /** Test files that start no process. (Mocha takes braces without a star for a file's name.) */
 const quick = [
-  "test/{docs,terminal}/*.test.ts",
+  "test/{console,docs,terminal}/*.test.ts",
   "test/runtime/@(dead-ends|decide|embedded-metrics|faults|model|mutants|permissions|protocol|waiting).test.ts",
   "test/infra/@(alarm-stories|alarms|catalog|dashboard|program|settings).test.ts",
 ];
@@ -51,7 +51,7 @@ export const checks: Check[] = [
     about: "dependency-cruiser: which folder may import which (.dependency-cruiser.cjs)",
     command: () => [
       ...(["depcruise", "--output-type", "err-long", "index.ts"] as const),
-      ...["infra", "runtime", "policy", "terminal", "local", "cli"],
+      ...["infra", "runtime", "policy", "terminal", "local", "cli", "console"],
     ],
   },
   { name: "unused", in: "test", about: "knip: unused files, exports and packages", command: () => ["knip"] },
@@ -113,13 +113,13 @@ export const checks: Check[] = [
   {
     name: "unit",
     in: "test",
-    about: "mocha: the program and its Lambdas",
+    about: "mocha: the program, its Lambdas, and the console",
     needs: "python",
     grows: [
       ...["layout", "policy"].map((name) => `test/infra/${name}.test.ts`),
       ...["emulated", "faults", "model", "waiting"].map((name) => `test/runtime/${name}.test.ts`),
     ],
-    command: (_, files = ["test/{infra,runtime,terminal}/**/*.test.ts"]) => mocha(...files),
+    command: (_, files = ["test/{console,infra,runtime,terminal}/**/*.test.ts"]) => mocha(...files),
     count: mochaCounts,
   },
   {

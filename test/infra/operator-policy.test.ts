@@ -77,6 +77,7 @@ const RUNTIME: Record<string, Needs> = {
     ),
   ),
   publishTotals: [],
+  quarantined: [],
   referenceFaults: [],
   totals: [],
 };
