@@ -5,14 +5,14 @@ import { Hono } from "hono";
 import { streamSSE } from "hono/streaming";
 import { describeError } from "../terminal/errors";
 import { guard } from "./guard";
-import { type Html, html, link, nothing, pathTo, verbatim } from "./html";
+import { type Html, html, link, pathTo, verbatim } from "./html";
 import { batchView } from "./pages/batch";
 import { batchesView } from "./pages/batches";
 import { dayView, genreView, trackView } from "./pages/day";
 import { freshnessView } from "./pages/freshness";
 import { quarantineView } from "./pages/quarantine";
 import type { Source } from "./source";
-import type { View } from "./view";
+import { still, type View } from "./view";
 
 const asset = (name: string) => readFileSync(path.join(__dirname, "assets", name), "utf8");
 
@@ -56,7 +56,8 @@ export function consoleApp({ source, key, liveMs, stop }: ConsoleOptions): Hono 
   for (const [address, page] of Object.entries(pages))
     app.get(address, async (context) => {
       const shown = source();
-      if (!shown) return context.html(starting());
+      // There is nothing yet that could send changes.
+      if (!shown) return context.html(message("Starting", "The local cloud is starting."), 200, { Refresh: "2" });
       const view = await page(shown, context.req.query(), Date.now());
       if (!view) return context.html(message("Not found", "The ledger has no such batch.", shown), 404);
       const url = new URL(context.req.url);
@@ -98,11 +99,13 @@ export function consoleApp({ source, key, liveMs, stop }: ConsoleOptions): Hono 
 
 /** A batch as one file that needs no server; undefined if the ledger has no such batch. */
 export async function reportOf(source: Source, batchId: string, nowMs: number): Promise<string | undefined> {
-  const view = await batchView(source, batchId, {}, nowMs, { linked: false });
+  const view = await batchView(source, batchId, {}, nowMs);
   if (!view) return undefined;
   const style = verbatim(`<style>${asset("console.css")}</style>`);
   const written = html`<p class="note">Written ${new Date(nowMs).toISOString()} about ${source.name}.</p>`;
-  return String(document(view.title, style, html`<main>${mainOf(view)}${written}</main>`));
+  const report = String(document(view.title, style, html`<main>${mainOf(view)}${written}</main>`));
+  // No other page is there to link to. Data is escaped, so these are our own tags.
+  return report.replace(/<a [^>]*>|<\/a>/g, "");
 }
 
 function document(title: string, head: Html, body: Html): Html {
@@ -120,7 +123,7 @@ function mainOf({ title, parts }: View): Html {
 function pageOf(view: View, source: Source | undefined, live?: string): Html {
   const items = Object.entries(menu).map(([page, text]) => html`<li>${link(pathTo(page), text)}</li>`);
   const script = html`<script src="/live.js" defer></script>`;
-  const head = html`<link rel="stylesheet" href="/console.css">${live === undefined ? nothing : script}`;
+  const head = html`<link rel="stylesheet" href="/console.css">${live === undefined ? "" : script}`;
   const main = live === undefined ? html`<main>` : html`<main data-live="${live}">`;
   return document(
     view.title,
@@ -130,14 +133,6 @@ ${main}${mainOf(view)}<p id="live" class="note" role="status"></p></main>`,
   );
 }
 
-function message(title: string, text: string, source: Source | undefined): Html {
-  const parts = [{ id: "message", html: html`<p>${text.split("\n").map((line) => html`${line}<br>`)}</p>` }];
-  return pageOf({ title, parts, isLive: false }, source);
-}
-
-/** Reloads itself, because there is nothing yet that could send changes. */
-function starting(): Html {
-  const head = html`<meta http-equiv="refresh" content="2"><link rel="stylesheet" href="/console.css">`;
-  const body = html`<main><h1>The local cloud is starting</h1><p>This page reloads by itself.</p></main>`;
-  return document("Starting", head, body);
+function message(title: string, text: string, source?: Source): Html {
+  return pageOf(still(title, html`<p>${text.split("\n").map((line) => html`${line}<br>`)}</p>`), source);
 }

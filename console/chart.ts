@@ -15,7 +15,7 @@ export interface ChartRow {
 
 export interface Chart {
   title: string;
-  /** What a row is, such as "genre". */
+  /** What a row is, such as "genre". No two charts of a page have the same. */
   of: string;
   /** What is measured, with its unit. */
   measure: string;
@@ -34,13 +34,8 @@ export async function chart({ title, of, measure, kind, rows }: Chart): Promise<
   const cells = rows.map(({ name, link, value, text }) => [link ?? name, text ?? count(value)]);
   return html`<figure><figcaption>${title}</figcaption>
 <div class="drawing" role="img" aria-label="${title}: the table below has the numbers">${drawn}</div>
-<details id="table-${slug(title)}"><summary>Table: ${title}</summary>
-${table(title, [{ title: of }, { title: measure, isNumber: true }], cells)}</details></figure>`;
-}
-
-/** An id made of a title of ours. */
-function slug(title: string): string {
-  return title.toLowerCase().replace(/[^a-z0-9]+/g, "-");
+<details id="table-of-${of}"><summary>Table: ${title}</summary>
+${table(title, [of, measure], cells, [measure])}</details></figure>`;
 }
 
 /** Plot takes a third of a second to load, so the first chart loads it. */

@@ -4,11 +4,16 @@ import { getCookie, setCookie } from "hono/cookie";
 
 const loopback = /^(127\.0\.0\.1|localhost|\[::1\])(:\d{1,5})?$/;
 
-/** Our own style and script, and nothing else: no inline code, no other host, no frame. */
-const policy = [
-  ...["default-src 'none'", "style-src 'self'", "script-src 'self'", "connect-src 'self'", "form-action 'self'"],
-  ...["base-uri 'none'", "frame-ancestors 'none'"],
-].join("; ");
+const headers = {
+  // Our own style and script, and nothing else: no inline code, no other host, no frame.
+  "Content-Security-Policy":
+    "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+  "X-Content-Type-Options": "nosniff",
+  "Referrer-Policy": "no-referrer",
+  "Cross-Origin-Resource-Policy": "same-origin",
+  "Cross-Origin-Opener-Policy": "same-origin",
+  "Cache-Control": "no-store",
+};
 
 /**
  * Refuses whatever does not come from the console's own pages, or from the address that the command printed:
@@ -20,12 +25,7 @@ const policy = [
 export function guard(key: string): MiddlewareHandler {
   return async (context, next) => {
     const { req: request } = context;
-    context.header("Content-Security-Policy", policy);
-    context.header("X-Content-Type-Options", "nosniff");
-    context.header("Referrer-Policy", "no-referrer");
-    context.header("Cross-Origin-Resource-Policy", "same-origin");
-    context.header("Cross-Origin-Opener-Policy", "same-origin");
-    context.header("Cache-Control", "no-store");
+    for (const [name, value] of Object.entries(headers)) context.header(name, value);
 
     const host = request.header("host") ?? "";
     if (!loopback.test(host)) return context.text("The console answers on 127.0.0.1 and localhost alone.", 403);
@@ -37,9 +37,7 @@ export function guard(key: string): MiddlewareHandler {
     const given = request.query("key");
     if (given !== undefined && isSame(given, key)) {
       setCookie(context, cookie, key, { httpOnly: true, sameSite: "Strict", path: "/" });
-      const url = new URL(request.url);
-      url.searchParams.delete("key");
-      return context.redirect(url.pathname + url.search);
+      return context.redirect("/");
     }
     if (!isSame(getCookie(context, cookie) ?? "", key))
       return context.text("Open the address that the command printed: it has the key of this console.", 403);

@@ -26,20 +26,15 @@ export function verbatim(text: string): Html {
   return raw(text);
 }
 
-export const nothing: Html = raw("");
-
-interface Column {
-  title: string;
-  /** Numbers are aligned right. */
-  isNumber?: boolean;
-}
-
-/** A table that scrolls sideways where it is wider than the screen. `caption` names it, also for screen readers. */
-export function table(caption: string, columns: readonly Column[], rows: readonly (readonly Value[])[]): Html {
-  const kind = (at: number) => (columns[at]?.isNumber ? "number" : "text");
+/**
+ * A table that scrolls sideways where it is wider than the screen. `caption` names it, also for screen readers. Columns
+ * named in `right` are aligned right.
+ */
+export function table(caption: string, head: string[], rows: readonly Value[][], right: string[] = []): Html {
+  const kind = (at: number) => (right.includes(head[at] ?? "") ? "number" : "text");
   return html`<div class="wide" role="region" aria-label="${caption}" tabindex="0"><table>
 <caption>${caption}</caption>
-<thead><tr>${columns.map(({ title }, at) => html`<th scope="col" class="${kind(at)}">${title}</th>`)}</tr></thead>
+<thead><tr>${head.map((title, at) => html`<th scope="col" class="${kind(at)}">${title}</th>`)}</tr></thead>
 <tbody>${rows.map((cells) => html`<tr>${cells.map((cell, at) => html`<td class="${kind(at)}">${cell}</td>`)}</tr>`)}</tbody>
 </table></div>`;
 }

@@ -1,14 +1,6 @@
 /** What the pages show, as the command that starts the console reads it. What isn't known is null. */
 
-type Counts =
-  | "attempt"
-  | "files"
-  | "bytes"
-  | "rowsRead"
-  | "rowsKept"
-  | "rowsDuplicate"
-  | "filesQuarantined"
-  | "filesHeld";
+type Counts = "attempt" | "files" | "bytes" | "rowsRead" | "rowsKept" | "rowsDuplicate" | "filesHeld";
 type Times = "claimedAt" | "startedAt" | "settledAt" | "nextAttemptAt" | "retriedAt";
 
 export interface Batch extends Record<Counts, number | null>, Record<Times | "parent" | "error", string | null> {
@@ -22,10 +14,7 @@ export interface Batch extends Record<Counts, number | null>, Record<Times | "pa
   publish: Span;
 }
 
-export interface Span {
-  from: string | null;
-  to: string | null;
-}
+export type Span = Record<"from" | "to", string | null>;
 
 /** A part of a batch's way: a Lambda or a job of its last attempt. */
 export interface Step {
@@ -71,25 +60,10 @@ export interface Pipeline {
 }
 
 /** Numbers of a day, a genre's day, or a track's day. They may be larger than a JavaScript number holds. */
-export interface Numbers {
-  listens: bigint | undefined;
-  listeners: bigint | undefined;
-  listeningMs: bigint | undefined;
-}
-
-export interface Day extends Numbers {
-  date: string;
-}
-
-export interface Genre extends Numbers {
-  genre: string;
-}
-
-export interface Track extends Numbers {
-  trackId: string;
-  name: string | undefined;
-  artists: string | undefined;
-}
+export type Numbers = Record<"listens" | "listeners" | "listeningMs", bigint | undefined>;
+export type Day = Numbers & { date: string };
+export type Genre = Numbers & { genre: string };
+export type Track = Numbers & { trackId: string } & Record<"name" | "artists", string | undefined>;
 
 /** Reads one pipeline. The pages only read. */
 export interface Source {
@@ -115,5 +89,5 @@ export interface Source {
   days(dates: string[]): Promise<Day[]>;
   topGenres(date: string): Promise<Genre[]>;
   genre(name: string): Promise<{ days: Day[]; topTracks: { date: string; tracks: Track[] }[] }>;
-  track(id: string): Promise<{ name: string | undefined; artists: string | undefined; days: Day[] }>;
+  track(id: string): Promise<{ days: Day[] } & Record<"name" | "artists", string | undefined>>;
 }

@@ -10,16 +10,14 @@ export interface View {
   isLive: boolean;
 }
 
-const states = ["CLAIMED", "RUNNING", "PROCESSED", "ARCHIVED", "RETRY", "FAILED", "SPLIT", "REPLAY"];
-
-/** The class that gives a state its colour. */
-export function classOf(state: string): string {
-  return `state ${states.includes(state) ? state : "UNKNOWN"}`;
+/** A page of one part that stays as it is. */
+export function still(title: string, part: Html): View {
+  return { title, parts: [{ id: "part", html: part }], isLive: false };
 }
 
 /** A state as word and colour. */
 export function stateOf({ state }: Pick<Batch, "state">): Html {
-  return html`<span class="${classOf(state)}">${state}</span>`;
+  return html`<span class="state ${state}">${state}</span>`;
 }
 
 export function batchLink(batchId: string): Html {

@@ -79,13 +79,8 @@ export function consoleSource(target: Target, stack: string | null): shown.Sourc
     },
     async latestDay() {
       const batches = await readLedger(target, { limit: batchesWithDays });
-      for (const { batchId, state } of batches) {
-        if (state !== "ARCHIVED") continue;
-        const report = await transformReport(target, batchId);
-        const day = report?.days?.at(-1);
-        if (day !== undefined) return day;
-      }
-      return undefined;
+      const newest = batches.find(({ state, rowsKept }) => state === "ARCHIVED" && rowsKept);
+      return newest && (await transformReport(target, newest.batchId))?.days?.at(-1);
     },
     async days(dates) {
       const found = await Promise.all(
@@ -160,35 +155,23 @@ async function detailOf(target: Target, batchId: string): Promise<shown.BatchDet
 
 /** The steps as `npm start` shows them, with their times: Glue's while it knows the run, later those of the reports. */
 function stepsShown(item: Attributes, batch: shown.Batch, runs: Record<string, JobRun>, target: Target): shown.Step[] {
+  const { files, bytes, claimedAt, startedAt, settledAt, transform, publish } = batch;
   const { transformJobName, publishJobName } = target.outputs;
-  const [transform, publish] = [runs[transformJobName], runs[publishJobName]];
-  const startOf = (run: JobRun | undefined, span: shown.Span) => run?.StartedOn?.toISOString() ?? span.from;
-  const from = {
-    sense: batch.claimedAt,
-    transform: startOf(transform, batch.transform),
-    publish: startOf(publish, batch.publish),
-    archive: batch.publish.to,
+  const jobs = { transform: runs[transformJobName], publish: runs[publishJobName] };
+  const spans: Record<shown.Step["name"], shown.Span> = {
+    sense: { from: claimedAt, to: startedAt },
+    transform: { from: jobs.transform?.StartedOn?.toISOString() ?? transform.from, to: transform.to },
+    publish: { from: jobs.publish?.StartedOn?.toISOString() ?? publish.from, to: publish.to },
+    archive: { from: publish.to, to: settledAt },
   };
-  const to = { sense: null, transform: batch.transform.to, publish: batch.publish.to, archive: batch.settledAt };
   // Items of earlier versions may lack some of it.
-  const { report } = item;
-  const known = {
-    ...{ ...item, files: batch.files ?? 0, bytes: batch.bytes ?? 0 },
-    ...(report && { report: { ...report, rowsQuarantined: report.rowsQuarantined ?? {} } }),
-  };
-  const facts = {
-    batch: known as unknown as Batch,
-    nowMs: Date.now(),
-    ...(transform && { transform }),
-    ...(publish && { publish }),
-  };
-  return stepsOf(facts).map(({ name, state, elapsedMs, detail }) => {
-    const hasBegun = state !== "waiting";
-    const ms = elapsedMs ?? Date.parse(to[name] ?? "") - Date.parse(from[name] ?? "");
-    return {
-      ...{ name, state, detail: detail ?? null, from: hasBegun ? from[name] : null },
-      elapsedMs: hasBegun && Number.isFinite(ms) ? Math.max(0, ms) : null,
-    };
+  const report = item.report && { ...item.report, rowsQuarantined: item.report.rowsQuarantined ?? {} };
+  const known = { ...item, files: files ?? 0, bytes: bytes ?? 0, report } as unknown as Batch;
+  const facts = Object.fromEntries(Object.entries(jobs).filter(([, run]) => run !== undefined));
+  return stepsOf({ ...facts, batch: known, nowMs: Date.now() }).map(({ name, state, elapsedMs, detail }) => {
+    const { from, to } = state === "waiting" ? { from: null, to: null } : spans[name];
+    const ms = elapsedMs ?? Date.parse(to ?? "") - Date.parse(from ?? "");
+    return { name, state, detail: detail ?? null, from, elapsedMs: Number.isFinite(ms) ? Math.max(0, ms) : null };
   });
 }
 

@@ -1,6 +1,6 @@
 import { count, counted, size } from "../../terminal/format";
 import { chart } from "../chart";
-import { command, facts, type Html, html, link, nothing, pathTo, table, time } from "../html";
+import { command, facts, type Html, html, link, pathTo, table, time } from "../html";
 import type { BatchDetail, LogLine, Source } from "../source";
 import { ago, batchLink, spanMs, spanText, stateOf, sum, type View } from "../view";
 import { firstRows } from "./quarantine";
@@ -11,18 +11,14 @@ const daysShown = 60;
 const sources = ["sense", "transform", "publish", "archive"];
 
 /** Which lines of the log to show. */
-export interface LogFilter {
-  job?: string;
-  attempt?: string;
-}
+type LogFilter = { job?: string; attempt?: string };
 
-/** One batch with its log; undefined if the ledger has no such batch. Not `linked`: without links to other pages. */
+/** One batch with its log; undefined if the ledger has no such batch. */
 export async function batchView(
   source: Source,
   batchId: string,
   filter: LogFilter,
   nowMs: number,
-  { linked } = { linked: true },
 ): Promise<View | undefined> {
   const [batch, log] = await Promise.all([
     source.batch(batchId),
@@ -31,39 +27,36 @@ export async function batchView(
   ]);
   if (!batch) return undefined;
   const parts = [
-    { id: "batch", html: aboutOf(batch, nowMs, linked) },
+    { id: "batch", html: aboutOf(batch, nowMs) },
     { id: "steps", html: stepsOf(batch) },
     { id: "todo", html: todoOf(batch, source.stack) },
     { id: "rows", html: await funnelOf(batch) },
-    { id: "log", html: log instanceof Error ? unreadable(log) : logOf(batchId, log, filter, linked) },
+    { id: "log", html: logOf(batchId, log, filter) },
     { id: "quarantined", html: quarantineOf(batch) },
     { id: "files", html: filesOf(batch) },
-    { id: "days", html: daysOf(batch, linked) },
+    { id: "days", html: daysOf(batch) },
   ];
   return { title: `Batch ${batchId}`, parts, isLive: batch.settledAt === null };
 }
 
-function aboutOf(batch: BatchDetail, nowMs: number, linked: boolean): Html {
+function aboutOf(batch: BatchDetail, nowMs: number): Html {
   const { attempt, claimedAt, settledAt, nextAttemptAt, error, parent, children, retriedAt } = batch;
-  const other = (id: string) => (linked ? batchLink(id) : html`${id}`);
   const landed = batch.manifest.map(({ lastModified }) => lastModified).sort()[0] ?? null;
-  const toMetrics = spanMs(landed, batch.publish.to);
-  const rows: [string, Html | string][] = [
+  const toMetrics = attempt === 1 ? spanMs(landed, batch.publish.to) : null;
+  const after = spanText(spanMs(claimedAt, settledAt));
+  const rows: (false | [string, Html | string])[] = [
     ["state", stateOf(batch)],
     ["attempt", count(attempt)],
     ["claimed", html`${time(claimedAt)} (${ago(claimedAt, nowMs)})`],
-    [
-      "settled",
-      settledAt === null ? "not yet" : html`${time(settledAt)}, after ${spanText(spanMs(claimedAt, settledAt))}`,
-    ],
+    ["settled", settledAt === null ? "not yet" : html`${time(settledAt)}, after ${after}`],
     ["size", `${counted(batch.files ?? undefined, "file")}, ${batch.bytes === null ? "-" : size(batch.bytes)}`],
     ["from landing to metrics", toMetrics === null ? "-" : `${spanText(toMetrics)}, for its oldest file`],
-    ...(nextAttemptAt === null || settledAt !== null ? [] : [["next attempt", time(nextAttemptAt)] as [string, Html]]),
-    ...(retriedAt === null ? [] : [["put back", time(retriedAt)] as [string, Html]]),
-    ...(parent === null ? [] : [["half of", other(parent)] as [string, Html]]),
-    ...(children === null ? [] : [["halves", html`${children.map((one) => html`${other(one)} `)}`] as [string, Html]]),
+    settledAt === null && nextAttemptAt !== null && ["next attempt", time(nextAttemptAt)],
+    retriedAt !== null && ["put back", time(retriedAt)],
+    parent !== null && ["half of", batchLink(parent)],
+    children !== null && ["halves", html`${children.map((one) => html`${batchLink(one)} `)}`],
   ];
-  return html`<h2>About</h2>${facts(rows)}${error === null ? nothing : html`<p class="error">${error}</p>`}`;
+  return html`<h2>About</h2>${facts(rows.filter((row) => row !== false))}${error === null ? "" : html`<p class="error">${error}</p>`}`;
 }
 
 function stepsOf({ steps, attempt, glueConsole }: BatchDetail): Html {
@@ -74,7 +67,7 @@ function stepsOf({ steps, attempt, glueConsole }: BatchDetail): Html {
   );
   const run = glueConsole?.startsWith("https://")
     ? html`<p>${link(glueConsole, "The workflow's runs in the Glue console")}</p>`
-    : nothing;
+    : "";
   return html`<h2>Steps of attempt ${attempt ?? 1}</h2><ol class="steps">${boxes}</ol>${run}`;
 }
 
@@ -82,7 +75,7 @@ const plainId = /^\d{8}T\d{6}Z-[A-Z0-9]+$/;
 
 /** Commands that help. An id that is none of ours could be a command of its own, so it is not shown as one. */
 function todoOf({ batchId, state, settledAt, filesHeld, retriedAt }: BatchDetail, stack: string | null): Html {
-  if (!plainId.test(batchId)) return nothing;
+  if (!plainId.test(batchId)) return html``;
   const where = stack === null ? "" : ` --stack ${stack}`;
   const lines: [text: string, verb: string][] = [];
   if (state === "FAILED" && retriedAt === null)
@@ -116,11 +109,8 @@ async function funnelOf({ rowsRead, rowsKept, rowsDuplicate, rowsQuarantined }: 
 ${drawn}`;
 }
 
-function unreadable(error: Error): Html {
-  return html`<h2>Log</h2><p class="error">The log can't be read: ${error.message}</p>`;
-}
-
-function logOf(batchId: string, lines: LogLine[], { job, attempt }: LogFilter, linked: boolean): Html {
+function logOf(batchId: string, lines: LogLine[] | Error, { job, attempt }: LogFilter): Html {
+  if (lines instanceof Error) return html`<h2>Log</h2><p class="error">The log can't be read: ${lines.message}</p>`;
   const attempts = [...new Set(lines.flatMap((line) => line.attempt ?? []))].sort((a, b) => a - b);
   const wanted = lines.filter(
     (line) => (job === undefined || line.source === job) && (attempt === undefined || String(line.attempt) === attempt),
@@ -135,30 +125,23 @@ function logOf(batchId: string, lines: LogLine[], { job, attempt }: LogFilter, l
   const shown = wanted.slice(-linesShown);
   const left = wanted.length - shown.length;
   const items = shown.map(
-    (line) => html`<li${line.isError ? html` class="bad"` : nothing}>${time(line.time)}
+    (line) => html`<li${line.isError ? html` class="bad"` : ""}>${time(line.time)}
 <span class="who">${line.source}${line.attempt === null ? "" : ` ${line.attempt}`}</span> ${line.isError ? "✖ " : ""}${line.text}</li>`,
   );
-  const choices = html`<p>Of: ${[undefined, ...sources].map((one) => choice("job", one))}</p>
-<p>Attempt: ${[undefined, ...attempts.map(String)].map((one) => choice("attempt", one))}</p>`;
   return html`<h2>Log</h2>
-${linked ? choices : nothing}
-${left > 0 ? html`<p>The last ${count(linesShown)} lines; ${count(left)} earlier ones are in <code>music-streams logs</code>.</p>` : nothing}
+<p>Of: ${[undefined, ...sources].map((one) => choice("job", one))}</p>
+<p>Attempt: ${[undefined, ...attempts.map(String)].map((one) => choice("attempt", one))}</p>
+${left > 0 ? html`<p>The last ${count(linesShown)} lines; ${count(left)} earlier ones are in <code>music-streams logs</code>.</p>` : ""}
 ${shown.length === 0 ? html`<p>No lines.</p>` : html`<ol class="log" tabindex="0" aria-label="Log">${items}</ol>`}`;
 }
 
 function quarantineOf({ quarantine: { files, first } }: BatchDetail): Html {
   if (files.length === 0 && first.length === 0) return html`<h2>Quarantine</h2><p>Nothing.</p>`;
   const shown = files.slice(0, filesShown);
-  const titles = ["file", "reason", "detail", "place"].map((title) => ({ title }));
-  const held =
-    files.length === 0
-      ? nothing
-      : table(
-          `Quarantined files (${shown.length} of ${files.length})`,
-          titles,
-          shown.map(({ name, reason, detail, at }) => [name, reason, detail, at ?? "-"]),
-        );
-  return html`<h2>Quarantine</h2>${held}${firstRows(first)}`;
+  const head = ["file", "reason", "detail", "place"];
+  const rows = shown.map(({ name, reason, detail, at }) => [name, reason, detail, at ?? "-"]);
+  const title = `Quarantined files (${shown.length} of ${files.length})`;
+  return html`<h2>Quarantine</h2>${files.length > 0 ? table(title, head, rows) : ""}${firstRows(first)}`;
 }
 
 function filesOf({ manifest, read, changed, quarantine }: BatchDetail): Html {
@@ -175,15 +158,15 @@ function filesOf({ manifest, read, changed, quarantine }: BatchDetail): Html {
       ...[rows?.rowsRead, rows?.rowsKept, rows?.rowsDuplicate, rows?.rowsQuarantined].map((value) => count(value)),
     ];
   });
-  const numbers = ["read", "kept", "duplicate", "quarantined"].map((title) => ({ title, isNumber: true }));
-  const titles = [{ title: "file" }, { title: "size", isNumber: true }, { title: "outcome" }, ...numbers];
-  return html`<h2>Files</h2>${table(`Files (${shown.length} of ${manifest.length})`, titles, rows)}`;
+  const right = ["size", "read", "kept", "duplicate", "quarantined"];
+  const head = ["file", "size", "outcome", ...right.slice(1)];
+  return html`<h2>Files</h2>${table(`Files (${shown.length} of ${manifest.length})`, head, rows, right)}`;
 }
 
-function daysOf({ days }: BatchDetail, linked: boolean): Html {
+function daysOf({ days }: BatchDetail): Html {
   if (days.length === 0) return html`<h2>Days</h2><p>None yet.</p>`;
   const shown = days.slice(-daysShown);
-  const more = days.length > shown.length ? html` The latest ${shown.length} are:` : nothing;
+  const more = days.length > shown.length ? html` The latest ${shown.length} are:` : "";
   return html`<h2>Days</h2><p>It wrote to ${counted(days.length, "day")}.${more}</p>
-<p>${shown.map((date) => html`${linked ? link(pathTo("day", { date }), date) : date} `)}</p>`;
+<p>${shown.map((date) => html`${link(pathTo("day", { date }), date)} `)}</p>`;
 }

@@ -1,7 +1,7 @@
 import { brief, count, counted, size } from "../../terminal/format";
-import { command, facts, type Html, html, link, nothing, pathTo, table, time } from "../html";
+import { command, facts, type Html, html, link, pathTo, table, time } from "../html";
 import type { Batch, Pipeline, Source } from "../source";
-import { ago, batchLink, classOf, spanMs, spanText, stateOf, sum, type View } from "../view";
+import { ago, batchLink, spanMs, spanText, stateOf, sum, type View } from "../view";
 
 const rowsOfAPage = 50;
 const hourMs = 3_600_000;
@@ -36,7 +36,7 @@ function nowOf({ pausedSince, inFlight, isQueued, waiting }: Pipeline, nowMs: nu
     ["waiting", `${isWhole ? "" : "at least "}${counted(files, "file")}, ${size(bytes)}`],
     ["oldest of them", oldest === null ? "-" : ago(oldest, nowMs)],
     ["paused", pausedSince === null ? "no" : html`<strong>since ${time(pausedSince)}</strong>`],
-  ])}${inFlight !== null && files > 0 ? html`<p>Files of the batch in flight count as waiting.</p>` : nothing}`;
+  ])}${inFlight !== null && files > 0 ? html`<p>Files of the batch in flight count as waiting.</p>` : ""}`;
 }
 
 /** A square for each batch of the last 24 hours, by the hour in which it was claimed. */
@@ -50,22 +50,19 @@ function gridOf(batches: Batch[], firstHourMs: number): Html {
     });
     const squares = own.slice(0, mostOfAnHour).map((batch) => {
       const name = `${batch.state}, batch ${batch.batchId}`;
-      return html`<a class="square ${classOf(batch.state)}" href="${pathTo("batch", { id: batch.batchId })}" title="${name}" aria-label="${name}"></a>`;
+      return html`<a class="square state ${batch.state}" href="${pathTo("batch", { id: batch.batchId })}" title="${name}" aria-label="${name}"></a>`;
     });
-    const more = own.length > mostOfAnHour ? html`<span>+${own.length - mostOfAnHour}</span>` : nothing;
-    return html`<li><span class="hour">${hour}</span>${squares}${more}</li>`;
+    const more = own.length > mostOfAnHour ? html`<span>+${own.length - mostOfAnHour}</span>` : "";
+    return html`<li><div class="hour">${hour}</div>${squares}${more}</li>`;
   });
-  const cut = batches.length >= mostOfADay ? html` Only the newest ${count(mostOfADay)} are drawn.` : nothing;
+  const cut = batches.length >= mostOfADay ? html` Only the newest ${count(mostOfADay)} are drawn.` : "";
   return html`<h2>The last 24 hours</h2>
 <p>${counted(batches.length, "batch", "batches")}, by the hour (UTC) in which sense claimed them.${cut}</p>
 <ol class="hours">${cells}</ol>`;
 }
 
-const columns = [
-  ...[{ title: "batch" }, { title: "state" }],
-  ...["files", "read", "kept", "duplicate", "quarantined"].map((title) => ({ title, isNumber: true })),
-  ...[{ title: "claimed" }, { title: "took", isNumber: true }, { title: "error" }],
-];
+const right = ["files", "read", "kept", "duplicate", "quarantined", "took"];
+const head = ["batch", "state", ...right.slice(0, -1), "claimed", "took", "error"];
 
 function listOf(found: Batch[], before: string | undefined, nowMs: number): Html {
   const shown = found.slice(0, rowsOfAPage);
@@ -81,8 +78,8 @@ ${command("npx music-streams drop FILE.csv")}`;
     batch.error === null ? "" : brief(batch.error, 120),
   ]);
   const last = shown.at(-1)?.batchId ?? "";
-  const newest = before === undefined ? nothing : link(pathTo("batches"), "Newest");
-  const older = found.length > rowsOfAPage ? link(pathTo("batches", { before: last }), "Older") : nothing;
-  return html`<h2>Batches</h2>${table("Batches, newest first", columns, rows)}
+  const newest = before === undefined ? "" : link(pathTo("batches"), "Newest");
+  const older = found.length > rowsOfAPage ? link(pathTo("batches", { before: last }), "Older") : "";
+  return html`<h2>Batches</h2>${table("Batches, newest first", head, rows, right)}
 <nav class="paging" aria-label="Pages of batches">${newest} ${older}</nav>`;
 }

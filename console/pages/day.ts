@@ -2,11 +2,11 @@ import { count, duration } from "../../terminal/format";
 import { chart } from "../chart";
 import { facts, type Html, html, link, pathTo, table } from "../html";
 import type { Day, Numbers, Source } from "../source";
-import type { View } from "../view";
+import { still, type View } from "../view";
 
 const dayMs = 86_400_000;
 const neighbours = 7;
-const numberTitles = ["listens", "listeners", "listening time"].map((title) => ({ title, isNumber: true }));
+const numbers = ["listens", "listeners", "listening time"];
 
 function numbersOf({ listens, listeners, listeningMs }: Numbers): string[] {
   return [count(listens), count(listeners), listeningMs === undefined ? "-" : duration(listeningMs)];
@@ -43,24 +43,14 @@ function isDate(text: string): boolean {
 /** A day: totals, top genres, and its neighbours. */
 export async function dayView(source: Source, given: string | undefined): Promise<View> {
   const date = given || (await source.latestDay());
-  if (date === undefined || !isDate(date))
-    return {
-      title: "Day",
-      parts: [
-        {
-          id: "day",
-          html: html`<p>${date === undefined ? "No day has metrics yet." : `${date} is no day. Write it as 2024-06-25.`}</p>${searches("")}`,
-        },
-      ],
-      isLive: false,
-    };
+  if (date === undefined) return still("Day", html`<p>No day has metrics yet.</p>${searches("")}`);
+  if (!isDate(date)) return still("Day", html`<p>${date} is no day. Write it as 2024-06-25.</p>${searches("")}`);
   const at = (days: number) => new Date(Date.parse(`${date}T00:00:00Z`) + days * dayMs).toISOString().slice(0, 10);
   const dates = Array.from({ length: 2 * neighbours + 1 }, (_, n) => at(n - neighbours));
   const [days, genres] = await Promise.all([source.days(dates), source.topGenres(date)]);
   const own = days.find((day) => day.date === date);
-  const names = ["listens", "listeners", "listening time"];
   const totals = own
-    ? facts(numbersOf(own).map((text, n) => [names[n] ?? "", text]))
+    ? facts(numbersOf(own).map((text, n) => [numbers[n] ?? "", text]))
     : html`<p>There are no metrics for ${date}.</p>`;
   const drawn = await chart({
     ...({ title: `Top genres of ${date}`, of: "genre", measure: "listens", kind: "bars" } as const),
@@ -88,7 +78,6 @@ export async function genreView(source: Source, name: string, given: string | un
   const { days, topTracks } = await source.genre(name);
   const date = given ?? topTracks.at(-1)?.date ?? "";
   const tracks = topTracks.find((one) => one.date === date)?.tracks ?? [];
-  const titles = [{ title: "track" }, { title: "name" }, { title: "artists" }, ...numberTitles];
   const rows = tracks.map((track) => [
     link(pathTo("track", { id: track.trackId }), track.trackId),
     ...[track.name ?? "-", track.artists ?? "-", ...numbersOf(track)],
@@ -96,7 +85,7 @@ export async function genreView(source: Source, name: string, given: string | un
   const top =
     tracks.length === 0
       ? html`<p>No top tracks on ${date || "any day"}.</p>`
-      : table(`Top tracks of ${date}`, titles, rows);
+      : table(`Top tracks of ${date}`, ["track", "name", "artists", ...numbers], rows, numbers);
   const parts = [
     { id: "search", html: searches(date, name) },
     { id: "tracks", html: html`<h2>Top tracks</h2>${top}` },

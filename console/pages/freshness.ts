@@ -1,5 +1,6 @@
+import { count } from "../../terminal/format";
 import { chart } from "../chart";
-import { facts, html, link, pathTo, table } from "../html";
+import { facts, html, table } from "../html";
 import type { Batch, Source } from "../source";
 import { ago, batchLink, spanMs, spanText, sum, type View } from "../view";
 
@@ -18,32 +19,27 @@ const spans: [step: string, of: (batch: Batch) => number | null][] = [
 export async function freshnessView(source: Source, nowMs: number): Promise<View> {
   const [pipeline, batches] = await Promise.all([source.pipeline(), source.batches({ limit: batchesShown })]);
   const archived = batches.filter(({ state }) => state === "ARCHIVED");
-  const last = archived.reduce<Batch | undefined>(
-    (newest, batch) => (newest && (newest.publish.to ?? "") >= (batch.publish.to ?? "") ? newest : batch),
-    undefined,
-  );
+  // A replay is claimed long before it runs again.
+  const first = archived.filter(({ attempt }) => attempt === 1);
+  const [newest] = archived.map(({ publish }) => publish.to ?? "").sort((a, b) => (a < b ? 1 : -1));
   const { oldest } = pipeline.waiting;
   const read = archived.reduce((total, { rowsRead }) => total + (rowsRead ?? 0), 0);
   const quarantined = archived.reduce((total, { rowsQuarantined }) => total + (sum(rowsQuarantined) ?? 0), 0);
   const now = facts([
-    [
-      "newest metrics",
-      last === undefined ? "none yet" : html`${ago(last.publish.to, nowMs)}, batch ${batchLink(last.batchId)}`,
-    ],
+    ["newest metrics", newest ? ago(newest, nowMs) : "none yet"],
     ["oldest waiting file", oldest === null ? "-" : ago(oldest, nowMs)],
     ["quarantined rows", read === 0 ? "-" : `${((100 * quarantined) / read).toFixed(2)} % of those batches' rows`],
   ]);
-  const titles = [{ title: "step" }, ...["batches", "median", "longest"].map((title) => ({ title, isNumber: true }))];
+  const right = ["batches", "median", "longest"];
   const rows = spans.map(([step, of]) => {
-    const known = archived.flatMap((batch) => of(batch) ?? []).sort((a, b) => a - b);
-    return [step, known.length, spanText(median(known)), spanText(known.at(-1) ?? null)];
+    const known = first.flatMap((batch) => of(batch) ?? []).sort((a, b) => a - b);
+    return [step, count(known.length), spanText(median(known)), spanText(known.at(-1) ?? null)];
   });
-  const trend = archived.toReversed().flatMap((batch) => {
+  const trend = first.toReversed().flatMap((batch) => {
     const ms = spanMs(batch.claimedAt, batch.publish.to);
     if (ms === null) return [];
-    const { batchId } = batch;
-    const row = { name: batchId.slice(0, 13), value: ms / 1000, text: spanText(ms) };
-    return [{ ...row, link: link(pathTo("batch", { id: batchId }), batchId) }];
+    const name = batch.batchId.slice(0, 13);
+    return [{ name, value: ms / 1000, text: spanText(ms), link: batchLink(batch.batchId) }];
   });
   const drawn = await chart({
     ...({ title: "From claim to metrics", of: "batch", measure: "seconds", kind: "columns" } as const),
@@ -51,7 +47,10 @@ export async function freshnessView(source: Source, nowMs: number): Promise<View
   });
   const parts = [
     { id: "now", html: html`<p>Of the last ${archived.length} archived batches:</p>${now}` },
-    { id: "steps", html: html`<h2>Durations</h2>${table("Durations by step", titles, rows)}` },
+    {
+      id: "steps",
+      html: html`<h2>Durations, where one attempt was enough</h2>${table("Durations by step", ["step", ...right], rows, right)}`,
+    },
     { id: "trend", html: html`<h2>Trend</h2>${drawn}` },
   ];
   return { title: "Freshness", parts, isLive: true };

@@ -1,8 +1,7 @@
 import { count, counted } from "../../terminal/format";
-import { chart } from "../chart";
-import { command, type Html, html, nothing, table } from "../html";
+import { command, type Html, html, table } from "../html";
 import type { Quarantine, Source } from "../source";
-import { batchLink, type View } from "../view";
+import { batchLink, still, type View } from "../view";
 
 /** The rule that a row broke (docs/architecture.md, "Documents of a batch"). */
 const rules: Record<string, string> = {
@@ -17,11 +16,11 @@ const rules: Record<string, string> = {
 
 /** The first rows of each reason, each with its file and place. */
 export function firstRows(rows: Quarantine["first"]): Html {
-  if (rows.length === 0) return nothing;
-  const titles = ["reason", "row", "file", "place"].map((title) => ({ title }));
+  if (rows.length === 0) return html``;
+  const head = ["reason", "row", "file", "place"];
   return table(
     "First rows of each reason",
-    titles,
+    head,
     rows.map(({ reason, raw, file, at }) => [reason, html`<code>${raw}</code>`, file, at]),
   );
 }
@@ -29,20 +28,8 @@ export function firstRows(rows: Quarantine["first"]): Html {
 /** Why rows and files were not used, over all batches. */
 export async function quarantineView(source: Source): Promise<View> {
   const { reasons, files, first } = await source.quarantine();
-  if (reasons.length === 0 && files === 0)
-    return {
-      title: "Quarantine",
-      parts: [{ id: "reasons", html: html`<p>Nothing is in quarantine.</p>` }],
-      isLive: false,
-    };
-  const drawn = await chart({
-    ...({ title: "Quarantined rows by reason", of: "reason", measure: "rows", kind: "bars" } as const),
-    rows: reasons.map(({ reason, rows }) => ({ name: reason, value: rows })),
-  });
-  const titles = [
-    ...[{ title: "reason" }, { title: "rule" }, { title: "rows", isNumber: true }],
-    ...[{ title: "batches", isNumber: true }, { title: "newest" }],
-  ];
+  if (reasons.length === 0 && files === 0) return still("Quarantine", html`<p>Nothing is in quarantine.</p>`);
+  const head = ["reason", "rule", "rows", "batches", "newest"];
   const rows = reasons.map(({ reason, rows, batches }) => [
     ...[reason, rules[reason] ?? "-", count(rows), count(batches.length)],
     batches[0] === undefined ? "-" : batchLink(batches[0]),
@@ -53,7 +40,7 @@ ${command(`npx music-streams drop CORRECTED.csv${source.stack === null ? "" : ` 
   const parts = [
     {
       id: "reasons",
-      html: html`${drawn}${table("Reasons", titles, rows)}<p>${counted(files, "file")} quarantined as a whole.</p>`,
+      html: html`${table("Reasons", head, rows, ["rows", "batches"])}<p>${counted(files, "file")} quarantined as a whole.</p>`,
     },
     { id: "first", html: html`<h2>Rows</h2>${firstRows(first)}` },
     { id: "again", html: again },

@@ -21,7 +21,7 @@ export function batch(minutes: number, more: Partial<Batch> = {}): Batch {
   return {
     ...{ batchId: idOf(minutes), state: "ARCHIVED", attempt: 1, files: 2, bytes: 911_000 },
     ...{ rowsRead: 1000, rowsKept: 900, rowsDuplicate: 60, rowsQuarantined: { bad_id: 30, malformed_row: 10 } },
-    ...{ filesQuarantined: 1, filesHeld: 0, claimedAt: at(0), startedAt: at(1), settledAt: at(40) },
+    ...{ filesHeld: 0, claimedAt: at(0), startedAt: at(1), settledAt: at(40) },
     ...{ nextAttemptAt: null, retriedAt: null, parent: null, children: null, error: null },
     ...{ transform: { from: at(2), to: at(20) }, publish: { from: at(21), to: at(30) } },
     ...more,

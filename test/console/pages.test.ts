@@ -173,6 +173,7 @@ describe("the console's pages", () => {
         path.startsWith("/batches?") || !document.querySelector("main[data-live]") ? [] : ["/live.js"],
         path,
       );
+      if (path.startsWith("/batch?")) assert.equal(document.querySelectorAll(".command").length, 0, "no id to copy");
       for (const link of document.querySelectorAll("a")) assert.match(link.getAttribute("href")!, /^[/#]/, path);
     }
   });
@@ -256,8 +257,9 @@ describe("the console's pages", () => {
 
   it("give the median, the longest and the share of quarantined rows of archived batches", async () => {
     const slow = batch(2, { publish: { from: null, to: new Date(NOW - 60_000).toISOString() } });
+    const replayed = batch(9999, { attempt: 2, publish: slow.publish });
     const running = batch(1, { state: "RUNNING", publish: { from: null, to: null }, rowsRead: null });
-    const { document, words: all } = await consoleOf(sourceOf([running, slow, batch(3)])).page("/freshness");
+    const { document, words: all } = await consoleOf(sourceOf([running, slow, batch(3), replayed])).page("/freshness");
     assert.match(all, /4\.00 % of those batches' rows/);
     const rows = cellsOf(document, "Durations by step");
     assert.deepEqual(rows[1], ["transform", "2", "18.0 s", "18.0 s"]);

@@ -40,6 +40,14 @@ const kept = (title: string): Check => ({
 });
 const lock = (title: string): Check => ({ file: "test/local/toolchain/lock.test.ts", title: `a lock ${title}` });
 const verbs = (title: string): Check => ({ file: "test/cli/verbs.test.ts", title: `every command line ${title}` });
+const page = (title: string): Check => ({
+  file: "test/console/pages.test.ts",
+  title: `the console's pages ${title}`,
+});
+const consoleGuard = (title: string): Check => ({
+  file: "test/console/guard.test.ts",
+  title: `the console's guard ${title}`,
+});
 const door = (title: string): Check => ({ file: "test/local/test_front_door.py", title });
 
 export const MUTANTS: Mutant[] = [
@@ -960,5 +968,89 @@ export const MUTANTS: Mutant[] = [
     find: 'if (inFlight?.state === "RETRY")',
     replace: "if (false)",
     caughtBy: { file: "test/cli/status.test.ts", title: "npm run status ends with 1 and says what to do" },
+  },
+  {
+    name: "the console shows control characters of data as they are",
+    file: "console/html.ts",
+    find: 'typeof value === "string" ? printable(value) : value',
+    replace: "value",
+    caughtBy: page("escape every text of data"),
+  },
+  {
+    name: "the console takes texts of data for its own HTML",
+    file: "console/html.ts",
+    find: "printable(value) : value",
+    replace: "raw(printable(value)) : value",
+    caughtBy: page("escape every text of data"),
+  },
+  {
+    name: "the console shows a hostile id as a command to copy",
+    file: "console/pages/batch.ts",
+    find: "  if (!plainId.test(batchId)) return html``;\n",
+    replace: "",
+    caughtBy: page("escape every text of data"),
+  },
+  {
+    name: "the console links to any address that a stack has as an output",
+    file: "console/pages/batch.ts",
+    find: 'glueConsole?.startsWith("https://")',
+    replace: "glueConsole",
+    caughtBy: page("escape every text of data"),
+  },
+  {
+    name: "the console's charts bring inline style, which its policy blocks",
+    file: "console/chart.ts",
+    find: '  for (const style of svg.querySelectorAll("style")) style.remove();\n',
+    replace: "",
+    caughtBy: page("give each chart a table"),
+  },
+  {
+    name: "the console's durations count a replay from its first claim",
+    file: "console/pages/freshness.ts",
+    find: "({ attempt }) => attempt === 1",
+    replace: "() => true",
+    caughtBy: page("give the median"),
+  },
+  {
+    name: "the console leaves out a batch between two pages",
+    file: "console/pages/batches.ts",
+    find: 'shown.at(-1)?.batchId ?? ""',
+    replace: 'found.at(-1)?.batchId ?? ""',
+    caughtBy: page("page through 10,000 batches"),
+  },
+  {
+    name: "the console sends parts of a live page that have not changed",
+    file: "console/app.ts",
+    find: "            sent.set(id, text);\n",
+    replace: "",
+    caughtBy: { file: "test/console/pages.test.ts", title: "a live page sends the parts that changed" },
+  },
+  {
+    name: "the console answers any Host",
+    file: "console/guard.ts",
+    find: "!loopback.test(host)",
+    replace: "false",
+    caughtBy: consoleGuard('refuses /batches with the key and {"host":"evil.example:PORT"}'),
+  },
+  {
+    name: "the console answers pages of other ports of this machine",
+    file: "console/guard.ts",
+    find: 'site !== "same-origin"',
+    replace: '!site.startsWith("same-")',
+    caughtBy: consoleGuard('refuses /batches with the key and {"sec-fetch-site":"same-site"}'),
+  },
+  {
+    name: "the console answers other origins",
+    file: "console/guard.ts",
+    find: "(origin !== undefined && origin !== own) || ",
+    replace: "",
+    caughtBy: consoleGuard('refuses /batches with the key and {"origin":"null"}'),
+  },
+  {
+    name: "the console answers without its key",
+    file: "console/guard.ts",
+    find: 'if (!isSame(getCookie(context, cookie) ?? "", key))',
+    replace: "if (false)",
+    caughtBy: consoleGuard("refuses /batches without the key"),
   },
 ];
