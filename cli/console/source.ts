@@ -29,6 +29,7 @@ type Attributes = Awaited<ReturnType<typeof readItems>>[number];
 /** What the console shows of a pipeline, read when a page asks for it. */
 export function consoleSource(target: Target, stack: string | null): shown.Source {
   const store = storeOf(target);
+  const glue = new GlueClient(target.access);
   return {
     name: target.name,
     stack,
@@ -60,10 +61,12 @@ export function consoleSource(target: Target, stack: string | null): shown.Sourc
         .filter(({ batchId }) => batchId !== before)
         .slice(0, limit);
     },
-    batch: (batchId) => detailOf(target, batchId),
+    batch: (batchId) => detailOf(target, glue, batchId),
     async logs(batchId) {
       const [batch] = await readLedger(target, { from: batchId, to: batchId });
-      const lines = batch ? await new BatchLogs(target, { sources: logSources }).more(batch) : [];
+      if (!batch) return [];
+      const logs = new BatchLogs(target, { sources: logSources });
+      const lines = await logs.more(batch).finally(() => logs.close());
       return lines.map((line) => ({ ...line, isError: isError(line), text: said(line) }));
     },
     async quarantine() {
@@ -125,11 +128,10 @@ async function transformReport(target: Target, batchId: string): Promise<Transfo
   return (await readDocument(storeOf(target), key)) as TransformReport | undefined;
 }
 
-async function detailOf(target: Target, batchId: string): Promise<shown.BatchDetail | undefined> {
+async function detailOf(target: Target, glue: GlueClient, batchId: string): Promise<shown.BatchDetail | undefined> {
   const [item] = await readItems(target, { from: batchId, to: batchId });
   if (!item) return undefined;
   const { workflowRunId } = batchRow(item);
-  const glue = new GlueClient(target.access);
   const [report, found, quarantine, runs] = await Promise.all([
     transformReport(target, batchId),
     // A manifest of a restored ledger may be gone.

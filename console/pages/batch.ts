@@ -1,3 +1,4 @@
+import { incoming } from "../../runtime/places";
 import { count, counted, size } from "../../terminal/format";
 import { chart } from "../chart";
 import { command, facts, type Html, html, link, pathTo, table, time } from "../html";
@@ -79,7 +80,7 @@ function todoOf({ batchId, state, settledAt, filesHeld, retriedAt }: BatchDetail
   const where = stack === null ? "" : ` --stack ${stack}`;
   const lines: [text: string, verb: string][] = [];
   if (state === "FAILED" && retriedAt === null)
-    lines.push(["Put its file back into incoming/, once the cause is mended:", "retry"]);
+    lines.push([`Put its file back into ${incoming()}, once the cause is mended:`, "retry"]);
   if (filesHeld && state !== "FAILED" && retriedAt === null)
     lines.push([`Release ${counted(filesHeld, "held file")}, once S3 moves them:`, "retry"]);
   if (state === "ARCHIVED") lines.push(["Run it again, with today's reference data and rules:", "replay"]);

@@ -5,6 +5,23 @@ import { connect } from "node:net";
 import { type Console, serveConsole } from "../../console/server";
 import { sourceOf } from "./fixtures";
 
+/** What no page of the console sends. */
+const foreign: Record<string, string>[] = [
+  { host: "evil.example" },
+  // With the console's own port, its cookie fits: what a name that was rebound to this machine sends.
+  { host: "evil.example:PORT" },
+  { host: "127.0.0.1.evil.example" },
+  { host: "evil.example#127.0.0.1" },
+  { origin: "http://evil.example" },
+  { origin: "null" },
+  { origin: "http://127.0.0.1:1" },
+  { origin: "https://127.0.0.1" },
+  { referer: "http://evil.example/" },
+  { referer: "http://127.0.0.1.evil.example/" },
+  { "sec-fetch-site": "cross-site" },
+  { "sec-fetch-site": "same-site" },
+];
+
 /** Requests by hand, because a browser and `fetch` would not send most of these headers. */
 describe("the console's guard", () => {
   let served: Console;
@@ -65,21 +82,7 @@ describe("the console's guard", () => {
       }
     });
 
-    for (const headers of [
-      { host: "evil.example" },
-      // With the console's own port, its cookie fits: what a name that was rebound to this machine sends.
-      { host: "evil.example:PORT" },
-      { host: "127.0.0.1.evil.example" },
-      { host: "evil.example#127.0.0.1" },
-      { origin: "http://evil.example" },
-      { origin: "null" },
-      { origin: "http://127.0.0.1:1" },
-      { origin: "https://127.0.0.1" },
-      { referer: "http://evil.example/" },
-      { referer: "http://127.0.0.1.evil.example/" },
-      { "sec-fetch-site": "cross-site" },
-      { "sec-fetch-site": "same-site" },
-    ])
+    for (const headers of foreign)
       it(`refuses ${page} with the key and ${JSON.stringify(headers)}`, async () => {
         const sent = Object.entries(headers).map(([name, value]) => [name, value.replace("PORT", String(port))]);
         const { status } = await ask(page, withCookie(Object.fromEntries(sent)));
