@@ -101,7 +101,7 @@ export function consoleApp({ source, key, liveMs, stop }: ConsoleOptions): Hono 
 export async function reportOf(source: Source, batchId: string, nowMs: number): Promise<string | undefined> {
   const view = await batchView(source, batchId, {}, nowMs);
   if (!view) return undefined;
-  const style = verbatim(`<style>${asset("console.css")}</style>`);
+  const style = verbatim(`<style>${asset("console.css")}.choices { display: none }</style>`);
   const written = html`<p class="note">Written ${new Date(nowMs).toISOString()} about ${source.name}.</p>`;
   const report = String(document(view.title, style, html`<main>${mainOf(view)}${written}</main>`));
   // No other page is there to link to. Data is escaped, so these are our own tags.
@@ -121,14 +121,14 @@ function mainOf({ title, parts }: View): Html {
 
 /** `live`: the address whose parts change while the page is open. */
 function pageOf(view: View, source: Source | undefined, live?: string): Html {
-  const items = Object.entries(menu).map(([page, text]) => html`<li>${link(pathTo(page), text)}</li>`);
+  const items = Object.entries(menu).map(([page, text]) => html`${link(pathTo(page), text)} `);
   const script = html`<script src="/live.js" defer></script>`;
   const head = html`<link rel="stylesheet" href="/console.css">${live === undefined ? "" : script}`;
   const main = live === undefined ? html`<main>` : html`<main data-live="${live}">`;
   return document(
     view.title,
     head,
-    html`<header><strong>music-streams</strong> <span>${source?.name ?? ""}</span><nav aria-label="Pages"><ul>${items}</ul></nav></header>
+    html`<header><strong>music-streams</strong> <span>${source?.name ?? ""}</span><nav aria-label="Pages">${items}</nav></header>
 ${main}${mainOf(view)}<p id="live" class="note" role="status"></p></main>`,
   );
 }

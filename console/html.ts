@@ -26,10 +26,7 @@ export function verbatim(text: string): Html {
   return raw(text);
 }
 
-/**
- * A table that scrolls sideways where it is wider than the screen. `caption` names it, also for screen readers. Columns
- * named in `right` are aligned right.
- */
+/** A table that scrolls sideways if it must. `caption` names it. Columns named in `right` are aligned right. */
 export function table(caption: string, head: string[], rows: readonly Value[][], right: string[] = []): Html {
   const kind = (at: number) => (right.includes(head[at] ?? "") ? "number" : "text");
   return html`<div class="wide" role="region" aria-label="${caption}" tabindex="0"><table>

@@ -1,7 +1,6 @@
 // Replaces the parts of a page that have changed. Without it, a reload does the same.
 const main = document.querySelector("main[data-live]");
 const note = document.getElementById("live");
-/** @type {EventSource | undefined} */
 let events;
 
 /** Puts new HTML into a part, and keeps open tables, the focus, and the end of a log in sight. */

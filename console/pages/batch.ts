@@ -96,7 +96,7 @@ async function funnelOf({ rowsRead, rowsKept, rowsDuplicate, rowsQuarantined }: 
   if (rowsRead === null) return html`<h2>Rows</h2><p>Transform has not reported yet.</p>`;
   const reasons = Object.entries(rowsQuarantined ?? {}).filter(([, rows]) => rows > 0);
   const drawn = await chart({
-    ...({ title: "What became of the rows", of: "rows", measure: "rows", kind: "bars" } as const),
+    ...({ title: "What became of the rows", of: "outcome", measure: "rows", kind: "bars" } as const),
     rows: [
       { name: "read", value: rowsRead, isMarked: true },
       { name: "kept", value: rowsKept ?? 0 },
@@ -130,8 +130,8 @@ function logOf(batchId: string, lines: LogLine[] | Error, { job, attempt }: LogF
 <span class="who">${line.source}${line.attempt === null ? "" : ` ${line.attempt}`}</span> ${line.isError ? "✖ " : ""}${line.text}</li>`,
   );
   return html`<h2>Log</h2>
-<p>Of: ${[undefined, ...sources].map((one) => choice("job", one))}</p>
-<p>Attempt: ${[undefined, ...attempts.map(String)].map((one) => choice("attempt", one))}</p>
+<nav class="choices" aria-label="Lines of the log"><p>Of: ${[undefined, ...sources].map((one) => choice("job", one))}</p>
+<p>Attempt: ${[undefined, ...attempts.map(String)].map((one) => choice("attempt", one))}</p></nav>
 ${left > 0 ? html`<p>The last ${count(linesShown)} lines; ${count(left)} earlier ones are in <code>music-streams logs</code>.</p>` : ""}
 ${shown.length === 0 ? html`<p>No lines.</p>` : html`<ol class="log" tabindex="0" aria-label="Log">${items}</ol>`}`;
 }
