@@ -10,11 +10,10 @@ import { ListBucketsCommand, S3Client } from "@aws-sdk/client-s3";
 import { execaSync } from "execa";
 import pMap from "p-map";
 import { type BrowserContext, chromium, type Page } from "playwright-core";
+import { findBrowser } from "../support/browser";
 import { familyOf, isAlive, listeningAddresses, npm, oracle, root, until } from "../support/commands";
 import { dataFolder } from "./data";
 
-const names = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
-const browser = names.find((name) => execaSync("sh", ["-c", `command -v ${name}`], { reject: false }).exitCode === 0);
 /** Names that the browser, and it alone, resolves to this machine: an attacker's, and one that was rebound. */
 const EVIL = "evil.example";
 const REBOUND = "rebound.example";
@@ -32,15 +31,13 @@ describe("web pages", () => {
   const answers = new Map<number, Set<number>>();
 
   before(async function () {
-    if (!browser) {
-      console.log(`      NOT RUN: there is no browser on PATH (${names.join(", ")})`);
-      return this.skip();
-    }
+    const executablePath = findBrowser();
+    if (!executablePath) return this.skip();
     folder = await mkdtemp(path.join(tmpdir(), "music-streams-browser-"));
     // Chromium's own protection of local addresses asks a person: the cloud must be safe without it.
     const off = "LocalNetworkAccessChecks,BlockInsecurePrivateNetworkRequests,PrivateNetworkAccessForNavigations";
     context = await chromium.launchPersistentContext(path.join(folder, "profile"), {
-      executablePath: execaSync("sh", ["-c", `command -v ${browser}`]).stdout,
+      executablePath,
       args: [
         "--no-sandbox",
         `--disable-features=${off}`,
