@@ -23,7 +23,6 @@ SCHEMAS = {
 }
 # As Parquet. In memory it takes some five times as much, on the driver and on each worker.
 SMALL_BYTES = 128 * 1024**2
-FILE_BYTES = 256 * 1024**2
 
 
 @dataclass(frozen=True)
