@@ -23,6 +23,9 @@ export interface Facts {
   unsure: Set<string>;
 }
 
+/** Among the batches' copies, the folder of transform's copy of the reference data, which serves every batch. */
+export const REFERENCE_COPY = "reference";
+
 /**
  * The checks of curated rows and of the metrics. They take a day at a time, so disk and memory hold no more than a day.
  */
@@ -208,6 +211,7 @@ export class DataCheck {
   async checkTemporary(): Promise<void> {
     const root = folderOf("staged");
     for await (const batchId of this.source.folders(root)) {
+      if (batchId === REFERENCE_COPY) continue;
       const batch = this.ledger.batches.get(batchId);
       const role = batch && roleOf(batch);
       if (role === "split" || role === "failed")

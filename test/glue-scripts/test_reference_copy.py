@@ -8,13 +8,14 @@ import pytest
 from pyspark.sql import SparkSession
 from transform_support import SONGS, SONGS_KEY, Lake, csv
 
-from music_streams import dimensions, layout, store
+from music_streams import dimensions, store
+from music_streams.reference_copy import folder_of_copies
 
 
 @pytest.fixture(scope="module")
 def lake(s3: Any, spark: SparkSession) -> Lake:
     lake = Lake(s3, spark)
-    store.delete_below(s3, lake.bucket, layout.folder("referenceCopy"))
+    store.delete_below(s3, lake.bucket, folder_of_copies())
     lake.put(SONGS_KEY, SONGS + "3,t2,only two fields\n")
     return lake
 
@@ -29,11 +30,11 @@ def listen(lake: Lake) -> tuple[dict[str, Any], str]:
 
 def copies(lake: Lake) -> dict[str, str]:
     """The objects of all copies, and when each was written."""
-    return {entry["Key"]: entry["LastModified"] for entry in lake.entries(layout.folder("referenceCopy"))}
+    return {entry["Key"]: entry["LastModified"] for entry in lake.entries(folder_of_copies())}
 
 
 def folders(lake: Lake) -> set[str]:
-    return {key.removeprefix(layout.folder("referenceCopy")).partition("/")[0] for key in copies(lake)}
+    return {key.removeprefix(folder_of_copies()).partition("/")[0] for key in copies(lake)}
 
 
 def test_the_files_are_parsed_once_and_again_when_one_changes(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ from pyspark.sql import SparkSession
 
 import transform
 from music_streams import layout, store
+from music_streams.reference_copy import folder_of_copies
 
 HEADER = "user_id,track_id,listen_time"
 CLAIMED_AT = "2024-07-01T00:00:00.000Z"
@@ -90,7 +91,7 @@ class Lake:
         reconcile(report)
         assert not self.copies()
         if not COPIES:
-            COPIES.update({key: self.content(key) for key in self.keys(layout.folder("referenceCopy"))})
+            COPIES.update({key: self.content(key) for key in self.keys(folder_of_copies())})
         return report
 
     def content(self, key: str) -> bytes:
@@ -100,8 +101,7 @@ class Lake:
 
     def copies(self) -> list[str]:
         """Lists the copies that transform should have removed."""
-        reference = layout.folder("referenceCopy")
-        return [key for key in self.keys(layout.folder("staged")) if not key.startswith(reference)]
+        return [key for key in self.keys(layout.folder("staged")) if not key.startswith(folder_of_copies())]
 
     def reference(self) -> str:
         """The location of the reference data."""

@@ -646,8 +646,8 @@ export const MUTANTS: Mutant[] = [
   {
     name: "a batch that runs again takes its own earlier rows for another's",
     file: "glue-scripts/music_streams/curated.py",
-    find: "for key in of_day if own not in key]",
-    replace: "for key in of_day if own]",
+    find: "for file in of_day if own not in file.key]",
+    replace: "for file in of_day if own]",
     caughtBy: python("test_transform_batches.py", "test_a_run_again_leaves_the_same_rows_wherever_earlier_ones_ended"),
   },
   {
