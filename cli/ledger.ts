@@ -21,6 +21,8 @@ export interface BatchRow {
   unknownUsers: number | null;
   /** What is wrong with files of the reference data, the first few. */
   referenceFaults: string[] | null;
+  /** When the oldest of its files landed. */
+  landedAt: string | null;
   claimedAt: string | null;
   startedAt: string | null;
   settledAt: string | null;
@@ -63,6 +65,7 @@ export function batchRow(item: Attributes): BatchRow {
     unknownTracks: number(report.unknownTracks),
     unknownUsers: number(report.unknownUsers),
     referenceFaults: Array.isArray(report.referenceFaults) ? report.referenceFaults.map(String) : null,
+    landedAt: text(item.landedAt),
     claimedAt: text(item.claimedAt),
     startedAt: text(item.startedAt),
     settledAt: text(item.settledAt),

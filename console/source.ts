@@ -1,7 +1,7 @@
 /** What the pages show, as the command that starts the console reads it. What isn't known is null. */
 
 type Counts = "attempt" | "files" | "bytes" | "rowsRead" | "rowsKept" | "rowsDuplicate" | "filesHeld";
-type Times = "claimedAt" | "startedAt" | "settledAt" | "nextAttemptAt" | "retriedAt";
+type Times = "landedAt" | "claimedAt" | "startedAt" | "settledAt" | "nextAttemptAt" | "retriedAt";
 
 export interface Batch extends Record<Counts, number | null>, Record<Times | "parent" | "error", string | null> {
   batchId: string;
@@ -56,7 +56,8 @@ export interface Pipeline {
   pausedSince: string | null;
   inFlight: string | null;
   isQueued: boolean;
-  waiting: { files: number; bytes: number; oldest: string | null; isWhole: boolean };
+  /** `held`: files in incoming/ that no batch claims, because S3 did not let them go. */
+  waiting: { files: number; bytes: number; oldest: string | null; held: number; isWhole: boolean };
 }
 
 /** Numbers of a day, a genre's day, or a track's day. They may be larger than a JavaScript number holds. */

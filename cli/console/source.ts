@@ -45,6 +45,7 @@ export function consoleSource(target: Target, stack: string | null): shown.Sourc
         isQueued: pipeline.queued !== undefined,
         waiting: {
           ...{ files: found.count, bytes: found.bytes, isWhole: found.listedTo === undefined },
+          held: found.ignored.held ?? 0,
           oldest: found.oldestMs === undefined ? null : new Date(found.oldestMs).toISOString(),
         },
       };

@@ -29,12 +29,16 @@ function firstIdOf(ms: number): string {
 }
 
 function nowOf({ pausedSince, inFlight, isQueued, waiting }: Pipeline, nowMs: number): Html {
-  const { files, bytes, oldest, isWhole } = waiting;
+  const { files, bytes, oldest, held, isWhole } = waiting;
   const nothingFlies = isQueued ? "nothing, but a batch is queued" : "nothing";
   return html`<h2>Now</h2>${facts([
     ["in flight", inFlight === null ? nothingFlies : batchLink(inFlight)],
     ["waiting", `${isWhole ? "" : "at least "}${counted(files, "file")}, ${size(bytes)}`],
     ["oldest of them", oldest === null ? "-" : ago(oldest, nowMs)],
+    [
+      "held",
+      held === 0 ? "none" : html`<strong>${counted(held, "file")}</strong>: the batches below say which to retry`,
+    ],
     ["paused", pausedSince === null ? "no" : html`<strong>since ${time(pausedSince)}</strong>`],
   ])}${inFlight !== null && files > 0 ? html`<p>Files of the batch in flight count as waiting.</p>` : ""}`;
 }
@@ -61,6 +65,12 @@ function gridOf(batches: Batch[], firstHourMs: number): Html {
 <ol class="hours">${cells}</ol>`;
 }
 
+/** What is wrong with a batch, in short: its own page has all of it. */
+function troubleOf({ error, filesHeld, retriedAt }: Batch): string {
+  const held = filesHeld && retriedAt === null ? `${counted(filesHeld, "file")} held` : "";
+  return [held, error === null ? "" : brief(error, 120)].filter(Boolean).join("; ");
+}
+
 const right = ["files", "read", "kept", "duplicate", "quarantined", "took"];
 const head = ["batch", "state", ...right.slice(0, -1), "claimed", "took", "error"];
 
@@ -75,7 +85,7 @@ ${command("npx music-streams drop FILE.csv")}`;
     ...[batch.files, batch.rowsRead, batch.rowsKept, batch.rowsDuplicate, sum(batch.rowsQuarantined)].map(count),
     ago(batch.claimedAt, nowMs),
     spanText(spanMs(batch.claimedAt, batch.settledAt)),
-    batch.error === null ? "" : brief(batch.error, 120),
+    troubleOf(batch),
   ]);
   const last = shown.at(-1)?.batchId ?? "";
   const newest = before === undefined ? "" : link(pathTo("batches"), "Newest");

@@ -13,7 +13,13 @@ const spans: [step: string, of: (batch: Batch) => number | null][] = [
   ["publish", ({ publish }) => spanMs(publish.from, publish.to)],
   ["archive: metrics to settled", ({ publish, settledAt }) => spanMs(publish.to, settledAt)],
   ["claim to metrics", ({ claimedAt, publish }) => spanMs(claimedAt, publish.to)],
+  ["landing to metrics, oldest file", toMetrics],
 ];
+
+/** From the landing of a batch's oldest file to its metrics. Batches of earlier versions don't have it. */
+function toMetrics({ landedAt, publish }: Batch): number | null {
+  return spanMs(landedAt, publish.to);
+}
 
 /** How fresh the metrics are, and how long the last batches took. */
 export async function freshnessView(source: Source, nowMs: number): Promise<View> {
@@ -36,13 +42,13 @@ export async function freshnessView(source: Source, nowMs: number): Promise<View
     return [step, count(known.length), spanText(median(known)), spanText(known.at(-1) ?? null)];
   });
   const trend = first.toReversed().flatMap((batch) => {
-    const ms = spanMs(batch.claimedAt, batch.publish.to);
+    const ms = toMetrics(batch);
     if (ms === null) return [];
     const name = batch.batchId.slice(0, 13);
     return [{ name, value: ms / 1000, text: spanText(ms), link: batchLink(batch.batchId) }];
   });
   const drawn = await chart({
-    ...({ title: "From claim to metrics", of: "batch", measure: "seconds", kind: "columns" } as const),
+    ...({ title: "From landing to metrics", of: "batch", measure: "seconds", kind: "columns" } as const),
     rows: trend,
   });
   const parts = [

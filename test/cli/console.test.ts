@@ -27,7 +27,12 @@ describe("what the console reads", () => {
     const times = { startedAt: "2024-06-25T12:00:05Z", finishedAt: "2024-06-25T12:00:20Z" };
     await pipeline.putLedger({
       ...{ pk: "BATCH", sk: newest, batchId: newest, state: "ARCHIVED", attempt: 1, files: 2, bytes: 900, day },
-      ...{ claimedAt: "2024-06-25T12:00:00Z", startedAt: "2024-06-25T12:00:01Z", settledAt: "2024-06-25T12:00:40Z" },
+      ...{
+        landedAt: "2024-06-25T11:59:00Z",
+        claimedAt: "2024-06-25T12:00:00Z",
+        startedAt: "2024-06-25T12:00:01Z",
+        settledAt: "2024-06-25T12:00:40Z",
+      },
       report: { ...report, ...times, filesQuarantined: 1, filesChanged: 0 },
       publishReport: { startedAt: "2024-06-25T12:00:21Z", finishedAt: "2024-06-25T12:00:30Z", itemsWritten: 4 },
       moves: { moved: 1, quarantined: 1, left: 0, missing: 0 },
@@ -112,9 +117,11 @@ describe("what the console reads", () => {
   });
 
   it("is what waits and what is in flight", async () => {
-    await pipeline.put(`${folders.incoming}c.csv`, "12345");
+    const etag = await pipeline.put(`${folders.incoming}c.csv`, "12345");
     const { waiting, inFlight, pausedSince } = await source.pipeline();
-    assert.deepEqual([waiting.files, waiting.bytes, waiting.isWhole], [1, 5, true]);
+    assert.deepEqual([waiting.files, waiting.bytes, waiting.held, waiting.isWhole], [1, 5, 0, true]);
+    await pipeline.putLedger({ pk: "HELD", sk: `${folders.incoming}c.csv`, etag, batchId: newest });
+    assert.deepEqual(await source.pipeline().then((now) => [now.waiting.files, now.waiting.held]), [0, 1]);
     assert.deepEqual([inFlight, pausedSince], [null, null]);
   });
 

@@ -21,7 +21,7 @@ export function batch(minutes: number, more: Partial<Batch> = {}): Batch {
   return {
     ...{ batchId: idOf(minutes), state: "ARCHIVED", attempt: 1, files: 2, bytes: 911_000 },
     ...{ rowsRead: 1000, rowsKept: 900, rowsDuplicate: 60, rowsQuarantined: { bad_id: 30, malformed_row: 10 } },
-    ...{ filesHeld: 0, claimedAt: at(0), startedAt: at(1), settledAt: at(40) },
+    ...{ filesHeld: 0, landedAt: at(-20), claimedAt: at(0), startedAt: at(1), settledAt: at(40) },
     ...{ nextAttemptAt: null, retriedAt: null, parent: null, children: null, error: null },
     ...{ transform: { from: at(2), to: at(20) }, publish: { from: at(21), to: at(30) } },
     ...more,
@@ -68,7 +68,7 @@ export function sourceOf(batches: Batch[], more: Partial<Source> = {}): Source {
     stack: null,
     pipeline: async () => ({
       ...{ pausedSince: null, inFlight: null, isQueued: false },
-      waiting: { files: 0, bytes: 0, oldest: null, isWhole: true },
+      waiting: { files: 0, bytes: 0, oldest: null, held: 0, isWhole: true },
     }),
     batches: async ({ limit, before = "~", since = "" }) =>
       batches.filter(({ batchId }) => batchId < before && batchId >= since).slice(0, limit),
@@ -100,7 +100,7 @@ export function hostileSource(): Source {
     name: HOSTILE,
     pipeline: async () => ({
       ...{ pausedSince: HOSTILE, inFlight: HOSTILE, isQueued: true },
-      waiting: { files: 3, bytes: 10, oldest: HOSTILE, isWhole: false },
+      waiting: { files: 3, bytes: 10, oldest: HOSTILE, held: 2, isWhole: false },
     }),
     batches: async () => [bad],
     batch: async () =>

@@ -256,7 +256,8 @@ describe("the console's pages", () => {
   });
 
   it("give the median, the longest and the share of quarantined rows of archived batches", async () => {
-    const slow = batch(2, { publish: { from: null, to: new Date(NOW - 60_000).toISOString() } });
+    // One of an earlier version, which does not know when its files landed.
+    const slow = batch(2, { landedAt: null, publish: { from: null, to: new Date(NOW - 60_000).toISOString() } });
     const replayed = batch(9999, { attempt: 2, publish: slow.publish });
     const running = batch(1, { state: "RUNNING", publish: { from: null, to: null }, rowsRead: null });
     const { document, words: all } = await consoleOf(sourceOf([running, slow, batch(3), replayed])).page("/freshness");
@@ -265,6 +266,28 @@ describe("the console's pages", () => {
     assert.deepEqual(rows[1], ["transform", "2", "18.0 s", "18.0 s"]);
     assert.deepEqual(rows[2], ["publish", "1", "9.0 s", "9.0 s"]);
     assert.deepEqual(rows[4], ["claim to metrics", "2", "45.0 s", "1 min 00 s"]);
+    assert.deepEqual(rows[5], ["landing to metrics, oldest file", "1", "50.0 s", "50.0 s"]);
+    assert.deepEqual(
+      cellsOf(document, "From landing to metrics").map(([, took]) => took),
+      ["50.0 s"],
+    );
+  });
+
+  it("say which batches hold files, as long as nobody retried them", async () => {
+    const held = { filesHeld: 2, error: "S3 refused" };
+    const all = [batch(1, held), batch(2, { ...held, error: null }), batch(3, { ...held, retriedAt: "2026-11-23" })];
+    const source = sourceOf(all, {
+      pipeline: async () => ({
+        ...{ pausedSince: null, inFlight: null, isQueued: false },
+        waiting: { files: 1, bytes: 9, oldest: null, held: 4, isWhole: true },
+      }),
+    });
+    const { document, words: said } = await consoleOf(source).page("/batches");
+    assert.match(said, /held ?4 files: the batches below say which to retry/);
+    assert.deepEqual(
+      cellsOf(document, "Batches, newest first").map((cells) => cells.at(-1)),
+      ["2 files held; S3 refused", "2 files held", "S3 refused"],
+    );
   });
 });
 
