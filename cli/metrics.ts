@@ -1,6 +1,6 @@
-import { UsageError, UserError } from "../terminal/errors";
+import { UserError } from "../terminal/errors";
 import type { Terminal } from "../terminal/terminal";
-import { isDate } from "./dates";
+import { requireDate } from "./dates";
 import { exportMetrics } from "./metrics-export";
 import { dayText, genreText, trackText } from "./metrics-text";
 import { itemAt, itemsOf } from "./read/metrics";
@@ -47,8 +47,7 @@ export async function exportAll(
 
 /** Opens the target, but first refuses a date that is wrong: wrong usage is reported before the cloud is asked. */
 async function checked(terminal: Terminal, { stack }: Options, date?: string): Promise<Target> {
-  if (date !== undefined && !isDate(date))
-    throw new UsageError(`"${date}" is not a date. Write it as YYYY-MM-DD, for example 2024-06-25.`);
+  if (date !== undefined) requireDate(date);
   return openTarget({ ...terminal, stack });
 }
 

@@ -162,6 +162,31 @@ export const verbs: Record<string, Verb> = {
         () => require("./console").run,
       ),
   },
+  days: {
+    about: "lists the days that have metrics",
+    describe: (line, does) =>
+      does(
+        line
+          .description("Lists the days that have metrics, newest first, with their totals.")
+          .option("--json", "an array of items, as metrics export has them")
+          .option(...out)
+          .option(...stack),
+        () => require("./days").run,
+      ),
+  },
+  genres: {
+    about: "lists the genres of a day",
+    describe: (line, does) =>
+      does(
+        line
+          .description("Lists all genres of a day, the most heard first.")
+          .option("--date <date>", "YYYY-MM-DD, in UTC (default: the latest day)")
+          .option("--json", "an array of items, as metrics export has them")
+          .option(...out)
+          .option(...stack),
+        () => require("./genres").run,
+      ),
+  },
   metrics: {
     about: "shows or exports the metrics",
     describe: (line, does) => {
@@ -195,7 +220,10 @@ export const verbs: Record<string, Verb> = {
         line
           .command("export")
           .description("every item as a line of JSON, sorted by pk, then sk")
-          .option("--all", "with batch_id and published_at: which run wrote an item")
+          .option(
+            "--all",
+            "with batch_id and published_at: which run wrote an item; and listed_in: where the index has it",
+          )
           .option(...out),
         () => require("./metrics").exportAll,
       );

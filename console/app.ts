@@ -8,7 +8,7 @@ import { guard } from "./guard";
 import { type Html, html, link, pathTo, verbatim } from "./html";
 import { batchView } from "./pages/batch";
 import { batchesView } from "./pages/batches";
-import { dayView, genreView, trackView } from "./pages/day";
+import { daysView, dayView, genreView, trackView } from "./pages/day";
 import { freshnessView } from "./pages/freshness";
 import { quarantineView } from "./pages/quarantine";
 import type { Source } from "./source";
@@ -22,12 +22,13 @@ const pages: Record<string, Page> = {
   "/batches": (source, { before }, nowMs) => batchesView(source, before || undefined, nowMs),
   "/batch": async (source, { id, ...filter }, nowMs) => (id ? batchView(source, id, filter, nowMs) : undefined),
   "/quarantine": quarantineView,
+  "/days": daysView,
   "/day": (source, { date }) => dayView(source, date),
   "/genre": (source, { name = "", date }) => genreView(source, name, date),
   "/track": (source, { id = "" }) => trackView(source, id),
   "/freshness": (source, _, nowMs) => freshnessView(source, nowMs),
 };
-const menu = { batches: "Batches", quarantine: "Quarantine", day: "Days", freshness: "Freshness" };
+const menu = { batches: "Batches", quarantine: "Quarantine", days: "Days", freshness: "Freshness" };
 
 export interface ConsoleOptions {
   /** The pipeline to show; undefined while it starts. */

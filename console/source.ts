@@ -84,11 +84,15 @@ export interface Source {
     files: number;
     first: Quarantine["first"];
   }>;
-  /** The newest day that a recent batch wrote to. */
+  /** The newest day that has metrics. */
   latestDay(): Promise<string | undefined>;
+  /** All days that are listed, newest first; not those that an earlier version published. */
+  listedDays(): Promise<Day[]>;
   /** The totals of these days; a day without metrics is left out. */
   days(dates: string[]): Promise<Day[]>;
   topGenres(date: string): Promise<Genre[]>;
+  /** All genres of a day that are listed, the most heard first. */
+  listedGenres(date: string): Promise<Genre[]>;
   genre(name: string): Promise<{ days: Day[]; topTracks: { date: string; tracks: Track[] }[] }>;
   track(id: string): Promise<{ days: Day[] } & Record<"name" | "artists", string | undefined>>;
 }

@@ -9,10 +9,10 @@ import { lookThrough } from "../../runtime/waiting";
 import { type Item, mapsOf, textOf, wholeOf } from "../items";
 import { batchRow, readItems, readLedger } from "../ledger";
 import { isError, said } from "../logs";
-import { daysOf } from "../metrics-text";
+import { byListens, dateOf, daysOf, genreOf } from "../metrics-text";
 import { jobRuns } from "../read/job-runs";
 import { BatchLogs, logSources } from "../read/logs";
-import { itemAt, itemsOf } from "../read/metrics";
+import { itemAt, itemsOf, listedDays, listedGenres } from "../read/metrics";
 import { batchQuarantine, firstQuarantined, reasonTotals } from "../read/quarantine";
 import { stepsOf } from "../start/progress";
 import { storeOf, type Target } from "../target";
@@ -21,7 +21,7 @@ import { storeOf, type Target } from "../target";
 const listMs = 2_000;
 /** Rows are looked up in so many batches at most. */
 const batchesWithRows = 4;
-/** A batch that wrote to a day is among the newest, or there is none yet. */
+/** Where no day is listed, a batch that wrote to one is among the newest, or there is none. */
 const batchesWithDays = 20;
 
 type Attributes = Awaited<ReturnType<typeof readItems>>[number];
@@ -82,9 +82,14 @@ export function consoleSource(target: Target, stack: string | null): shown.Sourc
       };
     },
     async latestDay() {
+      const listed = (await listedDays(target)).at(-1);
+      if (listed) return dateOf(listed);
       const batches = await readLedger(target, { limit: batchesWithDays });
       const newest = batches.find(({ state, rowsKept }) => state === "ARCHIVED" && rowsKept);
       return newest && (await transformReport(target, newest.batchId))?.days?.at(-1);
+    },
+    async listedDays() {
+      return (await listedDays(target)).map((item) => ({ date: dateOf(item), ...numbersOf(item) })).reverse();
     },
     async days(dates) {
       const found = await Promise.all(
@@ -95,6 +100,9 @@ export function consoleSource(target: Target, stack: string | null): shown.Sourc
     async topGenres(date) {
       const item = await itemAt(target, `DAY#${date}`, "TOP_GENRES");
       return mapsOf(item, "genres").map((genre) => ({ genre: textOf(genre, "genre") ?? "-", ...numbersOf(genre) }));
+    },
+    async listedGenres(date) {
+      return byListens(await listedGenres(target, date)).map((item) => ({ genre: genreOf(item), ...numbersOf(item) }));
     },
     async genre(name) {
       const items = await itemsOf(target, `GENRE#${name}`);

@@ -1,11 +1,12 @@
-import { count, duration } from "../../terminal/format";
+import { count, counted, duration } from "../../terminal/format";
 import { chart } from "../chart";
 import { facts, type Html, html, link, pathTo, table } from "../html";
-import type { Day, Numbers, Source } from "../source";
+import type { Day, Genre, Numbers, Source } from "../source";
 import { still, type View } from "../view";
 
 const dayMs = 86_400_000;
 const neighbours = 7;
+const daysShown = 1_000;
 const numbers = ["listens", "listeners", "listening time"];
 
 function numbersOf({ listens, listeners, listeningMs }: Numbers): string[] {
@@ -40,14 +41,29 @@ function isDate(text: string): boolean {
   return !Number.isNaN(ms) && new Date(ms).toISOString().slice(0, 10) === text;
 }
 
-/** A day: totals, top genres, and its neighbours. */
+/** Which days there are. */
+export async function daysView(source: Source): Promise<View> {
+  const days = await source.listedDays();
+  const rows = days
+    .slice(0, daysShown)
+    .map((day) => [link(pathTo("day", { date: day.date }), day.date), ...numbersOf(day)]);
+  const title = `Days, newest first (${rows.length} of ${days.length})`;
+  const list = rows.length === 0 ? html`<p>No day is listed.</p>` : table(title, ["day", ...numbers], rows, numbers);
+  return still("Days", html`${searches(days[0]?.date ?? "")}${list}`);
+}
+
+/** A day: totals, its genres, and its neighbours. */
 export async function dayView(source: Source, given: string | undefined): Promise<View> {
   const date = given || (await source.latestDay());
   if (date === undefined) return still("Day", html`<p>No day has metrics yet.</p>${searches("")}`);
   if (!isDate(date)) return still("Day", html`<p>${date} is no day. Write it as 2024-06-25.</p>${searches("")}`);
   const at = (days: number) => new Date(Date.parse(`${date}T00:00:00Z`) + days * dayMs).toISOString().slice(0, 10);
   const dates = Array.from({ length: 2 * neighbours + 1 }, (_, n) => at(n - neighbours));
-  const [days, genres] = await Promise.all([source.days(dates), source.topGenres(date)]);
+  const [days, genres, all] = await Promise.all([
+    source.days(dates),
+    source.topGenres(date),
+    source.listedGenres(date),
+  ]);
   const own = days.find((day) => day.date === date);
   const totals = own
     ? facts(numbersOf(own).map((text, n) => [numbers[n] ?? "", text]))
@@ -67,10 +83,20 @@ export async function dayView(source: Source, given: string | undefined): Promis
       html: html`${searches(date)}<nav class="paging" aria-label="Days">${link(pathTo("day", { date: at(-1) }), "Day before")}
 ${link(pathTo("day", { date: at(1) }), "Day after")}</nav>${totals}`,
     },
-    { id: "genres", html: html`<h2>Genres</h2>${drawn}` },
+    { id: "genres", html: html`<h2>Genres</h2>${drawn}${genresOf(date, all)}` },
     { id: "around", html: html`<h2>Days around it</h2>${await drawDays("Listens of the days around it", days, date)}` },
   ];
   return { title: `Day ${date}`, parts, isLive: false };
+}
+
+function genresOf(date: string, genres: Genre[]): Html {
+  if (genres.length === 0) return html``;
+  const rows = genres.map(({ genre, ...of }) => [
+    link(pathTo("genre", { name: genre, date }), genre),
+    ...numbersOf(of),
+  ]);
+  return html`<details id="all-genres"><summary>All ${counted(genres.length, "genre")}</summary>
+${table(`All genres of ${date}`, ["genre", ...numbers], rows, numbers)}</details>`;
 }
 
 /** A genre: its days, and its top tracks on one of them. */

@@ -149,8 +149,20 @@ describe("what the console reads", () => {
     await put("GENRE#jazz", "DAY#2024-06-24", counts);
     const track = { rank: { N: "1" }, track_id: { S: "t1" }, track_name: { S: "Blue" }, ...counts };
     await put("GENRE#jazz", `TOP_TRACKS#${day}`, { tracks: { L: [{ M: track }] } });
+    await put("GENRE#a", `DAY#${day}`, { ...counts, listens: { N: "1" }, listed_in: { S: `GENRES#${day}` } });
     await put("TRACK#t1", `DAY#${day}`, { ...counts, track_name: { S: "Blue" }, artists: { S: "A;B" } });
     assert.equal(await source.latestDay(), day);
+    assert.deepEqual([await source.listedDays(), await source.listedGenres("2024-06-24")], [[], []]);
+    await put("GENRE#jazz", `DAY#${day}`, { ...counts, listed_in: { S: `GENRES#${day}` } });
+    await put(`DAY#${day}`, "SUMMARY", { ...counts, listed_in: { S: "DAYS" } });
+    await put("DAY#2024-07-01", "SUMMARY", { ...counts, listed_in: { S: "DAYS" } });
+    const later = { date: "2024-07-01", ...numbers };
+    assert.deepEqual(await source.listedDays(), [later, { date: day, ...numbers }]);
+    assert.equal(await source.latestDay(), "2024-07-01");
+    assert.deepEqual(await source.listedGenres(day), [
+      { genre: "jazz", ...numbers },
+      { genre: "a", ...numbers, listens: 1n },
+    ]);
     assert.deepEqual(await source.days(["2024-06-24", day]), [{ date: day, ...numbers }]);
     assert.deepEqual(await source.topGenres(day), [{ genre: "jazz", ...numbers }]);
     const { days, topTracks } = await source.genre("jazz");

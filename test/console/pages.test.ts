@@ -49,6 +49,7 @@ const every = (id: string, name: string) => [
   `/batch?${new URLSearchParams({ id, job: "transform", attempt: "1" })}`,
   `/batch?${new URLSearchParams({ id })}`,
   "/quarantine",
+  "/days",
   "/day",
   `/day?${new URLSearchParams({ date: name })}`,
   `/genre?${new URLSearchParams({ name })}`,
@@ -63,6 +64,7 @@ describe("the console's pages", () => {
     for (const [path, said] of [
       ["/batches", /in flight ?nothing.*No batches yet/],
       ["/quarantine", /Nothing is in quarantine/],
+      ["/days", /No day is listed/],
       ["/day", /No day has metrics yet/],
       ["/day?date=2024-06-25", /There are no metrics for 2024-06-25/],
       ["/day?date=2024-99-25", /2024-99-25 is no day/],
@@ -150,9 +152,15 @@ describe("the console's pages", () => {
     const failing = async (): Promise<never> => {
       throw new NoCloudError("The local cloud is gone. Start it with npm start.");
     };
-    const source = sourceOf([], { pipeline: failing, batch: failing, quarantine: failing, latestDay: failing });
+    const source = sourceOf([], {
+      pipeline: failing,
+      batch: failing,
+      quarantine: failing,
+      latestDay: failing,
+      listedDays: failing,
+    });
     const { page } = consoleOf(source);
-    for (const path of ["/batches", "/batch?id=x", "/quarantine", "/day", "/freshness"])
+    for (const path of ["/batches", "/batch?id=x", "/quarantine", "/days", "/day", "/freshness"])
       assert.match((await page(path, 502)).words, /The local cloud is gone\. Start it with npm start/, path);
   });
 
@@ -187,12 +195,14 @@ describe("the console's pages", () => {
     };
     for (const name of [HOSTILE.replace(CONTROLS, ""), "..", "a/b?c=d&e#f%41", "ünï ✓"]) {
       const topGenres = async () => [{ genre: name, listens: 1n, listeners: 1n, listeningMs: 1n }];
-      const { page } = consoleOf({ ...source, topGenres, genre });
+      const { page } = consoleOf({ ...source, topGenres, listedGenres: topGenres, genre });
       const { document } = await page("/day");
       const links = [...document.querySelectorAll("#genres a")].map((one) => one.getAttribute("href")!);
-      assert.equal(links.length, 1);
-      await page(links[0]!);
-      assert.equal(asked.at(-1), name);
+      assert.equal(links.length, 2);
+      for (const one of links) {
+        await page(one);
+        assert.equal(asked.pop(), name);
+      }
     }
   });
 
@@ -249,10 +259,36 @@ describe("the console's pages", () => {
       ["2024-06-24", "5"],
       ["2024-06-25", "9,007,199,254,740,993"],
     ]);
+    assert.doesNotMatch(all, /All \d+ genre/);
     for (const figure of document.querySelectorAll("figure")) {
       assert.equal(figure.querySelectorAll("svg rect").length, figure.querySelectorAll("tbody tr").length);
       assert.equal(figure.querySelectorAll("svg style, svg [style]").length, 0);
     }
+  });
+
+  it("list the days, newest first as they come, and all genres of a day", async () => {
+    const of = (listens: bigint) => ({ listens, listeners: 2n, listeningMs: 60_000n });
+    const first = Date.parse("2020-01-01T00:00:00Z");
+    const days = Array.from({ length: 1_001 }, (_, at) => ({
+      date: new Date(first - at * 86_400_000).toISOString().slice(0, 10),
+      ...of(BigInt(at)),
+    }));
+    const listedGenres = async () => [
+      { genre: "rock", ...of(9_007_199_254_740_993n) },
+      { genre: "jazz", ...of(1n) },
+    ];
+    const { page } = consoleOf(sourceOf([], { listedDays: async () => days, listedGenres }));
+    const { document } = await page("/days");
+    const rows = cellsOf(document, "Days, newest first (1000 of 1001)");
+    assert.equal(rows.length, 1_000);
+    assert.deepEqual(rows[1], ["2019-12-31", "1", "2", "1 min 00 s"]);
+    const [, link] = [...document.querySelectorAll("td a")].map((one) => one.getAttribute("href")!);
+    const day = await page(link!);
+    assert.match(day.words, /Day 2019-12-31.*All 2 genres/);
+    assert.deepEqual(cellsOf(day.document, "All genres of 2019-12-31"), [
+      ["rock", "9,007,199,254,740,993", "2", "1 min 00 s"],
+      ["jazz", "1", "2", "1 min 00 s"],
+    ]);
   });
 
   it("give the median, the longest and the share of quarantined rows of archived batches", async () => {
