@@ -3,7 +3,7 @@ import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { GlueClient } from "@aws-sdk/client-glue";
 import { GetFunctionConfigurationCommand } from "@aws-sdk/client-lambda";
-import { type Console, serveConsole } from "../console/server";
+import type { Console } from "../console/server";
 import layout from "../layout.json";
 import { type LocalCloud, startCloud } from "../local/cloud";
 import { generateSample } from "../local/sample/generator";
@@ -48,6 +48,8 @@ export async function run(_: string[], options: StartOptions, terminal: Terminal
     if (given && given.leftOut.length > 0) terminal.note(leftOutText(given.leftOut));
     const keepIn = folderToKeep(options, terminal);
     if (!options.once) {
+      // Loads only for those who see it.
+      const { serveConsole }: typeof import("../console/server") = require("../console/server");
       page = await serveConsole(consolePort);
       terminal.note(`Console: ${page.url}`);
     }

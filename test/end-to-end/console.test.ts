@@ -1,14 +1,13 @@
 import assert from "node:assert/strict";
-import { source as axe } from "axe-core";
-import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
+import { type Browser, type BrowserContextOptions, chromium } from "playwright-core";
 import { type Console, serveConsole } from "../../console/server";
 import type { Source } from "../../console/source";
 import { batch, detail, hostileSource, idOf, line, NOW, sourceOf } from "../console/fixtures";
-import { findBrowser } from "../support/browser";
+import { findBrowser, findings, visit } from "../support/browser";
 
 /** A page that answers later than this is too slow. */
 const FIRST_VIEW_MS = 1_000;
-const views = ["/batches", "/batch", "/quarantine", "/day", "/genre", "/track", "/freshness"];
+const views = ["/batches", "/batch", "/quarantine", "/days", "/day", "/genre", "/track", "/freshness"];
 
 describe("the console in a browser", () => {
   let browser: Browser;
@@ -30,30 +29,10 @@ describe("the console in a browser", () => {
     return served;
   }
 
-  /** A page that fails the test for an error of the browser (a broken policy is one), and for a request elsewhere. */
-  async function visit(url: string, options: Parameters<Browser["newContext"]>[0] = {}) {
-    const context: BrowserContext = await browser.newContext(options);
-    open.push(context);
-    const page: Page = await context.newPage();
-    const wrong: string[] = [];
-    page.on("console", (message) => message.type() === "error" && wrong.push(message.text()));
-    page.on("pageerror", (error) => wrong.push(error.message));
-    context.on("request", (request) => {
-      if (new URL(request.url()).origin !== new URL(url).origin) wrong.push(`a request to ${request.url()}`);
-    });
-    await page.goto(url);
-    return { page, wrong, go: (to: string) => page.goto(new URL(to, url).href) };
-  }
-
-  /** What axe-core finds that is serious or worse. */
-  async function findings(page: Page): Promise<string[]> {
-    await page.evaluate(axe);
-    const { violations } = (await page.evaluate("axe.run()")) as {
-      violations: { id: string; impact: string; nodes: { html: string }[] }[];
-    };
-    return violations
-      .filter(({ impact }) => impact === "serious" || impact === "critical")
-      .map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html.slice(0, 200)).join(" | ")}`);
+  async function look(url: string, options?: BrowserContextOptions) {
+    const visited = await visit(browser, url, options);
+    open.push(visited);
+    return visited;
   }
 
   const running = batch(5, { state: "RUNNING", settledAt: null });
@@ -65,6 +44,8 @@ describe("the console in a browser", () => {
       first: [{ reason: "bad_id", raw: "u 1,t,x", file: "a.csv", at: "part-0.json, line 1" }],
     }),
     latestDay: async () => "2024-06-25",
+    listedDays: async () => [day],
+    listedGenres: async () => [{ ...day, genre: "jazz" }],
     days: async () => [day],
     topGenres: async () => [{ ...day, genre: "jazz" }],
     genre: async () => ({ days: [day], topTracks: [] }),
@@ -76,7 +57,13 @@ describe("the console in a browser", () => {
     empty: sourceOf([]),
     full,
     hostile: hostileSource(),
-    failing: sourceOf([], { pipeline: failing, batch: failing, quarantine: failing, latestDay: failing }),
+    failing: sourceOf([], {
+      pipeline: failing,
+      batch: failing,
+      quarantine: failing,
+      latestDay: failing,
+      listedDays: failing,
+    }),
     "10,000 batches": sourceOf(Array.from({ length: 10_000 }, (_, at) => batch(at))),
   };
 
@@ -84,7 +71,7 @@ describe("the console in a browser", () => {
     for (const colorScheme of ["light", "dark"] as const)
       it(`has no serious finding of axe-core and fits 360 px: ${name}, ${colorScheme}`, async () => {
         const { url } = await serve(source);
-        const { page, wrong, go } = await visit(url, { colorScheme, viewport: { width: 360, height: 740 } });
+        const { page, wrong, go } = await look(url, { colorScheme, viewport: { width: 360, height: 740 } });
         for (const view of views) {
           const id = (await source.batches({ limit: 1 }))[0]?.batchId ?? "x";
           await go(view === "/batch" ? `/batch?${new URLSearchParams({ id })}` : view);
@@ -101,7 +88,7 @@ describe("the console in a browser", () => {
 
   it("shows its first view of 10,000 batches within a second", async () => {
     const { url } = await serve(sources["10,000 batches"]!);
-    const { page, go } = await visit(url);
+    const { page, go } = await look(url);
     const startedMs = Date.now();
     await go("/batches");
     await page.locator("table tbody tr").nth(49).waitFor();
@@ -112,7 +99,7 @@ describe("the console in a browser", () => {
 
   it("says the same without JavaScript", async () => {
     const { url } = await serve(full);
-    const { page, go, wrong } = await visit(url, { javaScriptEnabled: false });
+    const { page, go, wrong } = await look(url, { javaScriptEnabled: false });
     await page
       .getByRole("link", { name: idOf(30) })
       .first()
@@ -120,7 +107,7 @@ describe("the console in a browser", () => {
     assert.match((await page.textContent("main"))!, /1,000 read = 900 kept/);
     await go("/day");
     await page.getByText("Table: Top genres").click();
-    await page.getByRole("link", { name: "jazz" }).click();
+    await page.getByRole("link", { name: "jazz" }).first().click();
     assert.match((await page.textContent("h1"))!, /Genre jazz/);
     assert.deepEqual(wrong, []);
   });
@@ -129,7 +116,7 @@ describe("the console in a browser", () => {
     let state = "RUNNING";
     const now = () => batch(1, { state, settledAt: state === "ARCHIVED" ? new Date(NOW).toISOString() : null });
     const { url } = await serve(sourceOf([], { batch: async () => detail(now()), logs: async () => [line()] }));
-    const { page, wrong, go } = await visit(url);
+    const { page, wrong, go } = await look(url);
     await go(`/batch?id=${idOf(1)}`);
     const summary = page.locator("summary");
     await summary.click();
