@@ -874,7 +874,7 @@ export const MUTANTS: Mutant[] = [
   },
   {
     name: "npm start asks for a run that the local Glue has forgotten",
-    file: "cli/start/watch.ts",
+    file: "cli/read/job-runs.ts",
     find: '    if (isError(error, "EntityNotFoundException")) return { Run: undefined };\n',
     replace: "",
     caughtBy: {
@@ -1052,5 +1052,46 @@ export const MUTANTS: Mutant[] = [
     find: 'if (!isSame(getCookie(context, cookie) ?? "", key))',
     replace: "if (false)",
     caughtBy: consoleGuard("refuses /batches without the key"),
+  },
+  {
+    name: "the console counts a landing of the newest file",
+    file: "runtime/batch.ts",
+    find: "one <= other",
+    replace: "one >= other",
+    caughtBy: protocol("a run that fails knows when its oldest file landed"),
+  },
+  {
+    name: "the index takes a genre whose key is longer than it allows",
+    file: "glue-scripts/music_streams/metrics_items.py",
+    find: " if len(pk.encode()) <= INDEX_KEY_BYTES else {}",
+    replace: "",
+    caughtBy: python("test_publish.py", "test_the_index_has_the_days_and_the_genres_of_each_day_and_nothing_else"),
+  },
+  {
+    name: "the index has the tracks",
+    file: "glue-scripts/music_streams/metrics_items.py",
+    find: "**_names(track_name, artists)})",
+    replace: '**_names(track_name, artists), **_listed(pk, f"GENRES#{date}")})',
+    caughtBy: python("test_publish.py", "test_the_index_has_the_days_and_the_genres_of_each_day_and_nothing_else"),
+  },
+  {
+    name: "the audit does not look where the index has an item",
+    file: "cli/audit/data-check.ts",
+    find: 'textOf(item, "listed_in") !== place',
+    replace: "place === undefined && false",
+    caughtBy: {
+      file: "test/cli/audit/data.test.ts",
+      title: "npm run audit: rows and metrics finds an item that the index has at a wrong place",
+    },
+  },
+  {
+    name: "a table of an earlier version gets no index",
+    file: "local/provider/dynamodb.ts",
+    find: "for (const update of await indexUpdates(TableName, indexes, dynamodb))",
+    replace: "for (const update of [] as GlobalSecondaryIndexUpdate[])",
+    caughtBy: {
+      file: "test/local/provider/provider.test.ts",
+      title: "the local provider makes a table's index, also on a table of an earlier version",
+    },
   },
 ];
