@@ -309,6 +309,7 @@ def page_keys() -> Iterator[int]:
     session.events.unregister(event, limit)
 
 
+@pytest.mark.grows
 def test_a_day_of_more_files_than_a_page_of_s3_is_read_whole(lake: Lake, page_keys: int) -> None:
     days = lake.curate(FIRST, [Row("u1", "t1")])
     (key,) = (key for key in lake.keys(layout.key("listens")) if key.endswith(".parquet"))

@@ -84,6 +84,7 @@ def test_a_repeat_is_found_on_the_day_in_utc(again: tuple[Lake, list[dict[str, A
     assert (late["rowsKept"], late["rowsDuplicate"]) == (1, 1)
 
 
+@pytest.mark.grows
 def test_random_batches_in_any_order_leave_the_same_listens(lake: Lake) -> None:
     seed = random.randrange(2**32)
     print("seed", seed)
@@ -105,6 +106,7 @@ class CrashError(Exception):
     """The job ends here."""
 
 
+@pytest.mark.grows
 def test_a_run_again_leaves_the_same_rows_wherever_earlier_ones_ended(
     lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
