@@ -144,5 +144,7 @@ describe("docs/data.md", () => {
     const attributes = foundIn(items, /"([a-z_]{2,})":/g);
     const provenance = foundIn(script("publish_writer"), /"(batch_id|published_at)":/g);
     assert.deepEqual(namesIn("What is published", 1).sort(), [...attributes, ...provenance].sort());
+    const [, kinds = ""] = /^`metric` is (.*),/m.exec(page) ?? [];
+    assert.deepEqual(foundIn(kinds, /`(\w+)`/g), foundIn(items, / Metric\("(\w+)"/g));
   });
 });
