@@ -1,50 +1,72 @@
 import { paginateScan } from "@aws-sdk/client-dynamodb";
-import { besideMetrics, byteOrder, type Item, jsonItem } from "./items";
+import { besideMetrics, byteOrder, jsonItem } from "./items";
+import { csvColumns, csvLines } from "./metrics-csv";
+import { SortedTexts } from "./sorted-texts";
 import type { Target } from "./target";
 
-interface Line {
-  pk: string;
-  sk: string;
-  json: string;
+export interface ExportOptions {
+  /** Also the attributes that are no metrics. */
+  all?: boolean;
+  format?: "ndjson" | "csv";
+  /** First and last day, YYYY-MM-DD. */
+  from?: string;
+  to?: string;
 }
 
 /**
- * Writes every item of the metrics table as a line of JSON, sorted by the bytes of pk, then sk. Returns how many.
- * The bytes equal Python's `json.dumps(item, ensure_ascii=False, separators=(",", ":"))` with pk, sk and then the other
- * keys in order. Holds all lines in memory to sort them. `write` gets whole lines with their newlines, many at a time,
- * and is awaited.
+ * Writes every item of the metrics table, or of a range of days, sorted by the bytes of pk, then sk. Returns how many.
+ * NDJSON has a line for each item, whose bytes equal Python's `json.dumps(item, ensure_ascii=False, separators=(",",
+ * ":"))` with pk, sk and then the other keys in order. CSV has a header, and a row for each item or entry of a list.
+ * Memory does not grow with the table. `write` gets whole lines with their newlines, many at a time, and is awaited.
  */
 export async function exportMetrics(
   target: Pick<Target, "dynamodb" | "outputs">,
   write: (text: string) => Promise<void> | void,
-  options: { all?: boolean } = {},
+  options: ExportOptions = {},
 ): Promise<number> {
-  const lines: Line[] = [];
-  const leftOut = options.all ? [] : besideMetrics;
-  const pages = paginateScan(
-    { client: target.dynamodb },
-    { TableName: target.outputs.metricsTableName, ConsistentRead: true },
-  );
-  for await (const page of pages) {
-    for (const item of page.Items ?? []) lines.push(lineOf(item, leftOut));
-  }
-  lines.sort((a, b) => compare(a.pk, b.pk) || compare(a.sk, b.sk));
-  const linesAtOnce = 1000;
-  for (let start = 0; start < lines.length; start += linesAtOnce) {
-    await write(
-      `${lines
-        .slice(start, start + linesAtOnce)
-        .map((line) => line.json)
-        .join("\n")}\n`,
+  const { all = false, format = "ndjson" } = options;
+  const leftOut = all ? [] : besideMetrics;
+  const sorted = new SortedTexts();
+  let items = 0;
+  try {
+    const pages = paginateScan(
+      { client: target.dynamodb },
+      { TableName: target.outputs.metricsTableName, ConsistentRead: true, ...filterOf(options) },
     );
+    for await (const page of pages)
+      for (const item of page.Items ?? []) {
+        const text = format === "csv" ? csvLines(item, all) : `${jsonItem(item, leftOut)}\n`;
+        await sorted.add({ key: [byteOrder(item.pk?.S ?? ""), byteOrder(item.sk?.S ?? "")], text });
+        items += 1;
+      }
+    if (format === "csv") await write(`${csvColumns(all).join(",")}\n`);
+    const textsAtOnce = 1000;
+    let some: string[] = [];
+    for await (const text of sorted.texts()) {
+      some.push(text);
+      if (some.length < textsAtOnce) continue;
+      await write(some.join(""));
+      some = [];
+    }
+    if (some.length > 0) await write(some.join(""));
+  } finally {
+    await sorted.close();
   }
-  return lines.length;
+  return items;
 }
 
-function lineOf(item: Item, leftOut: readonly string[]): Line {
-  return { pk: byteOrder(item.pk?.S ?? ""), sk: byteOrder(item.sk?.S ?? ""), json: jsonItem(item, leftOut) };
-}
-
-function compare(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
+/** DynamoDB leaves out items of other days. It reads them, though: no index has the tracks of a day. */
+function filterOf({ from, to }: ExportOptions) {
+  if (from === undefined && to === undefined) return {};
+  const [first, last] = [from ?? "0000-01-01", to ?? "9999-12-31"];
+  return {
+    FilterExpression:
+      "pk BETWEEN :firstDay AND :lastDay OR sk BETWEEN :firstDay AND :lastDay OR sk BETWEEN :firstTop AND :lastTop",
+    ExpressionAttributeValues: {
+      ":firstDay": { S: `DAY#${first}` },
+      ":lastDay": { S: `DAY#${last}` },
+      ":firstTop": { S: `TOP_TRACKS#${first}` },
+      ":lastTop": { S: `TOP_TRACKS#${last}` },
+    },
+  };
 }

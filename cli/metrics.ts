@@ -1,7 +1,7 @@
-import { UserError } from "../terminal/errors";
+import { UsageError, UserError } from "../terminal/errors";
 import type { Terminal } from "../terminal/terminal";
 import { requireDate } from "./dates";
-import { exportMetrics } from "./metrics-export";
+import { type ExportOptions, exportMetrics } from "./metrics-export";
 import { dayText, genreText, trackText } from "./metrics-text";
 import { itemAt, itemsOf } from "./read/metrics";
 import { openTarget, type Target } from "./target";
@@ -35,13 +35,15 @@ export async function track([id = ""]: string[], options: Options, terminal: Ter
   return 0;
 }
 
-/** `metrics export`: the whole metrics table as NDJSON. */
-export async function exportAll(
-  _: string[],
-  options: Options & { all?: boolean },
-  terminal: Terminal,
-): Promise<number> {
-  await exportMetrics(await checked(terminal, options), terminal.out, options);
+/** `metrics export`: the metrics table, or some days of it, as NDJSON or CSV. */
+export async function exportItems(_: string[], options: Options & ExportOptions, terminal: Terminal): Promise<number> {
+  const { from, to } = options;
+  for (const date of [from, to]) if (date !== undefined) requireDate(date);
+  if (from !== undefined && to !== undefined && from > to)
+    throw new UsageError(`--from ${from} is after --to ${to}. Give the earlier day as --from.`);
+  const items = await exportMetrics(await checked(terminal, options), terminal.out, options);
+  if (items === 0 && (from ?? to) !== undefined)
+    terminal.note("There are no metrics of these days. npm run days lists the days that have some.");
   return 0;
 }
 

@@ -219,13 +219,20 @@ export const verbs: Record<string, Verb> = {
       does(
         line
           .command("export")
-          .description("every item as a line of JSON, sorted by pk, then sk")
+          .description("every item, sorted by pk, then sk; the whole table is read, also for some days")
+          .option("--from <date>", "only this day (YYYY-MM-DD, UTC) and later ones")
+          .option("--to <date>", "only this day and earlier ones")
+          .addOption(
+            new Option("--format <name>", "ndjson: an item a line; csv: an item, or an entry of a top list, a row")
+              .choices(["ndjson", "csv"])
+              .default("ndjson"),
+          )
           .option(
             "--all",
             "with batch_id and published_at: which run wrote an item; and listed_in: where the index has it",
           )
           .option(...out),
-        () => require("./metrics").exportAll,
+        () => require("./metrics").exportItems,
       );
     },
   },

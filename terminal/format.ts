@@ -45,6 +45,11 @@ export function counted(number: number | undefined, one: string, many = `${one}s
   return `${count(number)} ${number === 1 ? one : many}`;
 }
 
+/** A field of a CSV by RFC 4180: quoted if needed, with quotes within it doubled. */
+export function csvField(text: string): string {
+  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}
+
 /** Bytes in a readable unit: 512 B, 541 kB, 1.2 GB. */
 export function size(bytes: number): string {
   const units = ["B", "kB", "MB", "GB", "TB"];

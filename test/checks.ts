@@ -58,7 +58,7 @@ export const checks: Check[] = [
   {
     name: "words",
     in: "test",
-    about: "mocha: words and links of the docs, width of comments, and this list of checks",
+    about: "mocha: words, links and commands of the docs, width of comments, and this list of checks",
     command: () => mocha("test/docs/*.test.ts"),
     count: mochaCounts,
   },

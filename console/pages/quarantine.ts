@@ -3,7 +3,7 @@ import { command, type Html, html, table } from "../html";
 import type { Quarantine, Source } from "../source";
 import { batchLink, still, type View } from "../view";
 
-/** The rule that a row broke (docs/architecture.md, "Documents of a batch"). */
+/** The rule that a row broke (docs/data.md, "Quarantined rows"). */
 const rules: Record<string, string> = {
   malformed_row: "It does not have as many fields as the header.",
   missing_user_id: "user_id is empty.",

@@ -27,7 +27,7 @@ const rowsPerFile = 1_000_000;
 
 /**
  * Writes sample data below `dir`: reference/users.csv, reference/songs.csv, and stream files in streams/, with the
- * oddities of real data (docs/architecture.md has the rules for them). It streams its output: memory does not grow with
+ * oddities of real data (docs/data.md has the rules for them). It streams its output: memory does not grow with
  * `listens`.
  * @throws RangeError for invalid options, and when `dir` holds files of anything but such a sample
  */

@@ -52,7 +52,7 @@ export function* listensOfDay(random: Random, cast: Cast, midnight: number, coun
   }
 }
 
-/** The reasons for which transform quarantines a row (docs/architecture.md), with examples made from a good row. */
+/** The reasons for which transform quarantines a row (docs/data.md), with examples made from a good row. */
 export const badRows: Record<string, ((good: [string, string, string], random: Random) => string[])[]> = {
   malformed_row: [([user, track]) => [user, track], ([user, track, time]) => [user, track, time, "surplus"]],
   missing_user_id: [([, track, time]) => ["", track, time]],

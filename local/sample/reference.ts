@@ -1,4 +1,5 @@
 import path from "node:path";
+import { csvField } from "../../terminal/format";
 import { type Random, zipf } from "./random";
 import { openWriter, type SampleWriter } from "./writer";
 
@@ -76,11 +77,6 @@ export function isKnownTrack(position: number): boolean {
 /** Whether the reference data has a user, given its position in the cast. */
 export function isKnownUser(position: number): boolean {
   return position % 40 !== 21;
-}
-
-/** A field by RFC 4180: quoted if needed, with quotes within it doubled. */
-function csvField(text: string): string {
-  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
 function csvLine(fields: (string | number)[]): string {

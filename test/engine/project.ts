@@ -77,6 +77,8 @@ export class Project {
     const before = await readFile(path.join(this.root, file), "utf8");
     const settings = parse(before) as { config: Record<string, unknown> };
     for (const [key, value] of Object.entries(values)) {
+      // Pulumi writes the key with the project's name. Both forms of one key in a file would be two values.
+      delete settings.config[key];
       settings.config[`music-streams:${key}`] = value.startsWith("[") ? JSON.parse(value) : value;
     }
     return this.write(file, before, stringify(settings));

@@ -970,6 +970,20 @@ export const MUTANTS: Mutant[] = [
     caughtBy: { file: "test/cli/status.test.ts", title: "npm run status ends with 1 and says what to do" },
   },
   {
+    name: "an export of some days leaves out the top tracks of its genres",
+    file: "cli/metrics-export.ts",
+    find: " OR sk BETWEEN :firstTop AND :lastTop",
+    replace: " OR pk BETWEEN :firstTop AND :lastTop",
+    caughtBy: { file: "test/cli/metrics-export.test.ts", title: "npm run metrics -- export has all items of the days" },
+  },
+  {
+    name: "an export sorts the parts that went to the disk by pk alone",
+    file: "cli/sorted-texts.ts",
+    find: "a[0] === b[0] ? [a[1], b[1]] : [a[0], b[0]]",
+    replace: "[a[0], b[0]]",
+    caughtBy: { file: "test/cli/sorted-texts.test.ts", title: "sorted texts leave no folder behind" },
+  },
+  {
     name: "the console shows control characters of data as they are",
     file: "console/html.ts",
     find: 'typeof value === "string" ? printable(value) : value',

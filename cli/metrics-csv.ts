@@ -1,0 +1,56 @@
+import { UserError } from "../terminal/errors";
+import { csvField, printable } from "../terminal/format";
+import { besideMetrics, type Item, jsonNumber, mapsOf, textOf } from "./items";
+
+/** What a row says, by the names of the pipeline's metrics. An entry of a top list is a row of its own. */
+const kinds: Record<string, { metric: string; entries?: "tracks" | "genres" }> = {
+  "TRACK DAY": { metric: "track_day" },
+  "GENRE DAY": { metric: "genre_day" },
+  "GENRE TOP_TRACKS": { metric: "genre_top_tracks", entries: "tracks" },
+  "DAY TOP_GENRES": { metric: "day_top_genres", entries: "genres" },
+  "DAY SUMMARY": { metric: "day_summary" },
+};
+
+const attributes = [
+  ...["rank", "track_name", "artists", "listens", "unique_listeners", "listening_ms"],
+  ...["avg_listening_ms_per_listener", "tracks", "genres"],
+];
+
+/** The columns of the CSV, which are the same for all rows; a column that a row has no value for is empty. */
+export function csvColumns(all = false): string[] {
+  return ["metric", "date", "genre", "track_id", ...attributes, ...(all ? besideMetrics : [])];
+}
+
+/** An item as lines of CSV (RFC 4180, with "\n"). Throws a UserError for an item of a kind that it does not know. */
+export function csvLines(item: Item, all = false): string {
+  const [of = "", id] = split(textOf(item, "pk") ?? "");
+  const [what = "", on] = split(textOf(item, "sk") ?? "");
+  const kind = kinds[`${of} ${what}`];
+  if (!kind)
+    throw new UserError(
+      `metrics export: the item ${printable(`${textOf(item, "pk")} ${textOf(item, "sk")}`)} has no form as CSV. Use --format ndjson, or the release that wrote the item.`,
+    );
+  const fixed: Record<string, string | undefined> = {
+    metric: kind.metric,
+    date: of === "DAY" ? id : on,
+    genre: of === "GENRE" ? id : undefined,
+    track_id: of === "TRACK" ? id : undefined,
+  };
+  const rows = kind.entries ? mapsOf(item, kind.entries) : [item];
+  const line = (row: Item) =>
+    csvColumns(all)
+      .map((name) => csvField(fixed[name] ?? scalarOf(row, name) ?? (all ? (scalarOf(item, name) ?? "") : "")))
+      .join(",");
+  return rows.map((row) => `${line(row)}\n`).join("");
+}
+
+/** "GENRE#a#b" -> "GENRE", "a#b". */
+function split(key: string): [string, string?] {
+  const at = key.indexOf("#");
+  return at < 0 ? [key] : [key.slice(0, at), key.slice(at + 1)];
+}
+
+function scalarOf(row: Item, name: string): string | undefined {
+  const value = row[name];
+  return value?.S ?? (value?.N === undefined ? undefined : jsonNumber(value.N));
+}
