@@ -23,6 +23,7 @@ const verbs = [
   "audit",
   "env",
   "generate",
+  "cost",
 ];
 
 describe("music-streams", () => {
