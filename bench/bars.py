@@ -21,7 +21,7 @@ def bars(title: str, values: list[tuple[str, float]]) -> str:
     for nth, (label, value) in enumerate(values, 1):
         top = nth * ROW + 4
         length = round(BARS * value / most, 1)
-        colour = "#1f6feb" if label.startswith("transform") else "#9aa4af"
+        colour = "#1f6feb" if label.startswith(("transform", "publish")) else "#9aa4af"
         lines += [
             f'<text x="{LABELS - 8}" y="{top + 14}" text-anchor="end" fill="#222">{escape(label)}</text>',
             f'<rect x="{LABELS}" y="{top + 3}" width="{length}" height="{ROW - 7}" fill="{colour}"/>',

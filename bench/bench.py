@@ -7,10 +7,12 @@ import sys
 import tempfile
 from pathlib import Path
 
+import boto3
+
 from cases import CASES, Bench
 from emulator_process import emulator
 from music_streams import store
-from programs import Programs
+from programs import ROOT, Programs
 from results import Figure, Result, commit, machine, now
 
 
@@ -29,10 +31,10 @@ def main(arguments: list[str]) -> None:
             emulated.mkdir()
             programs.mkdir()
             about = machine()
-            with emulator(emulated) as endpoint:
-                bench = Bench(
-                    Programs(endpoint, programs), store.client("s3"), options.folder, options.rounds, options.quick, say
-                )
+            with emulator(emulated, str(ROOT / "bench" / "counting_emulator.py")) as endpoint:
+                clients = store.client("s3"), boto3.resource("dynamodb")
+                settings = options.folder, options.rounds, options.quick
+                bench = Bench(Programs(endpoint, programs), *clients, *settings, say)
                 figures: list[Figure] = list(CASES[name](bench))
         say(f"written: {Result(commit(), now(), options.quick, about, figures).save()}")
 

@@ -9,10 +9,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from tables import create_table
+
 from lake import Batch, Lake
-from listens import Listens, make
+from listens import LAST_DAY, Listens, make
 from music_streams import layout
-from outputs import curated, expected_top_listens, require_equal, top_listens
+from outputs import curated, expected_top_listens, metrics, require_equal, top_listens
 from programs import Programs, Run
 from results import Figure
 
@@ -27,11 +29,13 @@ class Bench:
 
     programs: Programs
     s3: Any
+    dynamodb: Any
     folder: Path
     rounds: int
     small: bool
     say: Callable[[str], None]
     buckets: list[str] = field(default_factory=list)
+    tables: list[str] = field(default_factory=list)
 
     @property
     def reference(self) -> Path:
@@ -58,6 +62,17 @@ class Bench:
         require_equal("the number of rows", run.facts["kept"] + run.facts["duplicates"], batch.rows)
         return run
 
+    def table(self) -> str:
+        """A metrics table of its own."""
+        self.tables.append(f"metrics-{len(self.tables)}")
+        create_table(self.dynamodb.meta.client, self.tables[-1])
+        return self.tables[-1]
+
+    def publish(self, lake: Lake, batch: Batch, table: str, days: list[str], engine: str = "duckdb") -> Run:
+        """Runs publish on a batch that transform has written."""
+        run = self.programs.python if engine == "duckdb" else self.programs.spark
+        return run("publish_job.py", engine, lake.bucket, table, batch.batch_id, *days)
+
     def measure(self, case: str, task: str, programs: dict[str, Callable[[], Run]]) -> Iterator[Figure]:
         """Runs programs in turn, so many rounds, and yields a figure for each."""
         runs: dict[str, list[Run]] = {name: [] for name in programs}
@@ -80,6 +95,8 @@ def figure(case: str, task: str, program: str, runs: list[Run]) -> Figure:
         start_seconds=[run.start_seconds for run in runs],
         peak_mb=[run.peak_mb for run in runs],
         spilled_mb=round(statistics.median(sum(stage.spilled for stage in run.stages) for run in runs) / 1024**2),
+        requests=runs[-1].requests,
+        items=runs[-1].facts.get("items", 0),
         stages=[asdict(stage) for stage in runs[-1].stages] if program == "transform" else [],
     )
 
@@ -154,14 +171,27 @@ def growth(bench: Bench) -> Iterator[Figure]:
     for rows in held:
         yield from _into(bench, f"into a day of {_millions(rows)}", Listens(rows))
     for days in (1, 100) if bench.small else (1, 100, 1000):
-        yield from _into(bench, f"into a lake of {days:,} days", Listens(100 * days, days=days))
+        yield from _into(bench, f"into a lake of {_days(days)}", Listens(100 * days, days=days))
 
 
 def _into(bench: Bench, task: str, earlier: Listens) -> Iterator[Figure]:
     lake = bench.lake()
-    bench.transform(lake, bench.drop(lake, earlier))
+    first = bench.drop(lake, earlier)
+    bench.transform(lake, first)
     batch = bench.drop(lake, Listens(SMALL_BATCH, seed=2), nth=1)
-    yield from bench.measure("growth", task, {"transform": partial(bench.transform, lake, batch)})
+    last_day = [LAST_DAY.isoformat()]
+    table = ""
+
+    def transform() -> Run:
+        # The table must hold what was published before the batch came.
+        nonlocal table
+        lake.forget(batch)
+        table = bench.table()
+        bench.publish(lake, first, table, last_day)
+        return bench.transform(lake, batch)
+
+    programs = {"transform": transform, "publish": lambda: bench.publish(lake, batch, table, last_day)}
+    yield from bench.measure("growth", task, programs)
     lake.remove("")
 
 
@@ -172,6 +202,30 @@ def days(bench: Bench) -> Iterator[Figure]:
     batch = bench.drop(lake, Listens(12 * count, days=count))
     task = f"{12 * count:,} listens over {count:,} days"
     yield from bench.measure("days", task, {"transform": partial(bench.transform, lake, batch)})
+    lake.remove("")
+
+
+def publish(bench: Bench) -> Iterator[Figure]:
+    """All metrics of a day, by both engines, and what writing alone takes. Both engines write the same items."""
+    rows = MILLION if bench.small else 5 * MILLION
+    lake = bench.lake()
+    batch = bench.drop(lake, Listens(rows))
+    bench.transform(lake, batch)
+    tables: dict[str, str] = {}
+
+    def by(engine: str) -> Run:
+        tables[engine] = bench.table()
+        run = bench.publish(lake, batch, tables[engine], [LAST_DAY.isoformat()], engine)
+        first, second = (metrics(bench.dynamodb.Table(tables[name])) for name in ("duckdb", engine))
+        require_equal(f"the metrics of {engine}", second, first)
+        return run
+
+    programs: dict[str, Callable[[], Run]] = {
+        "publish": partial(by, "duckdb"),
+        "publish, Spark": partial(by, "spark"),
+        "batch writer": lambda: bench.programs.python("baselines/batch_writer.py", tables["duckdb"], bench.table()),
+    }
+    yield from bench.measure("publish", _millions(rows), programs)
     lake.remove("")
 
 
@@ -191,6 +245,10 @@ def _millions(rows: int) -> str:
     return f"{rows / MILLION:g} M listens"
 
 
+def _days(days: int) -> str:
+    return "1 day" if days == 1 else f"{days:,} days"
+
+
 def _files(files: int) -> str:
     return "1 file" if files == 1 else f"{files:,} files"
 
@@ -201,5 +259,6 @@ CASES: dict[str, Callable[[Bench], Iterator[Figure]]] = {
     "memory": memory,
     "growth": growth,
     "days": days,
+    "publish": publish,
     "small-files": small_files,
 }

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+from tables import items_of
 
 from lake import Lake
 
@@ -61,6 +62,12 @@ def expected_top_listens(files: list[Path], reference: Path) -> list[int]:
             ORDER BY of_genre DESC
         """).fetchall()
     return [row[0] for row in rows]
+
+
+def metrics(table: Any) -> list[dict[str, Any]]:
+    """Reads the items of a metrics table in order, without what says when they were written."""
+    items = [{name: item[name] for name in item if name != "published_at"} for item in items_of(table)]
+    return sorted(items, key=lambda item: (item["pk"], item["sk"]))
 
 
 def require_equal(what: str, found: Any, expected: Any) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bars import bars
 from results import RESULTS, ROOT, Figure, Result, newest, read
-from targets import verdicts
+from targets import Verdict, verdicts
 
 HEAD = """# Performance
 
@@ -18,6 +18,7 @@ The start before that has a column of its own.
 All Spark programs have the same Java options, heap and emulator, and run in turn.
 The outputs next to baselines are compared in each round: other rows or other metrics end the benchmark.
 In all other cases, transform's report must account for every row.
+Both engines of publish must write the same items.
 The naive baseline keeps repeated listens, so its top genres are compared with a query that does so too.
 From its second run on the same files, transform reads its Parquet copy of the reference data.
 The baselines parse the reference CSVs each time.
@@ -29,6 +30,7 @@ TITLES = {
     "memory": "Memory",
     "growth": "A small batch into a growing lake",
     "days": "Many days",
+    "publish": "Publish",
     "small-files": "Small files",
 }
 # Shorter stages are left out of the tables.
@@ -78,11 +80,19 @@ def section(case: str, result: Result) -> str:
     return "\n".join(lines) + "\n"
 
 
+def judgement(verdict: Verdict) -> str:
+    """A row of the table of targets."""
+    value, limit = (f"{number:.2f} {verdict.unit}".strip() for number in (verdict.value, verdict.limit))
+    met = "yes" if verdict.met else "no"
+    return f"| {verdict.figure} | {verdict.measured} | {verdict.baseline} | {value} | {limit} | {met} |"
+
+
 def times(figure: Figure) -> str:
     """A row of the table of times."""
     rounds = ", ".join(f"{value:.1f}" for value in figure.seconds)
     cells = [f"{figure.median:.1f} s", rounds, f"{max(figure.start_seconds):.1f} s", f"{max(figure.peak_mb):,} MB"]
-    return f"| {figure.task} | {figure.program} | {' | '.join(cells)} | {figure.spilled_mb:,} MB |"
+    cells += [f"{figure.spilled_mb:,} MB", f"{figure.requests:,}", f"{figure.items:,}" if figure.items else ""]
+    return f"| {figure.task} | {figure.program} | {' | '.join(cells)} |"
 
 
 def stages(figure: Figure) -> list[str]:

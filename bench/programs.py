@@ -11,12 +11,14 @@ import sys
 import tempfile
 import threading
 import time
-from dataclasses import dataclass
+import urllib.request
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pyspark
 
+from counting_emulator import PATH
 from event_log import Stage, read_stages
 from spark_support import spark_environment, spark_settings
 
@@ -35,6 +37,8 @@ class Run:
     start_seconds: float
     # Of the largest process: Spark's JVM, or Python.
     peak_mb: int
+    # Calls of S3 and DynamoDB.
+    requests: int
     stages: tuple[Stage, ...]
     facts: dict[str, Any]
 
@@ -70,8 +74,8 @@ class Programs:
         command = [submit, "--master", f"local[{slots}]", "--driver-memory", HEAP, *confs]
         environment = {**spark_environment(), "PYSPARK_DRIVER_PYTHON": sys.executable}
         try:
-            run = _run([*command, str(ROOT / "bench" / script), *arguments], environment, scratch)
-            return Run(run.seconds, run.start_seconds, run.peak_mb, tuple(read_stages(events)), run.facts)
+            run = self._run([*command, str(ROOT / "bench" / script), *arguments], environment, scratch)
+            return replace(run, stages=tuple(read_stages(events)))
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
 
@@ -80,32 +84,36 @@ class Programs:
         scratch = Path(tempfile.mkdtemp(dir=self.folder))
         try:
             environment = {"BENCH_SLOTS": str(slots), "TMPDIR": str(scratch)}
-            return _run([sys.executable, str(ROOT / "bench" / script), *arguments], environment, scratch)
+            return self._run([sys.executable, str(ROOT / "bench" / script), *arguments], environment, scratch)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
 
+    def _run(self, command: list[str], environment: dict[str, str], scratch: Path) -> Run:
+        output = scratch / "output"
+        requests, started = self._requests(), time.time()
+        with output.open("wb") as out:
+            process = subprocess.Popen(
+                command, env={**os.environ, **environment}, cwd=scratch, stdout=out, stderr=subprocess.STDOUT
+            )
+            limit = threading.Timer(LONGEST_SECONDS, process.kill)
+            limit.start()
+            try:
+                _, status, usage = os.wait4(process.pid, 0)
+            finally:
+                limit.cancel()
+        process.returncode = os.waitstatus_to_exitcode(status)
+        text = output.read_text(encoding="utf-8", errors="replace")
+        marks = {line["mark"]: line for line in _json_lines(text) if "mark" in line}
+        if process.returncode != 0 or "opened" not in marks or "done" not in marks:
+            raise ProgramError(f"{' '.join(command[-4:])} ended with {process.returncode}:\n{text[-3000:]}")
+        opened, done = marks["opened"]["at"], marks["done"]["at"]
+        facts = {name: value for name, value in marks["done"].items() if name not in ("mark", "at")}
+        times = round(done - opened, 2), round(opened - started, 2)
+        return Run(*times, _megabytes(usage), self._requests() - requests, (), facts)
 
-def _run(command: list[str], environment: dict[str, str], scratch: Path) -> Run:
-    output = scratch / "output"
-    started = time.time()
-    with output.open("wb") as out:
-        process = subprocess.Popen(
-            command, env={**os.environ, **environment}, cwd=scratch, stdout=out, stderr=subprocess.STDOUT
-        )
-        limit = threading.Timer(LONGEST_SECONDS, process.kill)
-        limit.start()
-        try:
-            _, status, usage = os.wait4(process.pid, 0)
-        finally:
-            limit.cancel()
-    process.returncode = os.waitstatus_to_exitcode(status)
-    text = output.read_text(encoding="utf-8", errors="replace")
-    marks = {line["mark"]: line for line in _json_lines(text) if "mark" in line}
-    if process.returncode != 0 or "opened" not in marks or "done" not in marks:
-        raise ProgramError(f"{' '.join(command[-4:])} ended with {process.returncode}:\n{text[-3000:]}")
-    opened, done = marks["opened"]["at"], marks["done"]["at"]
-    facts = {name: value for name, value in marks["done"].items() if name not in ("mark", "at")}
-    return Run(round(done - opened, 2), round(opened - started, 2), _megabytes(usage), (), facts)
+    def _requests(self) -> int:
+        with urllib.request.urlopen(f"{self.endpoint}{PATH}", timeout=60) as answer:
+            return int(answer.read())
 
 
 def _json_lines(text: str) -> list[dict[str, Any]]:

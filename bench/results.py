@@ -31,6 +31,9 @@ class Figure:
     start_seconds: list[float]
     peak_mb: list[int]
     spilled_mb: int = 0
+    # Calls of S3 and DynamoDB in the last round, and items that publish wrote.
+    requests: int = 0
+    items: int = 0
     stages: list[dict[str, Any]] = field(default_factory=list)
 
     @property

@@ -15,6 +15,7 @@ const cases: Record<string, string> = {
   memory: "transform of 5 M and 20 M listens with the same heap: peak memory, and what Spark spills",
   growth: "10,000 listens into days and lakes of growing size",
   days: "one batch over 4,500 days",
+  publish: "publish by both engines, next to writing alone",
   "small-files": "thousands of files of 20 rows next to one file of the same rows",
 };
 

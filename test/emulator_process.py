@@ -21,8 +21,11 @@ START_SECONDS = 600
 
 
 @contextmanager
-def emulator(folder: Path) -> Iterator[str]:
-    """Starts MiniStack on a free port of loopback. Yields its URL. Clients find it through the environment."""
+def emulator(folder: Path, *script: str) -> Iterator[str]:
+    """Starts MiniStack on a free port of loopback. Yields its URL. Clients find it through the environment.
+
+    `script` starts it in another way.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])
@@ -43,7 +46,7 @@ def emulator(folder: Path) -> Iterator[str]:
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
             # The guard ends the emulator when the tests are killed.
-            [sys.executable, str(GUARD), str(os.getpid()), "5", sys.executable, "-m", "ministack"],
+            [sys.executable, str(GUARD), str(os.getpid()), "5", sys.executable, *(script or ("-m", "ministack"))],
             env={**os.environ, **cloud, **own},
             stdout=log,
             stderr=subprocess.STDOUT,
