@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from tables import create_table
 
 from lake import Batch, Lake
 from listens import LAST_DAY, Listens, make
+from local_loop import dropped, started
 from music_streams import layout
 from outputs import curated, expected_top_listens, metrics, require_equal, top_listens
 from programs import Programs, Run
@@ -60,7 +61,9 @@ class Bench:
         lake.forget(batch)
         run = self.programs.spark("transform_job.py", lake.bucket, batch.batch_id, slots=slots)
         require_equal("the number of rows", run.facts["kept"] + run.facts["duplicates"], batch.rows)
-        return run
+        written = lake.curated(batch)
+        output = {"files": len(written), "output_mb": round(sum(one["Size"] for one in written) / 1e6, 1)}
+        return replace(run, facts={**run.facts, **output})
 
     def table(self) -> str:
         """A metrics table of its own."""
@@ -97,6 +100,8 @@ def figure(case: str, task: str, program: str, runs: list[Run]) -> Figure:
         spilled_mb=round(statistics.median(sum(stage.spilled for stage in run.stages) for run in runs) / 1024**2),
         requests=runs[-1].requests,
         items=runs[-1].facts.get("items", 0),
+        files=runs[-1].facts.get("files", 0),
+        output_mb=runs[-1].facts.get("output_mb", 0),
         stages=[asdict(stage) for stage in runs[-1].stages] if program == "transform" else [],
     )
 
@@ -241,6 +246,21 @@ def small_files(bench: Bench) -> Iterator[Figure]:
             lake.remove("")
 
 
+def local_loop(bench: Bench) -> Iterator[Figure]:
+    """What a person waits for on a laptop. The first start is no part of it: it fills the caches of the tools."""
+    file = bench.files(Listens(500))[0]
+    runs: dict[str, list[Run]] = {"npm start": [], "drop --wait": []}
+    for nth in range(1 + bench.rounds):
+        with started(bench.folder / "start.log") as start:
+            drop = dropped(file)
+        if nth > 0:
+            runs["npm start"].append(start)
+            runs["drop --wait"].append(drop)
+            bench.say(f"local-loop, round {nth}: start {start.seconds} s, drop {drop.seconds} s")
+    yield figure("local-loop", "sample data, to metrics", "npm start", runs["npm start"])
+    yield figure("local-loop", "500 listens, to metrics", "drop --wait", runs["drop --wait"])
+
+
 def _millions(rows: int) -> str:
     return f"{rows / MILLION:g} M listens"
 
@@ -261,4 +281,5 @@ CASES: dict[str, Callable[[Bench], Iterator[Figure]]] = {
     "days": days,
     "publish": publish,
     "small-files": small_files,
+    "local-loop": local_loop,
 }

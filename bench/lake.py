@@ -56,7 +56,7 @@ class Lake:
 
     def forget(self, batch: Batch) -> None:
         """Deletes what a run of transform wrote for the batch, so that the next one is a first attempt again."""
-        keys = [key for key in self.keys(layout.key("listens")) if f"/batch_id={batch.batch_id}/" in key]
+        keys = [entry["Key"] for entry in self.curated(batch)]
         documents = layout.key("manifest", batchId=batch.batch_id).rsplit("/", 1)[0] + "/"
         manifest = layout.key("manifest", batchId=batch.batch_id)
         keys += [key for key in self.keys(documents) if key != manifest]
@@ -65,10 +65,19 @@ class Lake:
             objects = [{"Key": key} for key in keys[at : at + 1000]]
             self.s3.delete_objects(Bucket=self.bucket, Delete={"Objects": objects, "Quiet": True})
 
+    def curated(self, batch: Batch) -> list[dict[str, Any]]:
+        """Lists the batch's curated objects, each with Key and Size."""
+        entries = self.entries(layout.key("listens"))
+        return [entry for entry in entries if f"/batch_id={batch.batch_id}/" in entry["Key"]]
+
     def keys(self, prefix: str) -> list[str]:
         """Lists the keys below a prefix."""
+        return [entry["Key"] for entry in self.entries(prefix)]
+
+    def entries(self, prefix: str) -> list[dict[str, Any]]:
+        """Lists the objects below a prefix."""
         pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
-        return [entry["Key"] for page in pages for entry in page.get("Contents", [])]
+        return [entry for page in pages for entry in page.get("Contents", [])]
 
     def remove(self, prefix: str) -> None:
         """Deletes everything below a prefix."""

@@ -32,6 +32,7 @@ TITLES = {
     "days": "Many days",
     "publish": "Publish",
     "small-files": "Small files",
+    "local-loop": "On a laptop",
 }
 # Shorter stages are left out of the tables.
 SHORT_STAGE_SECONDS = 0.1
@@ -91,7 +92,9 @@ def times(figure: Figure) -> str:
     """A row of the table of times."""
     rounds = ", ".join(f"{value:.1f}" for value in figure.seconds)
     cells = [f"{figure.median:.1f} s", rounds, f"{max(figure.start_seconds):.1f} s", f"{max(figure.peak_mb):,} MB"]
-    cells += [f"{figure.spilled_mb:,} MB", f"{figure.requests:,}", f"{figure.items:,}" if figure.items else ""]
+    written = f"{figure.files:,} x Parquet, {figure.output_mb:.1f} MB" if figure.files else ""
+    written = f"{figure.items:,} items" if figure.items else written
+    cells += [f"{figure.spilled_mb:,} MB", f"{figure.requests:,}", written]
     return f"| {figure.task} | {figure.program} | {' | '.join(cells)} |"
 
 

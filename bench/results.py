@@ -31,9 +31,11 @@ class Figure:
     start_seconds: list[float]
     peak_mb: list[int]
     spilled_mb: int = 0
-    # Calls of S3 and DynamoDB in the last round, and items that publish wrote.
+    # Of the last round: calls of S3 and DynamoDB, items that publish wrote, Parquet that transform wrote.
     requests: int = 0
     items: int = 0
+    files: int = 0
+    output_mb: float = 0
     stages: list[dict[str, Any]] = field(default_factory=list)
 
     @property

@@ -17,6 +17,7 @@ const cases: Record<string, string> = {
   days: "one batch over 4,500 days",
   publish: "publish by both engines, next to writing alone",
   "small-files": "thousands of files of 20 rows next to one file of the same rows",
+  "local-loop": "npm start until it shows metrics, and drop --wait of a small file",
 };
 
 /** `npm run bench`: installs what the benchmarks need, and runs bench/bench.py. */
@@ -45,7 +46,13 @@ async function main(args: string[], terminal: Terminal): Promise<number> {
   const python = await installTestPython(terminal.root, terminal.note);
   const rooms = ["bench", "glue-scripts", "test", "test/glue-scripts"].map((room) => path.join(terminal.root, room));
   const inPython = async (...command: string[]) => {
-    const env = { JAVA_HOME: javaHome, TZ: "UTC", PYTHONUTF8: "1", PYTHONPATH: rooms.join(path.delimiter) };
+    const env = {
+      JAVA_HOME: javaHome,
+      BENCH_NODE: process.execPath,
+      TZ: "UTC",
+      PYTHONUTF8: "1",
+      PYTHONPATH: rooms.join(path.delimiter),
+    };
     const { exitCode } = await execa(python, command, { cwd: terminal.root, stdio: "inherit", reject: false, env });
     return exitCode ?? 1;
   };
