@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -12,6 +13,7 @@ from typing import Any
 from tables import create_table
 
 from lake import Batch, Lake
+from lambdas import initialised, packed
 from listens import LAST_DAY, Listens, make
 from local_loop import dropped, started
 from music_streams import layout
@@ -261,6 +263,15 @@ def local_loop(bench: Bench) -> Iterator[Figure]:
     yield figure("local-loop", "500 listens, to metrics", "drop --wait", runs["drop --wait"])
 
 
+def lambdas(bench: Bench) -> Iterator[Figure]:
+    """The packages of the Lambdas, and how long their code takes to load."""
+    with tempfile.TemporaryDirectory(dir=bench.folder) as folder:
+        for function in packed(Path(folder)):
+            runs = [initialised(function) for _ in range(bench.rounds)]
+            bench.say(f"lambdas, {function.name}: {[run.seconds for run in runs]} s, {function.bytes} bytes")
+            yield figure("lambdas", "loading the code", function.name, runs)
+
+
 def _millions(rows: int) -> str:
     return f"{rows / MILLION:g} M listens"
 
@@ -282,4 +293,5 @@ CASES: dict[str, Callable[[Bench], Iterator[Figure]]] = {
     "publish": publish,
     "small-files": small_files,
     "local-loop": local_loop,
+    "lambdas": lambdas,
 }

@@ -33,6 +33,7 @@ TITLES = {
     "publish": "Publish",
     "small-files": "Small files",
     "local-loop": "On a laptop",
+    "lambdas": "Lambdas",
 }
 # Shorter stages are left out of the tables.
 SHORT_STAGE_SECONDS = 0.1
@@ -90,9 +91,16 @@ def judgement(verdict: Verdict) -> str:
 
 def times(figure: Figure) -> str:
     """A row of the table of times."""
-    rounds = ", ".join(f"{value:.1f}" for value in figure.seconds)
-    cells = [f"{figure.median:.1f} s", rounds, f"{max(figure.start_seconds):.1f} s", f"{max(figure.peak_mb):,} MB"]
+    digits = 3 if figure.case == "lambdas" else 1
+    rounds = ", ".join(f"{value:.{digits}f}" for value in figure.seconds)
+    cells = [
+        f"{figure.median:.{digits}f} s",
+        rounds,
+        f"{max(figure.start_seconds):.1f} s",
+        f"{max(figure.peak_mb):,} MB",
+    ]
     written = f"{figure.files:,} x Parquet, {figure.output_mb:.1f} MB" if figure.files else ""
+    written = f"a package of {figure.output_mb:.2f} MB" if figure.case == "lambdas" else written
     written = f"{figure.items:,} items" if figure.items else written
     cells += [f"{figure.spilled_mb:,} MB", f"{figure.requests:,}", written]
     return f"| {figure.task} | {figure.program} | {' | '.join(cells)} |"

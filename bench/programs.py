@@ -109,7 +109,7 @@ class Programs:
         opened, done = marks["opened"]["at"], marks["done"]["at"]
         facts = {name: value for name, value in marks["done"].items() if name not in ("mark", "at")}
         times = round(done - opened, 2), round(opened - started, 2)
-        return Run(*times, _megabytes(usage), self._requests() - requests, (), facts)
+        return Run(*times, megabytes(usage), self._requests() - requests, (), facts)
 
     def _requests(self) -> int:
         with urllib.request.urlopen(f"{self.endpoint}{PATH}", timeout=60) as answer:
@@ -127,6 +127,7 @@ def _json_lines(text: str) -> list[dict[str, Any]]:
     return found
 
 
-def _megabytes(usage: resource.struct_rusage) -> int:
+def megabytes(usage: resource.struct_rusage) -> int:
+    """The peak memory of a process that has ended."""
     # getrusage(2): kilobytes on Linux, bytes on macOS.
     return round(usage.ru_maxrss / (1024**2 if sys.platform == "darwin" else 1024))

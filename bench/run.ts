@@ -6,8 +6,8 @@ import { installTestPython, installToolchain } from "../local/toolchain/install"
 import { wholeNumber } from "../terminal/options";
 import { commandLine, runAsProgram, type Terminal } from "../terminal/terminal";
 
-/** About as many as in public data sets of songs. The listens are made by bench/listens.py. */
-const referenceSize = { seed: 1, tracks: 90_000, users: 50_000, listens: 1_000, days: 1 };
+/** About as many songs and users as in the data that the project was made for. bench/listens.py makes the listens. */
+const referenceSize = { seed: 1, tracks: 24_400, users: 50_000, listens: 1_000, days: 1 };
 
 const cases: Record<string, string> = {
   transform: "transform next to three baselines: 1 M and 5 M listens, in one file and in 500",
@@ -18,6 +18,7 @@ const cases: Record<string, string> = {
   publish: "publish by both engines, next to writing alone",
   "small-files": "thousands of files of 20 rows next to one file of the same rows",
   "local-loop": "npm start until it shows metrics, and drop --wait of a small file",
+  lambdas: "the packages of the Lambdas, and how long their code takes to load",
 };
 
 /** `npm run bench`: installs what the benchmarks need, and runs bench/bench.py. */

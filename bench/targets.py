@@ -17,6 +17,8 @@ LARGE_DAY_PUBLISHED = 3.0
 SMALL_FILES = 2.0
 LONGEST_LONE_TASK_SECONDS = 2.0
 MANY_DAYS_SECONDS = 60.0
+PACKAGE_MB = 1.0
+LOAD_SECONDS = 0.5
 LOCAL_SECONDS = {"npm start": 14.0, "drop --wait": 6.0}
 
 
@@ -72,6 +74,12 @@ def verdicts(case: str, figures: list[Figure]) -> Iterator[Verdict]:
         for figure in figures:
             what = f"{figure.program}, {figure.task}"
             yield Verdict(what, _seconds(figure.median), "none", figure.median, "s", LOCAL_SECONDS[figure.program])
+    elif case == "lambdas":
+        for figure in figures:
+            size = f"{figure.output_mb:.2f} MB"
+            yield Verdict(f"{figure.program}: package", size, "none", figure.output_mb, "MB", PACKAGE_MB)
+            took = f"{figure.median:.3f} s"
+            yield Verdict(f"{figure.program}: loading the code", took, "none", figure.median, "s", LOAD_SECONDS)
     elif case == "small-files":
         # One file first, then many of the same rows.
         for one, many in zip(ours[::2], ours[1::2]):
