@@ -39,10 +39,11 @@ TITLES = {
 SHORT_STAGE_SECONDS = 0.1
 
 
-def page(results: dict[str, Result]) -> str:
-    """The page, from the result of each case."""
-    sections = [section(case, results[case]) for case in TITLES if case in results]
-    missing = [f"`{case}`" for case in TITLES if case not in results]
+def page(results: list[Result]) -> str:
+    """The page, from all results."""
+    shown = newest(results)
+    sections = [section(case, shown[case]) + history(case, results) for case in TITLES if case in shown]
+    missing = [f"`{case}`" for case in TITLES if case not in shown]
     if missing:
         sections.append(f"## Not measured yet\n\nNo result is kept for {', '.join(missing)}.\n")
     return "\n".join([HEAD, *sections])
@@ -80,6 +81,21 @@ def section(case: str, result: Result) -> str:
     for figure in figures:
         lines += stages(figure)
     return "\n".join(lines) + "\n"
+
+
+def history(case: str, results: list[Result]) -> str:
+    """The first target of the case in every result that is kept. Nothing while there is only one."""
+    of_case = [result for result in results if any(figure.case == case for figure in result.figures)]
+    rows = []
+    for result in sorted(of_case, key=lambda one: one.date):
+        for verdict in list(verdicts(case, [figure for figure in result.figures if figure.case == case]))[:1]:
+            about = [result.date[:10], result.commit, "quick" if result.quick else "full", str(result.machine["cpu"])]
+            values = [verdict.figure, verdict.measured, f"{verdict.value:.2f} {verdict.unit}".strip()]
+            rows.append(f"| {' | '.join([*about, *values])} |")
+    if len(rows) < 2:
+        return ""
+    head = "| date | commit | sizes | machine | figure | measured | ratio or value |\n|---|---|---|---|---|---|---:|"
+    return "\n".join(["\nBy commit:\n", head, *rows, ""])
 
 
 def judgement(verdict: Verdict) -> str:
@@ -137,12 +153,12 @@ def chart(case: str, result: Result) -> str:
     return bars(f"{TITLES[case]}: seconds", [(f"{one.program}: {one.task}", one.median) for one in figures])
 
 
-def write(results: dict[str, Result], folder: Path) -> None:
+def write(results: list[Result], folder: Path) -> None:
     """Writes page and charts."""
     (folder / "performance.md").write_text(page(results), encoding="utf-8")
-    for case, result in results.items():
+    for case, result in newest(results).items():
         (folder / chart_name(case)).write_text(chart(case, result), encoding="utf-8")
 
 
 if __name__ == "__main__":
-    write(newest(read(file) for file in sorted(RESULTS.glob("*.json"))), ROOT / "docs")
+    write([read(file) for file in sorted(RESULTS.glob("*.json"))], ROOT / "docs")

@@ -127,7 +127,7 @@ def test_the_newest_full_result_of_each_case_counts() -> None:
 
 def test_the_page_has_each_figure_and_names_what_is_missing(tmp_path: Path) -> None:
     ours = replace(figure("transform", [6.0, 7.0, 8.0]), stages=[STAGE, {**STAGE, "seconds": 0.01}])
-    page.write({"transform": result(ours, figure("naive Spark", [14.0]))}, tmp_path)
+    page.write([result(ours, figure("naive Spark", [14.0]))], tmp_path)
     text = (tmp_path / "performance.md").read_text()
     assert "| transform, 1 M listens, 1 file | 7.0 s | naive Spark: 14.0 s | 0.50 | 0.80 | yes |" in text
     assert "| 1 M listens, 1 file | transform | 7.0 s | 6.0, 7.0, 8.0 | 3.0 s | 900 MB | 0 MB | 0 |  |" in text
@@ -137,6 +137,14 @@ def test_the_page_has_each_figure_and_names_what_is_missing(tmp_path: Path) -> N
     drawn = ElementTree.parse(tmp_path / "performance-transform.svg").getroot()
     lengths = [float(bar.get("width", "0")) for bar in drawn.iter("{http://www.w3.org/2000/svg}rect")][1:]
     assert lengths == [190.0, 380.0]
+
+
+def test_the_page_shows_a_figure_by_commit_once_there_are_two() -> None:
+    slow = result(figure("transform", [14.0]), figure("naive Spark", [14.0]), date="2026-01-01T00:00:00+00:00")
+    fast = result(figure("transform", [7.0]), figure("naive Spark", [14.0]))
+    assert "By commit" not in page.page([fast])
+    rows = [line for line in page.page([fast, slow]).splitlines() if line.startswith("| 2026-")]
+    assert [row.split(" | ")[-1] for row in rows] == ["1.00 |", "0.50 |"]
 
 
 def test_outputs_that_differ_end_the_benchmark() -> None:
