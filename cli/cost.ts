@@ -44,7 +44,7 @@ function textOf(load: Load, found: Estimate): string {
     "",
     ...found.limits,
     "The DuckDB task has no quarantine, no reconciliation and no replay: you would write them.",
-    `Prices of us-east-1, ${pricesOf}; ${unchecked} of them are unchecked: cli/cost/prices.ts. No run on AWS was measured.\n`,
+    `Prices of us-east-1, ${pricesOf}, from cli/cost/prices.ts; unchecked: ${unchecked}. No run on AWS was measured.\n`,
   ].join("\n");
 }
 

@@ -5,7 +5,7 @@ import { parse } from "yaml";
 import { defaults, estimate, type Load } from "../../cli/cost/estimate";
 import { measured } from "../../cli/cost/measured";
 import { prices } from "../../cli/cost/prices";
-import { count } from "../../terminal/format";
+import { count, duration } from "../../terminal/format";
 import { root } from "../support/commands";
 import { runCommandIn, verb } from "./pipeline";
 
@@ -137,7 +137,7 @@ describe("npm run cost", () => {
     const found = estimate(load);
     assert.equal(usd("this pipeline"), Math.round(found.usd));
     assert.equal(usd("the same jobs, started by managed Airflow \\(mw1.small\\)"), Math.round(found.airflowUsd));
-    assert.match(out, /5 of them are unchecked/);
+    assert.match(out, /from cli\/cost\/prices\.ts; unchecked: 1\./);
   });
 
   it("prints all of it as JSON with --json", async () => {
@@ -181,4 +181,12 @@ describe("the tables of docs/scale.md", () => {
       it(`have ${count(listens)} listens in ${batches} batches as the command estimates them`, () => {
         assert.ok(page.includes(rowOf(listens, batches)), rowOf(listens, batches));
       });
+
+  for (const listens of [1e6, 1e7, 1e8, 1e9])
+    it(`have a batch of ${count(listens)} listens by workers`, () => {
+      const took = (workers: number) =>
+        estimate({ ...load, listensPerDay: listens, batchesPerDay: 1, workers }).transformSeconds;
+      const row = `| ${[count(listens), ...[2, 10, 50, 299].map((workers) => duration(1000 * took(workers)))].join(" | ")} |`;
+      assert.ok(page.includes(row), row);
+    });
 });
