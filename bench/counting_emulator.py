@@ -6,7 +6,7 @@ from typing import Any
 
 from ministack import app as ministack
 
-PATH = "/_bench/requests"
+from marks import REQUESTS
 
 
 def counting(app: Any) -> Any:
@@ -17,7 +17,7 @@ def counting(app: Any) -> Any:
         nonlocal requests
         if scope["type"] != "http":
             await app(scope, receive, send)
-        elif scope["path"] != PATH:
+        elif scope["path"] != REQUESTS:
             requests += 1
             await app(scope, receive, send)
         else:

@@ -6,6 +6,9 @@ import json
 import time
 from typing import Any
 
+# The emulator of the benchmarks answers here with the number of its requests.
+REQUESTS = "/_bench/requests"
+
 
 def mark(name: str, **facts: Any) -> None:
     """Prints the moment. `opened`: the work begins. `done`: it has ended; `facts` go to the results."""

@@ -18,8 +18,8 @@ from typing import Any
 
 import pyspark
 
-from counting_emulator import PATH
 from event_log import Stage, read_stages
+from marks import REQUESTS
 from spark_support import spark_environment, spark_settings
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -112,7 +112,7 @@ class Programs:
         return Run(*times, megabytes(usage), self._requests() - requests, (), facts)
 
     def _requests(self) -> int:
-        with urllib.request.urlopen(f"{self.endpoint}{PATH}", timeout=60) as answer:
+        with urllib.request.urlopen(f"{self.endpoint}{REQUESTS}", timeout=60) as answer:
             return int(answer.read())
 
 
