@@ -5,9 +5,12 @@
 export const measured = {
   /** Of a CSV with plain rows. */
   csvBytes: 49,
-  /** Of the curated Parquet: a million listens of one day over 90,000 tracks. */
+  /** Of the curated Parquet: a million listens of one day over 22,000 tracks. */
   parquetBytes: 19.7,
-  /** Transform: seconds that every batch takes, and seconds of one core for each million listens. */
+  /**
+   * Transform: seconds that every batch takes beside that, and seconds of one core for each million listens.
+   * Measured at 0c27b37: 5 million in 105 s. Later commits use more cores; `npm run bench` tells how much they gain.
+   */
   transformSeconds: 0,
   transformCoreSeconds: 42,
   /** DuckDB alone, which has no quarantine and no reconciliation: seconds of one core for each million listens. */
