@@ -38,9 +38,10 @@ const rooms = [
     ["terminal/", "layout.json"],
     "local/ is the cloud: commands use it, never the reverse; deploying alone loads index.ts, by its path",
   ],
+  ["console/", ["runtime/", "terminal/"], "console/ only draws: cli/ starts it and hands it what it shows"],
   [
     "cli/",
-    ["runtime/", "terminal/", "local/", "layout.json"],
+    ["runtime/", "terminal/", "local/", "console/", "layout.json"],
     "cli/ works on a pipeline from outside: not on its definition, and not on tests",
   ],
   ["bench/", ["terminal/", "local/"], "bench/ measures the jobs with the tools of the local cloud"],

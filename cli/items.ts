@@ -54,6 +54,12 @@ function jsonObject(item: Item, keys: string[]): string {
   return `{${keys.map((key) => `${JSON.stringify(key)}:${jsonValue(item[key] as AttributeValue)}`).join(",")}}`;
 }
 
+/**
+ * Attributes of the metrics table that are no metrics: which run wrote an item, and where the index `listed` has it.
+ * Without them, two tables with the same metrics give the same items.
+ */
+export const besideMetrics = ["batch_id", "published_at", "listed_in"];
+
 /** An item as one JSON object: pk and sk first, then the others by name, without those in `leftOut`. */
 export function jsonItem(item: Item, leftOut: readonly string[] = []): string {
   const others = Object.keys(item).filter((key) => key !== "pk" && key !== "sk" && !leftOut.includes(key));

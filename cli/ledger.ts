@@ -21,6 +21,8 @@ export interface BatchRow {
   unknownUsers: number | null;
   /** What is wrong with files of the reference data, the first few. */
   referenceFaults: string[] | null;
+  /** When the oldest of its files landed. */
+  landedAt: string | null;
   claimedAt: string | null;
   startedAt: string | null;
   settledAt: string | null;
@@ -63,6 +65,7 @@ export function batchRow(item: Attributes): BatchRow {
     unknownTracks: number(report.unknownTracks),
     unknownUsers: number(report.unknownUsers),
     referenceFaults: Array.isArray(report.referenceFaults) ? report.referenceFaults.map(String) : null,
+    landedAt: text(item.landedAt),
     claimedAt: text(item.claimedAt),
     startedAt: text(item.startedAt),
     settledAt: text(item.settledAt),
@@ -109,12 +112,21 @@ function byReason(counts: Attributes): Record<string, number> {
   );
 }
 
-/** The ledger, newest first: all of it, or the newest `limit`, or those from `from` to `to`. */
-export async function readLedger(
-  target: Target,
-  wanted: { limit?: number; from?: string; to?: string } = {},
-): Promise<BatchRow[]> {
-  const rows: BatchRow[] = [];
+/** Which batches: all of them, or the newest `limit`, or those from `from` to `to`. */
+interface Wanted {
+  limit?: number;
+  from?: string;
+  to?: string;
+}
+
+/** The ledger, newest first. */
+export async function readLedger(target: Target, wanted: Wanted = {}): Promise<BatchRow[]> {
+  return (await readItems(target, wanted)).map(batchRow);
+}
+
+/** The same as `readLedger`, as the ledger has it. */
+export async function readItems(target: Target, wanted: Wanted = {}): Promise<Attributes[]> {
+  const rows: Attributes[] = [];
   const { from, to } = wanted;
   if (wanted.limit === 0) return rows;
   const pages = paginateQuery(
@@ -134,7 +146,7 @@ export async function readLedger(
     },
   );
   for await (const page of pages) {
-    for (const item of page.Items ?? []) rows.push(batchRow(item));
+    rows.push(...(page.Items ?? []));
     if (wanted.limit !== undefined && rows.length >= wanted.limit) return rows.slice(0, wanted.limit);
   }
   return rows;

@@ -44,12 +44,20 @@ export async function run([batchId = ""]: string[], options: Options, terminal: 
 const hidden = ["_aws", "timestamp", "level", "job", "event", "batch_id", "attempt", "workflow_run_id", "job_run_id"];
 
 /** A line for people: time, source with attempt, what happened, and the other fields. */
-export function lineText({ time, source, attempt, level, text }: LogLine): string {
+export function lineText(line: LogLine): string {
+  const { time, source, attempt } = line;
+  const who = `${source}${attempt === null ? "" : ` ${attempt}`}`.padEnd(12);
+  return `${time.slice(0, 23).replace("T", " ")}  ${who}${isError(line) ? "✖ " : ""}${printable(said(line))}`;
+}
+
+/** What happened, and the other fields. */
+export function said({ text }: LogLine): string {
   const fields = fieldsOf(text);
   const others = Object.entries(fields).filter(([name]) => !hidden.includes(name));
   const values = others.map(([name, value]) => `${name}=${typeof value === "string" ? value : JSON.stringify(value)}`);
-  const said = typeof fields.event === "string" ? [fields.event, ...values].join(" ") : text;
-  const isBad = level === "ERROR" || level === "FATAL" || /^(Traceback|Exception|\w*Error)\b/.test(text);
-  const who = `${source}${attempt === null ? "" : ` ${attempt}`}`.padEnd(12);
-  return `${time.slice(0, 23).replace("T", " ")}  ${who}${isBad ? "✖ " : ""}${printable(said)}`;
+  return typeof fields.event === "string" ? [fields.event, ...values].join(" ") : text;
+}
+
+export function isError({ level, text }: LogLine): boolean {
+  return level === "ERROR" || level === "FATAL" || /^(Traceback|Exception|\w*Error)\b/.test(text);
 }

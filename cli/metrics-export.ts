@@ -1,9 +1,6 @@
 import { paginateScan } from "@aws-sdk/client-dynamodb";
-import { byteOrder, type Item, jsonItem } from "./items";
+import { besideMetrics, byteOrder, type Item, jsonItem } from "./items";
 import type { Target } from "./target";
-
-// They say which run wrote an item. Without them, two tables with the same metrics give the same file.
-const provenance = ["batch_id", "published_at"];
 
 interface Line {
   pk: string;
@@ -23,7 +20,7 @@ export async function exportMetrics(
   options: { all?: boolean } = {},
 ): Promise<number> {
   const lines: Line[] = [];
-  const leftOut = options.all ? [] : provenance;
+  const leftOut = options.all ? [] : besideMetrics;
   const pages = paginateScan(
     { client: target.dynamodb },
     { TableName: target.outputs.metricsTableName, ConsistentRead: true },

@@ -1,5 +1,5 @@
 import { brief, count, duration, printable, table } from "../terminal/format";
-import { type Item, mapsOf, textOf, wholeOf } from "./items";
+import { besideMetrics, type Item, jsonItem, mapsOf, textOf, wholeOf } from "./items";
 
 const nameLimit = 48;
 
@@ -19,6 +19,47 @@ function numbersOf(item: Item): string[] {
   ];
 }
 
+/** All days, newest first, as text. */
+export function daysText(days: Item[]): string {
+  if (days.length === 0) return "No day has metrics yet.\n";
+  const totals = ["listens", "unique_listeners", "tracks", "genres"];
+  const head = ["day", "listens", "listeners", "tracks", "genres", "listening time"];
+  const rows = days.map((day) => [
+    printable(dateOf(day)),
+    ...totals.map((name) => count(wholeOf(day, name))),
+    listening(day, "listening_ms"),
+  ]);
+  return `${table(head, rows, head.slice(1))}\n`;
+}
+
+/** The day of a summary. */
+export function dateOf(summary: Item): string {
+  return (textOf(summary, "pk") ?? "").slice("DAY#".length);
+}
+
+/** The genre of a genre's item. */
+export function genreOf(item: Item): string {
+  return (textOf(item, "pk") ?? "").slice("GENRE#".length);
+}
+
+/** The most heard first. */
+export function byListens(genres: Item[]): Item[] {
+  const listens = (item: Item) => wholeOf(item, "listens") ?? 0n;
+  return genres.toSorted((a, b) => (listens(a) === listens(b) ? 0 : listens(a) < listens(b) ? 1 : -1));
+}
+
+/** All genres of a day, as text. */
+export function genresText(date: string, genres: Item[]): string {
+  if (genres.length === 0) return `No genre of ${date} is listed.\n`;
+  const rows = genres.map((genre) => [brief(genreOf(genre), nameLimit), ...numbersOf(genre)]);
+  return `${date}\n${table(["genre", ...numbers], rows, numbers)}\n`;
+}
+
+/** Items as an array of JSON, each as `metrics export` has it. */
+export function itemsJson(items: Item[]): string {
+  return items.length === 0 ? "[]\n" : `[\n${items.map((item) => jsonItem(item, besideMetrics)).join(",\n")}\n]\n`;
+}
+
 /** A day's totals and its top genres, as text. */
 export function dayText(date: string, summary: Item | undefined, top: Item | undefined): string {
   const totals = ["listens", "unique_listeners", "tracks", "genres"].map((name) => count(wholeOf(summary, name)));
@@ -35,7 +76,7 @@ export function dayText(date: string, summary: Item | undefined, top: Item | und
 }
 
 /** The days of a track's or genre's items, the latest first: sort keys are DAY#<date>. */
-function daysOf(items: Item[]): { date: string; item: Item }[] {
+export function daysOf(items: Item[]): { date: string; item: Item }[] {
   return items
     .flatMap((item) => {
       const sk = textOf(item, "sk") ?? "";

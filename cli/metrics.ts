@@ -1,10 +1,9 @@
-import { GetItemCommand, paginateQuery } from "@aws-sdk/client-dynamodb";
-import { UsageError, UserError } from "../terminal/errors";
+import { UserError } from "../terminal/errors";
 import type { Terminal } from "../terminal/terminal";
-import { isDate } from "./dates";
-import type { Item } from "./items";
+import { requireDate } from "./dates";
 import { exportMetrics } from "./metrics-export";
 import { dayText, genreText, trackText } from "./metrics-text";
+import { itemAt, itemsOf } from "./read/metrics";
 import { openTarget, type Target } from "./target";
 import { writeWhole } from "./whole-file";
 
@@ -48,8 +47,7 @@ export async function exportAll(
 
 /** Opens the target, but first refuses a date that is wrong: wrong usage is reported before the cloud is asked. */
 async function checked(terminal: Terminal, { stack }: Options, date?: string): Promise<Target> {
-  if (date !== undefined && !isDate(date))
-    throw new UsageError(`"${date}" is not a date. Write it as YYYY-MM-DD, for example 2024-06-25.`);
+  if (date !== undefined) requireDate(date);
   return openTarget({ ...terminal, stack });
 }
 
@@ -74,29 +72,6 @@ async function showTrack(target: Target, id: string): Promise<string> {
   const items = await itemsOf(target, `TRACK#${id}`);
   if (items.length === 0) throw new UserError(`There are no metrics for the track "${id}".`);
   return trackText(id, items);
-}
-
-async function itemAt(target: Target, pk: string, sk: string): Promise<Item | undefined> {
-  const key = { pk: { S: pk }, sk: { S: sk } };
-  const found = await target.dynamodb.send(
-    new GetItemCommand({ TableName: target.outputs.metricsTableName, Key: key, ConsistentRead: true }),
-  );
-  return found.Item;
-}
-
-async function itemsOf(target: Target, pk: string): Promise<Item[]> {
-  const items: Item[] = [];
-  const pages = paginateQuery(
-    { client: target.dynamodb },
-    {
-      TableName: target.outputs.metricsTableName,
-      KeyConditionExpression: "pk = :pk",
-      ExpressionAttributeValues: { ":pk": { S: pk } },
-      ConsistentRead: true,
-    },
-  );
-  for await (const page of pages) items.push(...(page.Items ?? []));
-  return items;
 }
 
 /** Exports into a file, which is there whole or not at all. Returns the number of items. */

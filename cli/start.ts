@@ -3,6 +3,7 @@ import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { GlueClient } from "@aws-sdk/client-glue";
 import { GetFunctionConfigurationCommand } from "@aws-sdk/client-lambda";
+import type { Console } from "../console/server";
 import layout from "../layout.json";
 import { type LocalCloud, startCloud } from "../local/cloud";
 import { generateSample } from "../local/sample/generator";
@@ -13,12 +14,14 @@ import { UsageError, UserError } from "../terminal/errors";
 import { interrupted } from "../terminal/exit-codes.cjs";
 import { counted, printable } from "../terminal/format";
 import type { Terminal } from "../terminal/terminal";
+import { consoleSource } from "./console/source";
 import { leftOutText } from "./files-below";
 import { exportToFile } from "./metrics";
 import { Display } from "./start/display";
 import { type DataFolder, readDataFolder, uploadAll, uploadReference } from "./start/load";
 import { resultOf } from "./start/result";
 import { type Moment, type Watch, watchPipeline } from "./start/watch";
+import { stopOnSignals } from "./stop";
 import { localTarget, type Target } from "./target";
 
 interface StartOptions {
@@ -31,18 +34,25 @@ interface StartOptions {
 }
 
 const lookEveryMs = 500;
-const oneSignalMs = 1_000;
+const consolePort = 4567;
 
 /** `start`: the whole pipeline on this machine, with the sample data or your own. */
 export async function run(_: string[], options: StartOptions, terminal: Terminal): Promise<number> {
   const stop = stopOnSignals();
   let cloud: LocalCloud | undefined;
+  let page: Console | undefined;
   try {
     if (options.export !== undefined) await requireFolderOf(path.resolve(terminal.cwd, options.export));
     const given =
       options.data === undefined ? undefined : await readDataFolder(path.resolve(terminal.cwd, options.data));
     if (given && given.leftOut.length > 0) terminal.note(leftOutText(given.leftOut));
     const keepIn = folderToKeep(options, terminal);
+    if (!options.once) {
+      // Loads only for those who see it.
+      const { serveConsole }: typeof import("../console/server") = require("../console/server");
+      page = await serveConsole(consolePort);
+      terminal.note(`Console: ${page.url}`);
+    }
     cloud = await startCloud({
       root: terminal.root,
       port: options.port,
@@ -51,40 +61,23 @@ export async function run(_: string[], options: StartOptions, terminal: Terminal
       ...(keepIn !== undefined && { keepIn }),
     });
     const pipeline = await connectPipeline(cloud);
+    page?.show(consoleSource(pipeline.target, null));
     if (cloud.kept?.isLoaded)
       terminal.note(
         `Going on with the data in ${keepIn}: nothing is loaded. Remove that folder to start from the beginning.`,
       );
     else await load(pipeline, given ?? (await sampleOf(terminal)), terminal, stop);
     await cloud.kept?.loaded();
-    const code = await follow(pipeline, options, terminal, stop);
+    const code = await follow({ ...pipeline, ...(page && { page }) }, options, terminal, stop);
     return given && given.leftOut.length > 0 ? code || 1 : code;
   } catch (error) {
     if (!stop.aborted) throw cloud ? await cloud.explain(error) : error;
     return interrupted;
   } finally {
     if (stop.aborted) terminal.note("\nStopping ...");
+    await page?.close();
     await cloud?.close();
   }
-}
-
-/** Aborts on Ctrl-C, on a kill, and when the process that started this one is gone. A second signal ends at once. */
-function stopOnSignals(): AbortSignal {
-  const controller = new AbortController();
-  let firstAt = 0;
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
-    process.on(signal, () => {
-      firstAt ||= Date.now();
-      // One Ctrl-C arrives up to three times: from the terminal, and passed on by npm and by the front door.
-      if (Date.now() - firstAt > oneSignalMs) process.exit(interrupted);
-      controller.abort(new UserError("stopped"));
-    });
-  }
-  const starter = process.ppid;
-  setInterval(() => {
-    if (process.ppid !== starter) controller.abort(new UserError("stopped"));
-  }, 1000).unref();
-  return controller.signal;
 }
 
 function folderToKeep({ keep }: StartOptions, { root, cwd }: Terminal): string | undefined {
@@ -105,6 +98,7 @@ interface LocalPipeline {
   target: Target;
   world: World;
   watch: Watch;
+  page?: Console;
 }
 
 /** The clients of the deployed program, with its Lambdas' own settings. */
@@ -216,9 +210,10 @@ async function requireFolderOf(file: string): Promise<void> {
   if (!folder?.isDirectory()) throw new UsageError(`--export ${file}: there is no folder ${path.dirname(file)}.`);
 }
 
-function howToGoOn({ cloud, target }: LocalPipeline): string {
+function howToGoOn({ cloud, target, page }: LocalPipeline): string {
   return `
 The local cloud is ready.
+  console    ${page?.url ?? "-"}
   bucket     ${target.outputs.bucketName}
   endpoint   ${cloud.endpoint}  (for any AWS client: eval "$(npx music-streams env)")
   drop       npm run drop -- FILE.csv --wait

@@ -31,6 +31,8 @@ export interface Target {
   /** For messages: "the local cloud", "the stack dev". */
   name: string;
   outputs: StackOutputs;
+  /** The workflow's page in the AWS console; not on the local cloud. */
+  workflowPage?: string;
   /** Settings of AWS clients that a command makes itself. */
   access: { endpoint?: string; region?: string; credentials?: Credentials; maxAttempts: number };
   s3: S3Client;
@@ -82,7 +84,9 @@ function connect(
   }
   const settings = { ...access, maxAttempts: 5 };
   const dynamodb = new DynamoDBClient(settings);
+  const { workflow } = (found.consoleLinks ?? {}) as { workflow?: unknown };
   return {
+    ...(!isLocal && typeof workflow === "string" && { workflowPage: workflow }),
     isLocal,
     name,
     outputs: Object.fromEntries(outputNames.map((output) => [output, found[output]])) as StackOutputs,

@@ -137,6 +137,56 @@ export const verbs: Record<string, Verb> = {
         () => require("./quarantine").run,
       ),
   },
+  report: {
+    about: "writes a batch as one HTML file",
+    describe: (line, does) =>
+      does(
+        line
+          .description("Writes a batch as one HTML file that needs no server: times, rows, log, quarantine and files.")
+          .argument("<batch-id>", "a batch, as npm run batches shows it")
+          .option(...out)
+          .option(...stack),
+        () => require("./report").run,
+      ),
+  },
+  console: {
+    about: "serves pages about the pipeline for a browser",
+    describe: (line, does) =>
+      does(
+        line
+          .description(
+            "Serves the console: batches, logs, quarantine, days and freshness as pages for a browser. It only reads, and only this machine reaches it. npm start serves it too.",
+          )
+          .option("--port <n>", "its port on 127.0.0.1, if it is free; 0 = any free one", wholeNumber(0, 65535), 4567)
+          .option(...stack),
+        () => require("./console").run,
+      ),
+  },
+  days: {
+    about: "lists the days that have metrics",
+    describe: (line, does) =>
+      does(
+        line
+          .description("Lists the days that have metrics, newest first, with their totals.")
+          .option("--json", "an array of items, as metrics export has them")
+          .option(...out)
+          .option(...stack),
+        () => require("./days").run,
+      ),
+  },
+  genres: {
+    about: "lists the genres of a day",
+    describe: (line, does) =>
+      does(
+        line
+          .description("Lists all genres of a day, the most heard first.")
+          .option("--date <date>", "YYYY-MM-DD, in UTC (default: the latest day)")
+          .option("--json", "an array of items, as metrics export has them")
+          .option(...out)
+          .option(...stack),
+        () => require("./genres").run,
+      ),
+  },
   metrics: {
     about: "shows or exports the metrics",
     describe: (line, does) => {
@@ -170,7 +220,10 @@ export const verbs: Record<string, Verb> = {
         line
           .command("export")
           .description("every item as a line of JSON, sorted by pk, then sk")
-          .option("--all", "with batch_id and published_at: which run wrote an item")
+          .option(
+            "--all",
+            "with batch_id and published_at: which run wrote an item; and listed_in: where the index has it",
+          )
           .option(...out),
         () => require("./metrics").exportAll,
       );

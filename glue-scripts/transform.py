@@ -70,7 +70,7 @@ def run(args: argparse.Namespace, batch_id: str, s3: Any, spark: SparkSession) -
     manifest, changed_before = still_claimed(s3, args.bucket, read_manifest(s3, args.bucket, batch_id))
     place = Place.at(args.reference_location)
     job = Job(s3, spark, args.bucket, place, manifest, args.WORKFLOW_RUN_ID, args.multi_line == "true")
-    spark.conf.set("spark.sql.shuffle.partitions", str(job.partitions()))
+    job.shuffle_for()
     try:
         store.delete_below(s3, job.bucket, layout.key("staged", batchId=batch_id))
         reference = job.open_reference()
@@ -109,10 +109,11 @@ class Job:
         self.folder = run_folder(manifest.batch_id, run_id)
         self.clock = time.monotonic()
 
-    def partitions(self) -> int:
-        """Number of tasks for a shuffle, from the size of the input."""
+    def shuffle_for(self, more: int = 0) -> None:
+        """Sets the number of tasks of a shuffle, from the size of the input and of `more` bytes."""
         size = sum(file.size * (GZIP_GROWTH if file.key.lower().endswith(".gz") else 1) for file in self.manifest.files)
-        return max(2, min(MOST_PARTITIONS, -(-size // PARTITION_BYTES)))
+        tasks = max(2, min(MOST_PARTITIONS, -(-(size + more) // PARTITION_BYTES)))
+        self.spark.conf.set("spark.sql.shuffle.partitions", str(tasks))
 
     def open_reference(self) -> Dimensions:
         """Reads the reference data. Raises BatchError when a data set is missing."""
@@ -193,8 +194,9 @@ class Job:
         if known is None:
             return once.withColumn("elsewhere", F.lit(False))
         if sum(reading.valid.values()) <= FEW_LISTENS:
-            return marked(once, known).persist()
-        return placement.place(marked_by_shuffle(once, known)).sortWithinPartitions(*ORDER).persist()
+            return marked(once, known.keys).persist()
+        self.shuffle_for(known.bytes)
+        return placement.place(marked_by_shuffle(once, known.keys)).sortWithinPartitions(*ORDER).persist()
 
     def _enriched(self, placement: Placement, listens: DataFrame, reference: Dimensions) -> DataFrame:
         """Returns the curated rows, each in the task and in the order in which it is written."""

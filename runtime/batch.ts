@@ -34,6 +34,8 @@ export interface Batch {
   attempt: number;
   files: number;
   bytes: number;
+  /** When the oldest of its files landed. */
+  landedAt?: string;
   claimedAt: string;
   updatedAt: string;
   /** When the current attempt became due: no run of it can be older. */
@@ -101,6 +103,17 @@ export interface ManifestFile {
   etag: string;
   size: number;
   lastModified: string;
+}
+
+/** How much a batch has to process, and since when. */
+export function amountOf(files: ManifestFile[]): Pick<Batch, "files" | "bytes" | "landedAt"> {
+  const landed = files.map(({ lastModified }) => lastModified);
+  const landedAt = landed.reduce<string | undefined>((one, other) => (one && one <= other ? one : other), undefined);
+  return {
+    files: files.length,
+    bytes: files.reduce((total, { size }) => total + size, 0),
+    ...(landedAt && { landedAt }),
+  };
 }
 
 export interface Manifest {

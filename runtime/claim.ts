@@ -1,4 +1,4 @@
-import { type Batch, type Ignored, iso, type ManifestFile } from "./batch";
+import { amountOf, type Batch, type Ignored, iso, type ManifestFile } from "./batch";
 import { newBatchId } from "./batch-id";
 import { createManifest, dropManifest, type Found } from "./lake";
 import { type Pipeline, readBatch, setListedTo, takeNew } from "./ledger";
@@ -35,14 +35,14 @@ export async function claim(world: World, pipeline: Pipeline, timeIsUp: () => bo
   const now = world.clock.now();
   const batchId = newBatchId(now, world.random(5));
   const claimedAt = iso(now);
-  await createManifest(world, { batchId, claimedAt, files: chosen.map(asClaimed) });
+  const claimed = chosen.map(asClaimed);
+  await createManifest(world, { batchId, claimedAt, files: claimed });
   const batch: Batch = {
     batchId,
     state: "CLAIMED",
     version: 1,
     attempt: 1,
-    files: chosen.length,
-    bytes: sizeOf(chosen),
+    ...amountOf(claimed),
     claimedAt,
     updatedAt: claimedAt,
     dueAt: claimedAt,

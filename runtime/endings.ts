@@ -1,4 +1,4 @@
-import { type Batch, iso, type Manifest, type Moves, type TransformReport } from "./batch";
+import { amountOf, type Batch, iso, type Manifest, type Moves, type TransformReport } from "./batch";
 import { childBatchId } from "./batch-id";
 import { createManifest, deleteAll, head, readDocument, readManifest } from "./lake";
 import { readBatch, release } from "./ledger";
@@ -134,8 +134,7 @@ export async function divide(world: World, batch: Batch): Promise<Ended> {
       state: "CLAIMED",
       version: 1,
       attempt: 1,
-      files: half.files.length,
-      bytes: half.files.reduce((total, { size }) => total + size, 0),
+      ...amountOf(half.files),
       claimedAt: half.claimedAt,
       updatedAt: now,
       dueAt: now,

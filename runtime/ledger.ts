@@ -203,6 +203,24 @@ export async function setPause(world: Store, paused: boolean): Promise<void> {
   );
 }
 
+/** All items of a partition of the ledger, page by page. */
+export async function* ledgerPages(world: Store, partition: string): AsyncGenerator<Record<string, unknown>[]> {
+  let from: Record<string, unknown> | undefined;
+  do {
+    const page = await world.clients.documents.send(
+      new QueryCommand({
+        TableName: world.settings.ledgerTable,
+        KeyConditionExpression: "pk = :partition",
+        ExpressionAttributeValues: { ":partition": partition },
+        ConsistentRead: true,
+        ...(from === undefined ? {} : { ExclusiveStartKey: from }),
+      }),
+    );
+    yield page.Items ?? [];
+    from = page.LastEvaluatedKey;
+  } while (from !== undefined);
+}
+
 function end(world: Store, batch: Batch, changes: Changes): Write[] {
   const Item = { pk: "PIPELINE", sk: "ENDED", at: iso(world.clock.now()) };
   return [

@@ -1,4 +1,4 @@
-import { type Batch, iso, type Manifest } from "./batch";
+import { amountOf, type Batch, iso, type Manifest } from "./batch";
 import { readDocument } from "./lake";
 import { hasTurn, readBatch } from "./ledger";
 import { place } from "./places";
@@ -23,8 +23,7 @@ export async function lostBatch(world: Store, batchId: string): Promise<LostBatc
     state: "CLAIMED",
     version: 1,
     attempt: 1,
-    files: manifest.files.length,
-    bytes: manifest.files.reduce((total, { size }) => total + size, 0),
+    ...amountOf(manifest.files),
     claimedAt: manifest.claimedAt,
     updatedAt: now,
     dueAt: now,

@@ -58,7 +58,7 @@ export async function moveFiles(
   return cut ? undefined : { files, outcomes, failed };
 }
 
-/** What a batch has only while its files are moved. */
+/** The end of a move removes these attributes from the batch. */
 const ended = { stuck: undefined, lease: undefined };
 
 /**

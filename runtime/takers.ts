@@ -1,7 +1,6 @@
-import { QueryCommand } from "@aws-sdk/lib-dynamodb";
 import type { Batch, Manifest, ManifestFile } from "./batch";
 import { readDocument } from "./lake";
-import { queue } from "./ledger";
+import { ledgerPages, queue } from "./ledger";
 import type { Moving } from "./move-files";
 import { inParallel } from "./parallel";
 import { place } from "./places";
@@ -34,18 +33,8 @@ export async function replayTakers(world: World, batch: Batch, { files, outcomes
 async function takers(world: World, { batchId, claimedAt }: Batch, gone: ManifestFile[]): Promise<Batch[]> {
   const versions = new Set(gone.map(versionOf));
   const found: Batch[] = [];
-  let from: Record<string, unknown> | undefined;
-  do {
-    const page = await world.clients.documents.send(
-      new QueryCommand({
-        TableName: world.settings.ledgerTable,
-        KeyConditionExpression: "pk = :batch",
-        ExpressionAttributeValues: { ":batch": "BATCH" },
-        ConsistentRead: true,
-        ...(from === undefined ? {} : { ExclusiveStartKey: from }),
-      }),
-    );
-    const later = ((page.Items ?? []) as Batch[]).filter(
+  for await (const items of ledgerPages(world, "BATCH")) {
+    const later = (items as unknown as Batch[]).filter(
       (one) => one.state === "ARCHIVED" && one.batchId !== batchId && (one.settledAt ?? "") >= claimedAt,
     );
     const took = await inParallel(later, READS_AT_ONCE, async (one) => {
@@ -53,8 +42,7 @@ async function takers(world: World, { batchId, claimedAt }: Batch, gone: Manifes
       return manifest?.files.some((file) => versions.has(versionOf(file))) ?? false;
     });
     found.push(...later.filter((_, index) => took[index]));
-    from = page.LastEvaluatedKey;
-  } while (from !== undefined);
+  }
   return found;
 }
 

@@ -4,8 +4,8 @@ import path from "node:path";
 export interface Check {
   name: string;
   about: string;
-  /** With `files`, only these of its test files. */
-  command: (tools: Tools, files?: string[]) => [string, ...string[]];
+  /** With `chosen`, only these of its tests. */
+  command: (tools: Tools, chosen?: string[]) => [string, ...string[]];
   env?: Record<string, string>;
   /** It starts the project's local cloud. There can be one at a time. */
   startsCloud?: boolean;
@@ -13,7 +13,7 @@ export interface Check {
   in: "test" | "all" | "named";
   /** What it waits for: Python and Spark, or a Pulumi CLI. Nothing: it runs while they are installed. */
   needs?: "python" | "pulumi";
-  /** Its test files that test more at full count than in `npm test`. */
+  /** What its runner takes to run only tests that test more at full count than in `npm test`. */
   grows?: string[];
   /** Reads the number of tests from the runner's output. A check without it counts as one. */
   count?: (output: string) => Counts;
@@ -33,7 +33,7 @@ const inTestPython = (tools: Tools, name: string) => path.join(path.dirname(tool
 
 /** Test files that start no process. (Mocha takes braces without a star for a file's name.) */
 const quick = [
-  "test/{docs,terminal}/*.test.ts",
+  "test/{console,docs,terminal}/*.test.ts",
   "test/runtime/@(dead-ends|decide|embedded-metrics|faults|model|mutants|permissions|protocol|waiting).test.ts",
   "test/infra/@(alarm-stories|alarms|catalog|dashboard|program|settings).test.ts",
 ];
@@ -51,7 +51,7 @@ export const checks: Check[] = [
     about: "dependency-cruiser: which folder may import which (.dependency-cruiser.cjs)",
     command: () => [
       ...(["depcruise", "--output-type", "err-long", "index.ts"] as const),
-      ...["infra", "runtime", "policy", "terminal", "local", "cli", "bench"],
+      ...["infra", "runtime", "policy", "terminal", "local", "cli", "console", "bench"],
     ],
   },
   { name: "unused", in: "test", about: "knip: unused files, exports and packages", command: () => ["knip"] },
@@ -94,11 +94,8 @@ export const checks: Check[] = [
     in: "test",
     about: "pytest: jobs, oracle and audit",
     needs: "python",
-    grows: [
-      ...["bad_input", "exactly_once", "publish", "publish_engines", "transform_batches", "transform_files"],
-      "transform_losses",
-    ].map((name) => `test/glue-scripts/test_${name}.py`),
-    command: (tools, files = []) => [tools.testPython, "-m", "pytest", ...files],
+    grows: ["-m", "grows"],
+    command: (tools, chosen = []) => [tools.testPython, "-m", "pytest", ...chosen],
     count: pytestCounts,
   },
   {
@@ -107,19 +104,19 @@ export const checks: Check[] = [
     about: "mocha: the local cloud, and the commands on it",
     needs: "python",
     grows: ["test/cli/audit.test.ts", "test/local/glue/run/inputs.test.ts", "test/local/sample/generator.test.ts"],
-    command: (_, files = ["test/{local,cli}/**/*.test.ts"]) => mocha(...files),
+    command: (_, chosen = ["test/{local,cli}/**/*.test.ts"]) => mocha(...chosen),
     count: mochaCounts,
   },
   {
     name: "unit",
     in: "test",
-    about: "mocha: the program and its Lambdas",
+    about: "mocha: the program, its Lambdas, and the console",
     needs: "python",
     grows: [
       ...["layout", "policy"].map((name) => `test/infra/${name}.test.ts`),
       ...["emulated", "faults", "model", "waiting"].map((name) => `test/runtime/${name}.test.ts`),
     ],
-    command: (_, files = ["test/{infra,runtime,terminal}/**/*.test.ts"]) => mocha(...files),
+    command: (_, chosen = ["test/{console,infra,runtime,terminal}/**/*.test.ts"]) => mocha(...chosen),
     count: mochaCounts,
   },
   {

@@ -13,6 +13,7 @@ FULL = os.environ.get("FULL") == "1"
 # bad files and all runs on the local cloud have Spark's own settings.
 QUICK = {
     "spark.sql.adaptive.enabled": "false",
+    "spark.sql.shuffle.partitions": "2",
     "spark.sql.codegen.wholeStage": "false",
     "spark.sql.codegen.factoryMode": "NO_CODEGEN",
 }

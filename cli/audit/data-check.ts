@@ -4,7 +4,8 @@ import path from "node:path";
 import layout from "../../layout.json";
 import { inParallel } from "../../runtime/parallel";
 import { folderOf, place } from "../../runtime/places";
-import { type Item, jsonItem, textOf } from "../items";
+import { besideMetrics, type Item, jsonItem, textOf } from "../items";
+import { placeInIndex } from "../read/metrics";
 import { roleOf } from "./documents";
 import type { CheckName, Findings } from "./findings";
 import type { LakeObject, Ledger, Source } from "./source";
@@ -22,6 +23,9 @@ export interface Facts {
   /** Batches whose listens may be missing from the archive, or can't be read there. */
   unsure: Set<string>;
 }
+
+/** Among the batches' copies, the folder of transform's copy of the reference data, which serves every batch. */
+export const REFERENCE_COPY = "reference";
 
 /**
  * The checks of curated rows and of the metrics. They take a day at a time, so disk and memory hold no more than a day.
@@ -70,6 +74,15 @@ export class DataCheck {
           "an item does not say which batch published it",
           "batch_id, of a batch of the ledger, and published_at",
           `batch_id ${batch}, published_at ${textOf(item, "published_at")}`,
+          "npm run replay -- BATCH, with a batch of this day",
+        );
+      const place = placeInIndex(pk, sk);
+      // Earlier versions listed nothing.
+      if (item.listed_in !== undefined && textOf(item, "listed_in") !== place)
+        wrong(
+          "an item is listed where it does not belong",
+          `listed_in ${place ?? "absent"}`,
+          `listed_in ${textOf(item, "listed_in")}`,
           "npm run replay -- BATCH, with a batch of this day",
         );
       this.items.add(ofKey, pk, sk, item);
@@ -208,6 +221,7 @@ export class DataCheck {
   async checkTemporary(): Promise<void> {
     const root = folderOf("staged");
     for await (const batchId of this.source.folders(root)) {
+      if (batchId === REFERENCE_COPY) continue;
       const batch = this.ledger.batches.get(batchId);
       const role = batch && roleOf(batch);
       if (role === "split" || role === "failed")
@@ -257,7 +271,7 @@ class ItemsByDay {
   add(day: string, pk: string, sk: string, item: Item): void {
     this.days.add(day);
     const lines = this.waiting.get(day) ?? [];
-    lines.push(JSON.stringify({ pk, sk, item: jsonItem(item, ["batch_id", "published_at"]) }));
+    lines.push(JSON.stringify({ pk, sk, item: jsonItem(item, besideMetrics) }));
     this.waiting.set(day, lines);
     if (++this.count % ITEMS_AT_ONCE === 0) this.flush();
   }

@@ -76,6 +76,12 @@ export class BatchLogs {
       .filter(({ attempt }) => this.#wanted.attempt === undefined || attempt === this.#wanted.attempt);
   }
 
+  /** Closes its connections. */
+  close(): void {
+    this.#logs.destroy();
+    this.#glue.destroy();
+  }
+
   /** A stream's name begins with its job run. The emulator takes whole names alone. */
   #streamsOf(run: string) {
     return this.#target.isLocal ? { logStreamNames: [run] } : { logStreamNamePrefix: run };

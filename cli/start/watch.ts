@@ -1,4 +1,4 @@
-import { GetWorkflowRunCommand, type GlueClient, type JobRun } from "@aws-sdk/client-glue";
+import type { GlueClient, JobRun } from "@aws-sdk/client-glue";
 import { InvokeCommand, type LambdaClient } from "@aws-sdk/client-lambda";
 import type { Batch, TransformReport } from "../../runtime/batch";
 import { isDue } from "../../runtime/decide";
@@ -7,7 +7,8 @@ import { readBatch, readPipeline } from "../../runtime/ledger";
 import { place } from "../../runtime/places";
 import { publishTotals, totals } from "../../runtime/reports";
 import { lookThrough } from "../../runtime/waiting";
-import { isError, type World } from "../../runtime/world";
+import type { World } from "../../runtime/world";
+import { jobRuns } from "../read/job-runs";
 import { earlyTicks } from "../tick";
 
 /** The pipeline at one moment. */
@@ -72,21 +73,6 @@ export function watchPipeline(
       return { batches, jobs, isQuiet: !hasWork };
     },
   };
-}
-
-/** None when Glue does not know the run: the local Glue forgets its runs when it ends, and sense settles the batch. */
-async function jobRuns(
-  glue: Pick<GlueClient, "send">,
-  workflow: string,
-  runId: string,
-): Promise<Record<string, JobRun>> {
-  const ask = glue.send(new GetWorkflowRunCommand({ Name: workflow, RunId: runId, IncludeGraph: true }));
-  const { Run } = await ask.catch((error) => {
-    if (isError(error, "EntityNotFoundException")) return { Run: undefined };
-    throw error;
-  });
-  const runs = (Run?.Graph?.Nodes ?? []).flatMap((node) => node.JobDetails?.JobRuns ?? []);
-  return Object.fromEntries(runs.map((run) => [run.JobName ?? "", run]));
 }
 
 /**

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from music_streams import layout, progress, store
-from music_streams.batch import get_json, put_json
+from music_streams.batch import ManifestFile, get_json, put_json
 from music_streams.report import Reading
 
 KEY_SCHEMA = "user_id STRING, track_id STRING, listen_time TIMESTAMP"
@@ -23,6 +24,14 @@ COMMIT = {
 QUARANTINED_FILE_ROWS = 500_000
 
 
+@dataclass(frozen=True)
+class Known:
+    """Keys of other batches' listens, and the bytes of their files."""
+
+    keys: DataFrame
+    bytes: int
+
+
 class Curated:
     """The curated and quarantined rows of one batch, and other batches' listens of the same days."""
 
@@ -30,20 +39,20 @@ class Curated:
         """`s3` lists and deletes files, Spark reads and writes them."""
         self.spark, self.s3, self.bucket, self.batch_id = spark, s3, bucket, batch_id
 
-    def known(self, reading: Reading) -> DataFrame | None:
+    def known(self, reading: Reading) -> Known | None:
         """Keys of listens that other batches wrote, on the days and between the times of a reading.
 
         None when there are none. Lists only these days. Spark skips files and row groups of other times.
         """
         own = f"/batch_id={self.batch_id}/"
         days = sorted(reading.by_day)
-        files = store.in_parallel(lambda day: self._parquet(layout.key("listensDay", date=day)), days)
-        paths = [self._url(key) for of_day in files for key in of_day if own not in key]
-        if not paths:
+        listed = store.in_parallel(lambda day: self._parquet(layout.key("listensDay", date=day)), days)
+        files = [file for of_day in listed for file in of_day if own not in file.key]
+        if not files:
             return None
-        keys = self.spark.read.schema(KEY_SCHEMA).parquet(*paths)
+        keys = self.spark.read.schema(KEY_SCHEMA).parquet(*[self._url(file.key) for file in files])
         first, last = (F.timestamp_micros(F.lit(time)) for time in (reading.first, reading.last))
-        return keys.where(F.col("listen_time").between(first, last))
+        return Known(keys.where(F.col("listen_time").between(first, last)), sum(file.size for file in files))
 
     def earlier_days(self) -> list[str]:
         """Days that an earlier attempt of this batch may have written to."""
@@ -52,8 +61,8 @@ class Curated:
 
     def remember_replaced(self, days: Sequence[str]) -> None:
         """Records the groups of this batch's earlier rows, so that publish updates them although the rows are gone."""
-        keys = store.in_parallel(lambda day: self._parquet(self._own(day)), days)
-        paths = [self._url(key) for of_day in keys for key in of_day]
+        files = store.in_parallel(lambda day: self._parquet(self._own(day)), days)
+        paths = [self._url(file.key) for of_day in files for file in of_day]
         if not paths:
             return
         # Spark takes columns from the path only below the base path.
@@ -83,8 +92,8 @@ class Curated:
 
     def count_written(self, days: Sequence[str]) -> Counter[str]:
         """Counts this batch's curated rows by day, from the footers of its files on these days."""
-        keys = store.in_parallel(lambda day: self._parquet(self._own(day)), days)
-        paths = [self._url(key) for of_day in keys for key in of_day]
+        files = store.in_parallel(lambda day: self._parquet(self._own(day)), days)
+        paths = [self._url(file.key) for of_day in files for file in of_day]
         if not paths:
             return Counter()
         rows = self.spark.read.schema("user_id STRING").parquet(*paths)
@@ -142,9 +151,14 @@ class Curated:
     def _own(self, day: str) -> str:
         return layout.key("listensBatch", date=day, batchId=self.batch_id)
 
-    def _parquet(self, prefix: str) -> list[str]:
-        names = [file.key for file in store.objects(self.s3, self.bucket, prefix)]
-        return [key for key in names if key.endswith(".parquet") and not key.rsplit("/", 1)[1].startswith(("_", "."))]
+    def _parquet(self, prefix: str) -> list[ManifestFile]:
+        files = store.objects(self.s3, self.bucket, prefix)
+        hidden = ("_", ".")
+        return [
+            file
+            for file in files
+            if file.key.endswith(".parquet") and not file.key.rsplit("/", 1)[1].startswith(hidden)
+        ]
 
     def _url(self, key: str) -> str:
         return f"s3://{self.bucket}/{key}"

@@ -18,6 +18,9 @@ Row = Sequence[Any]
 VIEWS = ("changed", "genre_listens")
 TABLES = ("changed_tracks", "changed_genres", "genre_days")
 
+# The index sorts by pk. DynamoDB refuses an item whose sort key of an index is longer (Developer Guide, "Quotas").
+INDEX_KEY_BYTES = 1024
+
 
 @dataclass(frozen=True)
 class Item:
@@ -77,6 +80,11 @@ def _names(track_name: str | None, artists: str | None) -> Attributes:
     return {name: {"S": text} for name, text in known.items() if text}
 
 
+def _listed(pk: str, place: str) -> Attributes:
+    """The attribute of the index `listed`, which has the days, and the genres of each day."""
+    return {"listed_in": {"S": place}} if len(pk.encode()) <= INDEX_KEY_BYTES else {}
+
+
 def _track_day(rows: list[Row]) -> Item:
     date, track_id, listens, listeners, ms, track_name, artists = rows[0]
     pk, sk = f"TRACK#{track_id}", f"DAY#{date}"
@@ -92,7 +100,7 @@ def _genre_day(rows: list[Row]) -> Item:
     if listens is None:
         return Item(pk, sk, None)
     average = {"avg_listening_ms_per_listener": _average(listeners, ms)}
-    return Item(pk, sk, {**_counts(listens, listeners, ms), **average})
+    return Item(pk, sk, {**_counts(listens, listeners, ms), **average, **_listed(pk, f"GENRES#{date}")})
 
 
 def _top_tracks(rows: list[Row]) -> Item:
@@ -126,7 +134,8 @@ def _summary(rows: list[Row]) -> Item:
     pk, sk = f"DAY#{date}", "SUMMARY"
     if listens is None:
         return Item(pk, sk, None)
-    return Item(pk, sk, {**_counts(listens, listeners, ms), "tracks": number(tracks), "genres": number(genres)})
+    totals = {**_counts(listens, listeners, ms), "tracks": number(tracks), "genres": number(genres)}
+    return Item(pk, sk, {**totals, **_listed(pk, "DAYS")})
 
 
 METRICS = (

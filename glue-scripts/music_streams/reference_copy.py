@@ -23,7 +23,6 @@ SCHEMAS = {
 }
 # As Parquet. In memory it takes some five times as much, on the driver and on each worker.
 SMALL_BYTES = 128 * 1024**2
-FILE_BYTES = 256 * 1024**2
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ def open_reference(spark: SparkSession, s3: Any, place: Place, bucket: str, fold
     `folder` of `bucket` takes files while they are parsed. Raises BatchError when a data set is missing.
     """
     files = {name: reference_files(s3, place, name) for name in ("songs", "users")}
-    prefix = layout.key("referenceCopy", hash=_fingerprint(files))
+    prefix = folder_of_copy(files)
     found = _sound_copy(s3, bucket, prefix)
     if found is None:
         _make_copy(spark, s3, place, files, bucket, folder, prefix)
@@ -66,11 +65,16 @@ def open_reference(spark: SparkSession, s3: Any, place: Place, bucket: str, fold
     )
 
 
-def _fingerprint(files: dict[str, list[ManifestFile]]) -> str:
-    """Tells apart sets of files, and versions of the code that parses them."""
+def folder_of_copies() -> str:
+    """Returns the folder of all copies, among the copies of batches: the bucket deletes all of these after a while."""
+    return layout.key("staged", batchId="reference")
+
+
+def folder_of_copy(files: dict[str, list[ManifestFile]]) -> str:
+    """Returns the folder of the copy of one set of files by one version of the code that parses them."""
     objects = {name: [(file.key, file.etag, file.size) for file in entries] for name, entries in files.items()}
     known = json.dumps([objects, own_code()])
-    return hashlib.sha256(known.encode()).hexdigest()[:32]
+    return f"{folder_of_copies()}{hashlib.sha256(known.encode()).hexdigest()[:32]}/"
 
 
 def own_code() -> list[tuple[str, str]]:

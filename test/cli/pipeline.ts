@@ -198,17 +198,24 @@ export async function startPipeline(host?: Host): Promise<Pipeline> {
 async function createResources(target: Target, role: string): Promise<void> {
   const { outputs } = target;
   await target.s3.send(new CreateBucketCommand({ Bucket: outputs.bucketName }));
+  const keySchema = (hash: string, range: string) => [
+    { AttributeName: hash, KeyType: "HASH" as const },
+    { AttributeName: range, KeyType: "RANGE" as const },
+  ];
   for (const TableName of [outputs.ledgerTableName, outputs.metricsTableName]) {
-    const names = ["pk", "sk"] as const;
+    const isMetrics = TableName === outputs.metricsTableName;
+    const names = ["pk", "sk", ...(isMetrics ? ["listed_in"] : [])];
     await target.dynamodb.send(
       new CreateTableCommand({
         TableName,
         BillingMode: "PAY_PER_REQUEST",
         AttributeDefinitions: names.map((AttributeName) => ({ AttributeName, AttributeType: "S" })),
-        KeySchema: names.map((AttributeName) => ({
-          AttributeName,
-          KeyType: AttributeName === "pk" ? "HASH" : "RANGE",
-        })),
+        KeySchema: keySchema("pk", "sk"),
+        ...(isMetrics && {
+          GlobalSecondaryIndexes: [
+            { IndexName: "listed", KeySchema: keySchema("listed_in", "pk"), Projection: { ProjectionType: "ALL" } },
+          ],
+        }),
       }),
     );
   }

@@ -88,6 +88,14 @@ describe("the pipeline that a command opens", () => {
     assert.deepEqual([target.isLocal, target.outputs, await target.s3.config.region()], [false, outputs, "eu-north-1"]);
   });
 
+  it("knows the workflow's page in the AWS console, if the stack's program names it", async () => {
+    const page = "https://eu-north-1.console.aws.amazon.com/glue/home#/v2/etl-configuration/workflows/view/w";
+    const linked = JSON.stringify({ ...outputs, consoleLinks: { workflow: page } });
+    const env = await fakePulumi(answers.replace(JSON.stringify(outputs), () => linked));
+    assert.equal((await openTarget({ root, stack: "dev", env })).workflowPage, page);
+    assert.equal((await openTarget({ root, stack: "dev", env: await fakePulumi(answers) })).workflowPage, undefined);
+  });
+
   it("prefers the stack's region to the environment's", async () => {
     const env = { ...(await fakePulumi(answers)), AWS_REGION: "ap-south-1" };
     const target = await openTarget({ root, stack: "dev", env });

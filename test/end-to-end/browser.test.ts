@@ -10,20 +10,24 @@ import { ListBucketsCommand, S3Client } from "@aws-sdk/client-s3";
 import { execaSync } from "execa";
 import pMap from "p-map";
 import { type BrowserContext, chromium, type Page } from "playwright-core";
+import { findBrowser } from "../support/browser";
 import { familyOf, isAlive, listeningAddresses, npm, oracle, root, until } from "../support/commands";
 import { dataFolder } from "./data";
+import { RealConsole } from "./real-console";
 
-const names = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
-const browser = names.find((name) => execaSync("sh", ["-c", `command -v ${name}`], { reject: false }).exitCode === 0);
 /** Names that the browser, and it alone, resolves to this machine: an attacker's, and one that was rebound. */
 const EVIL = "evil.example";
 const REBOUND = "rebound.example";
 /** How long a page waits for an answer. */
 const WAIT_MS = 4_000;
 
-/** In a real browser, web pages try what they can on every listener of `npm start`, in one start. */
+/** In a real browser, web pages try what they can on every listener of `npm start`, and its console is looked at. */
 describe("web pages", () => {
   let folder: string;
+  let executablePath: string | undefined;
+  /** The one `npm start`, and what it printed. */
+  let run: ReturnType<typeof npm> | undefined;
+  let output = "";
   let context: BrowserContext;
   let control: Server;
   /** What the pages of other origins asked of the control server. */
@@ -32,15 +36,13 @@ describe("web pages", () => {
   const answers = new Map<number, Set<number>>();
 
   before(async function () {
-    if (!browser) {
-      console.log(`      NOT RUN: there is no browser on PATH (${names.join(", ")})`);
-      return this.skip();
-    }
+    executablePath = findBrowser();
+    if (!executablePath) return this.skip();
     folder = await mkdtemp(path.join(tmpdir(), "music-streams-browser-"));
     // Chromium's own protection of local addresses asks a person: the cloud must be safe without it.
     const off = "LocalNetworkAccessChecks,BlockInsecurePrivateNetworkRequests,PrivateNetworkAccessForNavigations";
     context = await chromium.launchPersistentContext(path.join(folder, "profile"), {
-      executablePath: execaSync("sh", ["-c", `command -v ${browser}`]).stdout,
+      executablePath,
       args: [
         "--no-sandbox",
         `--disable-features=${off}`,
@@ -60,8 +62,12 @@ describe("web pages", () => {
   after(async () => {
     await context?.close();
     control?.close();
+    run?.kill("SIGINT");
+    await run;
     if (folder) await rm(folder, { recursive: true, force: true });
   });
+
+  const exported = () => path.join(folder, "metrics.ndjson");
 
   /** Every attack on a port: from another origin by both names of this machine, and by a name that was rebound. */
   async function attackPort(port: number, key: string): Promise<string[]> {
@@ -127,10 +133,10 @@ describe("web pages", () => {
 
   it("get nothing and change nothing on any listener of npm start", async () => {
     const data = await dataFolder(folder);
-    const exported = path.join(folder, "metrics.ndjson");
-    const run = npm("start", "--port", "0", "--data", data, "--export", exported);
-    let output = "";
-    run.all.on("data", (chunk) => {
+    const started = npm("start", "--port", "0", "--data", data, "--export", exported());
+    run = started;
+    const family = () => familyOf(started.pid!);
+    started.all.on("data", (chunk) => {
       output += chunk;
     });
     const key = async () => {
@@ -139,32 +145,40 @@ describe("web pages", () => {
     };
     const attacked = new Map<number, string>();
     const attackAll = async () => {
-      const commands = await listeners(await familyOf(run.pid!));
+      const commands = await listeners(await family());
       const fresh = [...commands].filter(([port]) => !attacked.has(port));
       for (const [port, command] of fresh) attacked.set(port, command);
       const known = await key();
       await attackEach(fresh, known);
     };
+    await until("npm start is ready", async () => {
+      if (!isAlive(started.pid!)) throw new Error(`npm start ended early:\n${output}`);
+      await attackAll();
+      return output.includes("The local cloud is ready");
+    });
+    // Once more with all that is there, and with the credentials' name known.
+    const listening = await listeners(await family());
+    await attackEach([...listening], await key());
+    const commands = [...attacked.values()];
+    assert.ok(commands.includes("java"), `Spark listened while it ran: ${commands.join(", ")}`);
+    assert.ok(listening.size >= 2, "the emulator and the local Glue listen");
+    for (const port of attacked.keys())
+      for (const status of answers.get(port) ?? []) assert.ok([400, 403].includes(status), `${status} on ${port}`);
+    for (const port of listening.keys()) assert.ok(answers.get(port)?.has(403), `port ${port} refuses pages`);
+    await assertUnchanged();
+    assert.equal(await readFile(exported(), "utf8"), await oracle(data));
+  });
+
+  it("the console shows that run with the numbers that commands print, and a dropped file that goes through it", async () => {
+    const url = /^Console: (http\S+)$/m.exec(output)![1]!;
+    const browser = await chromium.launch({ executablePath: executablePath!, args: ["--no-sandbox"] });
     try {
-      await until("npm start is ready", async () => {
-        if (!isAlive(run.pid!)) throw new Error(`npm start ended early:\n${output}`);
-        await attackAll();
-        return output.includes("The local cloud is ready");
-      });
-      // Once more with all that is there, and with the credentials' name known.
-      const listening = await listeners(await familyOf(run.pid!));
-      await attackEach([...listening], await key());
-      const commands = [...attacked.values()];
-      assert.ok(commands.includes("java"), `Spark listened while it ran: ${commands.join(", ")}`);
-      assert.ok(listening.size >= 2, "the emulator and the local Glue listen");
-      for (const port of attacked.keys())
-        for (const status of answers.get(port) ?? []) assert.ok([400, 403].includes(status), `${status} on ${port}`);
-      for (const port of listening.keys()) assert.ok(answers.get(port)?.has(403), `port ${port} refuses pages`);
-      await assertUnchanged();
-      assert.equal(await readFile(exported, "utf8"), await oracle(data));
+      const shown = await RealConsole.open(browser, url);
+      await shown.hasTheLedgersNumbers();
+      await shown.hasTheMetricsNumbers(exported());
+      await shown.showsADroppedFile(folder);
     } finally {
-      run.kill("SIGINT");
-      await run;
+      await browser.close();
     }
   });
 });

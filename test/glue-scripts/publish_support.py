@@ -17,7 +17,7 @@ import boto3
 import duckdb
 import pytest
 from botocore.config import Config
-from tables import create_ledger, create_table
+from tables import create_ledger, create_metrics_table
 
 import oracle
 import publish
@@ -57,7 +57,7 @@ class Lake:
     def __post_init__(self) -> None:
         self.table = self.bucket = f"metrics-{uuid.uuid4().hex[:12]}"
         self.s3.create_bucket(Bucket=self.bucket)
-        create_table(self.dynamodb, self.table)
+        create_metrics_table(self.dynamodb, self.table)
         self.ledger = create_ledger(self.dynamodb)
 
     def curate(self, batch_id: str, rows: Iterable[Row]) -> list[str]:
@@ -143,8 +143,19 @@ class Lake:
         pages = self.dynamodb.get_paginator("scan").paginate(TableName=self.table, ConsistentRead=True)
         items = [plain({"M": item}) for page in pages for item in page["Items"]]
         if not stamps:
-            items = [{k: v for k, v in item.items() if k not in ("batch_id", "published_at")} for item in items]
+            others = ("batch_id", "published_at", "listed_in")
+            items = [{k: v for k, v in item.items() if k not in others} for item in items]
         return sorted(items, key=lambda item: (item["pk"], item["sk"]))
+
+    def listed(self, place: str) -> list[str]:
+        """Reads the partition keys that the index has at a place."""
+        answer = self.dynamodb.query(
+            TableName=self.table,
+            IndexName="listed",
+            KeyConditionExpression="listed_in = :place",
+            ExpressionAttributeValues={":place": {"S": place}},
+        )
+        return [item["pk"]["S"] for item in answer["Items"]]
 
     def item(self, pk: str, sk: str) -> dict[str, Any] | None:
         """Reads one item, without its keys and stamps."""

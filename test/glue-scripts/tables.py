@@ -6,15 +6,24 @@ import uuid
 from typing import Any
 
 
-def create_table(dynamodb: Any, name: str) -> None:
-    """Creates a table with pk and sk."""
+def create_metrics_table(dynamodb: Any, name: str) -> None:
+    """Creates a metrics table, with its index (infra/metrics-table.ts)."""
+    schema = [{"AttributeName": "listed_in", "KeyType": "HASH"}, {"AttributeName": "pk", "KeyType": "RANGE"}]
+    index = {"IndexName": "listed", "KeySchema": schema, "Projection": {"ProjectionType": "ALL"}}
+    create_table(dynamodb, name, index, {"AttributeName": "listed_in", "AttributeType": "S"})
+
+
+def create_table(dynamodb: Any, name: str, index: Any = None, *attributes: Any) -> None:
+    """Creates a table with pk and sk, and an index with more attributes."""
     dynamodb.create_table(
+        **({"GlobalSecondaryIndexes": [index]} if index else {}),
         TableName=name,
         BillingMode="PAY_PER_REQUEST",
         KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
         AttributeDefinitions=[
             {"AttributeName": "pk", "AttributeType": "S"},
             {"AttributeName": "sk", "AttributeType": "S"},
+            *attributes,
         ],
     )
 

@@ -111,6 +111,7 @@ def explicit(batches: list[list[str]]) -> Callable[[Callable[..., None]], Callab
     return example(batches=batches) if FULL else lambda test: test
 
 
+@pytest.mark.grows
 # Every batch runs Spark, so there are few examples, and no shrinking.
 @settings(
     max_examples=3 if FULL else 1,
@@ -137,6 +138,7 @@ def pipeline(s3: Any, dynamodb: Any, spark: SparkSession, monkeypatch: pytest.Mo
     return Pipeline(s3, dynamodb, spark, monkeypatch)
 
 
+@pytest.mark.grows
 def test_repeats_of_each_job_change_nothing(pipeline: Pipeline, expected: str) -> None:
     lake, metrics = pipeline.lake, pipeline.metrics
     pipeline.run("first.csv", "no table.csv")

@@ -83,6 +83,42 @@ def test_the_metrics_of_a_tiny_day_equal_those_worked_out_by_hand(lake: Lake) ->
     assert (report["batchId"], report["workflowRunId"]) == (FIRST, "wr_1")
 
 
+def listed_items(lake: Lake) -> list[tuple[str, str]]:
+    return [(item["pk"], item["sk"]) for item in lake.items(stamps=True) if "listed_in" in item]
+
+
+def test_the_index_has_the_days_and_the_genres_of_each_day_and_nothing_else(lake: Lake) -> None:
+    # The longest name that fits the index's key, and one that does not.
+    fits, long = "é" * 509, "é" * 510
+    rows = [Row("u1", "t1", genres=("rock", fits, long, "pop")), Row("u1", "t1", f"{NEXT_DAY} 10:00:00")]
+    lake.publish(FIRST, lake.curate(FIRST, rows))
+    assert lake.listed("DAYS") == [f"DAY#{DAY}", f"DAY#{NEXT_DAY}"]
+    assert lake.listed(f"GENRES#{DAY}") == ["GENRE#pop", "GENRE#rock", f"GENRE#{fits}"]
+    assert lake.listed(f"GENRES#{NEXT_DAY}") == ["GENRE#pop"]
+    assert len(listed_items(lake)) == 6
+    assert lake.item(f"GENRE#{long}", f"DAY#{DAY}") is not None
+
+
+def test_an_item_of_an_earlier_version_is_listed_once_its_batch_is_published_again(lake: Lake) -> None:
+    days = lake.curate(FIRST, [Row("u1", "t1")])
+    lake.publish(FIRST, days)
+    for pk, sk in listed_items(lake):
+        key = {"pk": {"S": pk}, "sk": {"S": sk}}
+        lake.dynamodb.update_item(TableName=lake.table, Key=key, UpdateExpression="REMOVE listed_in")
+    assert lake.listed("DAYS") == []
+    report = lake.publish(FIRST, days)
+    assert (lake.listed("DAYS"), lake.listed(f"GENRES#{DAY}")) == ([f"DAY#{DAY}"], ["GENRE#pop"])
+    assert report["itemsWritten"] == 2
+
+
+def test_a_day_and_a_genre_without_listens_are_no_longer_listed(lake: Lake) -> None:
+    lake.publish(FIRST, lake.curate(FIRST, [Row("u1", "t1")]))
+    lake.replaced(FIRST, [Row("u1", "t1")])
+    lake.uncurate(FIRST)
+    lake.publish(FIRST, [DAY])
+    assert (lake.listed("DAYS"), lake.listed(f"GENRES#{DAY}")) == ([], [])
+
+
 def test_an_average_is_rounded_half_up(lake: Lake) -> None:
     rows = [Row("u1", "up", duration_ms=3), Row("u2", "up", duration_ms=0), Row("u1", "down", duration_ms=1)]
     rows += [Row(f"u{n}", "down", duration_ms=0) for n in (2, 3)]
@@ -273,6 +309,7 @@ def page_keys() -> Iterator[int]:
     session.events.unregister(event, limit)
 
 
+@pytest.mark.grows
 def test_a_day_of_more_files_than_a_page_of_s3_is_read_whole(lake: Lake, page_keys: int) -> None:
     days = lake.curate(FIRST, [Row("u1", "t1")])
     (key,) = (key for key in lake.keys(layout.key("listens")) if key.endswith(".parquet"))

@@ -64,6 +64,7 @@ def odd_rows() -> list[Row]:
     return [Row(user_id, track_id, time, *tracks[track_id]) for user_id, track_id, time in sorted(drawn)]
 
 
+@pytest.mark.grows
 def test_both_engines_give_the_items_from_scratch(
     lake: Lake, s3: Any, dynamodb: Any, monkeypatch: pytest.MonkeyPatch, library: None
 ) -> None:
@@ -125,6 +126,7 @@ def batches(draw: st.DrawFn) -> list[list[Row]]:
     return [rows[start:end] for start, end in zip([0, *cuts], [*cuts, len(rows)])]
 
 
+@pytest.mark.grows
 @settings(
     max_examples=25 if FULL else 4,
     deadline=None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Iterator
 from datetime import date
 from typing import Any
 
@@ -13,7 +14,7 @@ from transform_support import Lake, csv, incoming, listen_keys
 
 import transform
 from music_streams import curated as curated_module
-from music_streams import layout
+from music_streams import layout, reference_copy
 from music_streams.curated import Curated
 from spark_support import FULL
 
@@ -23,10 +24,21 @@ def lake(s3: Any, spark: SparkSession) -> Lake:
     return Lake(s3, spark)
 
 
-@pytest.fixture(scope="module")
-def again(s3: Any, spark: SparkSession) -> tuple[Lake, list[dict[str, Any]]]:
-    """Three batches that bring the same listens again, and their reports."""
-    lake = Lake(s3, spark)
+@pytest.fixture(scope="module", params=["small", "large"])
+def again(request: pytest.FixtureRequest, s3: Any, spark: SparkSession) -> Iterator[tuple[Lake, list[dict[str, Any]]]]:
+    """Three batches that bring the same listens again, and their reports. `large`: as if nothing fitted into memory."""
+    threshold = "spark.sql.autoBroadcastJoinThreshold"
+    before = spark.conf.get(threshold) or "10MB"
+    with pytest.MonkeyPatch.context() as patched:
+        if request.param == "large":
+            patched.setattr(transform, "FEW_LISTENS", -1)
+            patched.setattr(reference_copy, "SMALL_BYTES", -1)
+            spark.conf.set(threshold, "-1")
+        yield three_batches(Lake(s3, spark))
+    spark.conf.set(threshold, before)
+
+
+def three_batches(lake: Lake) -> tuple[Lake, list[dict[str, Any]]]:
     first = {
         "a.csv": csv("u0,t0,2024-06-25 10:00:00", "u0,t0,2024-06-25T12:00:00+02:00", "u1,t1,2024-06-25 10:00:00"),
         "b.csv": csv("u1,t1,2024-06-25T10:00Z", "u2,t1,2024-06-25 10:00:00", 'u2,t1,"2024-06-25 10:00:00"'),
@@ -54,6 +66,17 @@ def test_a_listen_counts_once_whatever_file_batch_or_writing_brings_it_again(
     assert len(keys) == len(set(keys)) == 8
 
 
+def test_a_batch_has_one_file_a_day_in_the_order_of_tracks(again: tuple[Lake, list[dict[str, Any]]]) -> None:
+    lake, _ = again
+    keys = lake.keys(layout.key("listens"))
+    assert len({key.rpartition("/")[0] for key in keys}) == len(keys) == 5
+    for key in keys:
+        rows = lake.spark.read.parquet(f"s3://{lake.bucket}/{key}").collect()
+        order = [(row["track_id"], row["listen_time"], row["user_id"]) for row in rows]
+        assert order == sorted(order)
+        assert all(row["track_name"] for row in rows)
+
+
 def test_a_repeat_is_found_on_the_day_in_utc(again: tuple[Lake, list[dict[str, Any]]]) -> None:
     _, (first, second, _) = again
     assert "2024-06-26" in first["days"]
@@ -61,6 +84,7 @@ def test_a_repeat_is_found_on_the_day_in_utc(again: tuple[Lake, list[dict[str, A
     assert (late["rowsKept"], late["rowsDuplicate"]) == (1, 1)
 
 
+@pytest.mark.grows
 def test_random_batches_in_any_order_leave_the_same_listens(lake: Lake) -> None:
     seed = random.randrange(2**32)
     print("seed", seed)
@@ -82,6 +106,7 @@ class CrashError(Exception):
     """The job ends here."""
 
 
+@pytest.mark.grows
 def test_a_run_again_leaves_the_same_rows_wherever_earlier_ones_ended(
     lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -148,7 +148,7 @@ def test_a_large_day_becomes_several_files_each_with_tracks_of_its_own(
 
 def test_a_batch_that_runs_again_writes_the_same_bytes(lake: Lake) -> None:
     # Publish's checkpoint knows the days of an earlier attempt by the ETags of their files.
-    rows = [f"u{n % 50},t{n % 3},2024-06-{1 + n % 28:02} {n % 24:02}:00:00" for n in range(2000)]
+    rows = [f"u{n % 50},t{n % 3},2024-06-{1 + n % 7:02} {n % 24:02}:{n // 168:02}:00" for n in range(2000)]
     batch = lake.claim({"a.csv": csv(*rows[::2]), "b.csv": csv(*rows[1::2])})
 
     def written() -> list[tuple[str, int, str]]:
@@ -158,7 +158,7 @@ def test_a_batch_that_runs_again_writes_the_same_bytes(lake: Lake) -> None:
 
     first = written()
     names = lake.keys(layout.key("listens"))
-    assert len(first) == 28
+    assert len(first) == 7
     assert written() == first
     assert not set(names) & set(lake.keys(layout.key("listens")))
 

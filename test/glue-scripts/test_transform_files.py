@@ -35,6 +35,7 @@ def test_a_batch_of_bad_files_alone_succeeds_with_nothing_kept(lake: Lake) -> No
     assert len(report["filesQuarantined"]) == 2
 
 
+@pytest.mark.grows
 def test_many_small_files_are_one_quick_batch(lake: Lake) -> None:
     # A list of S3 has 1,000 keys a page.
     count = 1200 if FULL else 60
@@ -79,6 +80,7 @@ class Refusing:
 REFUSALS = [("AccessDenied", 403), ("KMS.DisabledException", 400), ("InvalidRequest", 400), ("InvalidObjectState", 403)]
 
 
+@pytest.mark.grows
 @pytest.mark.parametrize(("code", "status"), REFUSALS)
 def test_files_that_s3_refuses_are_quarantined_in_one_run(lake: Lake, code: str, status: int) -> None:
     count, refused = (512, 100) if FULL else (12, 5)

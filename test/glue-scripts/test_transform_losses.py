@@ -146,6 +146,7 @@ def succeed(lake: Lake, batch: str) -> None:
     lake.s3.delete_object(Bucket=lake.bucket, Key=layout.key("transformReport", batchId=batch))
 
 
+@pytest.mark.grows
 @pytest.mark.parametrize("losses", PLANTED, ids=" and ".join)
 def test_a_batch_that_does_not_add_up_fails_without_report_and_succeeds_in_a_later_attempt(
     claimed: tuple[Lake, str], losses: tuple[str, ...]

@@ -40,6 +40,7 @@ const SDK: Record<string, Needs> = {
   paginateQuery: [
     ["dynamodb:Query", LEDGER],
     ["dynamodb:Query", METRICS],
+    ["dynamodb:Query", `${METRICS}/index/listed`],
   ],
   paginateScan: [["dynamodb:Scan", METRICS]],
   Upload: [
@@ -77,6 +78,7 @@ const RUNTIME: Record<string, Needs> = {
     ),
   ),
   publishTotals: [],
+  quarantined: [],
   referenceFaults: [],
   totals: [],
 };

@@ -439,6 +439,31 @@ describe("the program", () => {
     }
   });
 
+  it("has an index of days and genres on the metrics table alone, and keeps the keys of both tables", () => {
+    const [ledger, metrics] = ["ledger", "metrics"].map((name) =>
+      program.inputsOf("dynamodb/table:Table", `music-streams-${name}-table`),
+    );
+    const keys = (table: typeof ledger) => [table!.hashKey, table!.rangeKey];
+    assert.deepEqual(
+      [keys(ledger), keys(metrics)],
+      [
+        ["pk", "sk"],
+        ["pk", "sk"],
+      ],
+    );
+    assert.equal(ledger!.globalSecondaryIndexes, undefined);
+    assert.deepEqual(metrics!.globalSecondaryIndexes, [
+      {
+        name: "listed",
+        keySchemas: [
+          { attributeName: "listed_in", keyType: "HASH" },
+          { attributeName: "pk", keyType: "RANGE" },
+        ],
+        projectionType: "ALL",
+      },
+    ]);
+  });
+
   it("encrypts bucket and tables by the services' keys, or by the stack's own, which its roles may then use", async () => {
     const key = "arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab";
     const own = await recordProgram("dev", EVERY_CHOICE);

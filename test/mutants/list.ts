@@ -40,6 +40,14 @@ const kept = (title: string): Check => ({
 });
 const lock = (title: string): Check => ({ file: "test/local/toolchain/lock.test.ts", title: `a lock ${title}` });
 const verbs = (title: string): Check => ({ file: "test/cli/verbs.test.ts", title: `every command line ${title}` });
+const page = (title: string): Check => ({
+  file: "test/console/pages.test.ts",
+  title: `the console's pages ${title}`,
+});
+const consoleGuard = (title: string): Check => ({
+  file: "test/console/guard.test.ts",
+  title: `the console's guard ${title}`,
+});
 const door = (title: string): Check => ({ file: "test/local/test_front_door.py", title });
 
 export const MUTANTS: Mutant[] = [
@@ -638,8 +646,8 @@ export const MUTANTS: Mutant[] = [
   {
     name: "a batch that runs again takes its own earlier rows for another's",
     file: "glue-scripts/music_streams/curated.py",
-    find: "for key in of_day if own not in key]",
-    replace: "for key in of_day if own]",
+    find: "for file in of_day if own not in file.key]",
+    replace: "for file in of_day if own]",
     caughtBy: python("test_transform_batches.py", "test_a_run_again_leaves_the_same_rows_wherever_earlier_ones_ended"),
   },
   {
@@ -866,7 +874,7 @@ export const MUTANTS: Mutant[] = [
   },
   {
     name: "npm start asks for a run that the local Glue has forgotten",
-    file: "cli/start/watch.ts",
+    file: "cli/read/job-runs.ts",
     find: '    if (isError(error, "EntityNotFoundException")) return { Run: undefined };\n',
     replace: "",
     caughtBy: {
@@ -999,6 +1007,131 @@ export const MUTANTS: Mutant[] = [
     caughtBy: {
       file: "test/bench/test_figures.py",
       title: "test_the_newest_full_result_of_each_case_counts",
+    },
+  },
+  {
+    name: "the console shows control characters of data as they are",
+    file: "console/html.ts",
+    find: 'typeof value === "string" ? printable(value) : value',
+    replace: "value",
+    caughtBy: page("escape every text of data"),
+  },
+  {
+    name: "the console takes texts of data for its own HTML",
+    file: "console/html.ts",
+    find: "printable(value) : value",
+    replace: "raw(printable(value)) : value",
+    caughtBy: page("escape every text of data"),
+  },
+  {
+    name: "the console shows a hostile id as a command to copy",
+    file: "console/pages/batch.ts",
+    find: "  if (!plainId.test(batchId)) return html``;\n",
+    replace: "",
+    caughtBy: page("escape every text of data"),
+  },
+  {
+    name: "the console links to any address that a stack has as an output",
+    file: "console/pages/batch.ts",
+    find: 'glueConsole?.startsWith("https://")',
+    replace: "glueConsole",
+    caughtBy: page("escape every text of data"),
+  },
+  {
+    name: "the console's charts bring inline style, which its policy blocks",
+    file: "console/chart.ts",
+    find: '  for (const style of svg.querySelectorAll("style")) style.remove();\n',
+    replace: "",
+    caughtBy: page("give each chart a table"),
+  },
+  {
+    name: "the console's durations count a replay from its first claim",
+    file: "console/pages/freshness.ts",
+    find: "({ attempt }) => attempt === 1",
+    replace: "() => true",
+    caughtBy: page("give the median"),
+  },
+  {
+    name: "the console leaves out a batch between two pages",
+    file: "console/pages/batches.ts",
+    find: 'shown.at(-1)?.batchId ?? ""',
+    replace: 'found.at(-1)?.batchId ?? ""',
+    caughtBy: page("page through 10,000 batches"),
+  },
+  {
+    name: "the console sends parts of a live page that have not changed",
+    file: "console/app.ts",
+    find: "            sent.set(id, text);\n",
+    replace: "",
+    caughtBy: { file: "test/console/pages.test.ts", title: "a live page sends the parts that changed" },
+  },
+  {
+    name: "the console answers any Host",
+    file: "console/guard.ts",
+    find: "!loopback.test(host)",
+    replace: "false",
+    caughtBy: consoleGuard('refuses /batches with the key and {"host":"evil.example:PORT"}'),
+  },
+  {
+    name: "the console answers pages of other ports of this machine",
+    file: "console/guard.ts",
+    find: 'site !== "same-origin"',
+    replace: '!site.startsWith("same-")',
+    caughtBy: consoleGuard('refuses /batches with the key and {"sec-fetch-site":"same-site"}'),
+  },
+  {
+    name: "the console answers other origins",
+    file: "console/guard.ts",
+    find: "(origin !== undefined && origin !== own) || ",
+    replace: "",
+    caughtBy: consoleGuard('refuses /batches with the key and {"origin":"null"}'),
+  },
+  {
+    name: "the console answers without its key",
+    file: "console/guard.ts",
+    find: 'if (!isSame(getCookie(context, cookie) ?? "", key))',
+    replace: "if (false)",
+    caughtBy: consoleGuard("refuses /batches without the key"),
+  },
+  {
+    name: "the console counts a landing of the newest file",
+    file: "runtime/batch.ts",
+    find: "one <= other",
+    replace: "one >= other",
+    caughtBy: protocol("a run that fails knows when its oldest file landed"),
+  },
+  {
+    name: "the index takes a genre whose key is longer than it allows",
+    file: "glue-scripts/music_streams/metrics_items.py",
+    find: " if len(pk.encode()) <= INDEX_KEY_BYTES else {}",
+    replace: "",
+    caughtBy: python("test_publish.py", "test_the_index_has_the_days_and_the_genres_of_each_day_and_nothing_else"),
+  },
+  {
+    name: "the index has the tracks",
+    file: "glue-scripts/music_streams/metrics_items.py",
+    find: "**_names(track_name, artists)})",
+    replace: '**_names(track_name, artists), **_listed(pk, f"GENRES#{date}")})',
+    caughtBy: python("test_publish.py", "test_the_index_has_the_days_and_the_genres_of_each_day_and_nothing_else"),
+  },
+  {
+    name: "the audit does not look where the index has an item",
+    file: "cli/audit/data-check.ts",
+    find: 'textOf(item, "listed_in") !== place',
+    replace: "place === undefined && false",
+    caughtBy: {
+      file: "test/cli/audit/data.test.ts",
+      title: "npm run audit: rows and metrics finds an item that the index has at a wrong place",
+    },
+  },
+  {
+    name: "a table of an earlier version gets no index",
+    file: "local/provider/dynamodb.ts",
+    find: "for (const update of await indexUpdates(TableName, indexes, dynamodb))",
+    replace: "for (const update of [] as GlobalSecondaryIndexUpdate[])",
+    caughtBy: {
+      file: "test/local/provider/provider.test.ts",
+      title: "the local provider makes a table's index, also on a table of an earlier version",
     },
   },
 ];

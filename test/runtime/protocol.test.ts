@@ -577,6 +577,22 @@ describe("a run that fails", () => {
     assert.equal(simulation.queued(), 1);
   });
 
+  it("knows when its oldest file landed, and so does each half of a split batch", async () => {
+    const simulation = createSimulation({ limits: { maxAttempts: 1 } });
+    const [first, second] = ["z.csv", "a.csv"].map((name) => {
+      simulation.drop(name, name === "z.csv" ? "l1,POISON" : "l2");
+      const landedAt = new Date(simulation.clock.now()).toISOString();
+      simulation.clock.advance(MINUTE);
+      return landedAt;
+    });
+    await sense(simulation);
+    assert.equal(simulation.batches()[0]!.landedAt, first);
+    simulation.finish("good");
+    await sense(simulation);
+    const halves = simulation.batches().filter(({ parent }) => parent !== undefined);
+    assert.deepEqual(halves.map(({ landedAt }) => landedAt).sort(), [first, second]);
+  });
+
   it("is not called a success when its reports are another run's", async () => {
     const simulation = createSimulation();
     simulation.drop("a.csv", "l1");

@@ -108,6 +108,16 @@ describe("npm run audit: rows and metrics", () => {
       found: { metrics: /which batch published it/ },
     },
     {
+      title: "an item that the index has at a wrong place",
+      plant: (lake) => lake.changeItem("GENRE#rock", "DAY#2026-11-19", () => ({ listed_in: "GENRES#2026-11-18" })),
+      found: { metrics: /listed where it does not belong/ },
+    },
+    {
+      title: "a track that is listed",
+      plant: (lake) => lake.changeItem("TRACK#hit", "DAY#2026-11-18", () => ({ listed_in: "DAYS" })),
+      found: { metrics: /listed where it does not belong/ },
+    },
+    {
       title: "a listen in the archive that isn't curated",
       plant: async (lake) => {
         // It has the same size, so only its rows differ.

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { mkdir, writeFile } from "node:fs/promises";
 import path from "node:path";
-import { DescribeTableCommand } from "@aws-sdk/client-dynamodb";
+import { DescribeTableCommand, PutItemCommand, QueryCommand } from "@aws-sdk/client-dynamodb";
 import { GetTriggerCommand } from "@aws-sdk/client-glue";
 import { InvokeCommand } from "@aws-sdk/client-lambda";
 import { CreateTopicCommand } from "@aws-sdk/client-sns";
@@ -115,6 +115,54 @@ describe("the local provider", () => {
     await shared.provider.update(id, urn, outs as Properties, own);
     assert.equal(await isEncrypted(), false);
     await shared.provider.delete(id, urn, plain);
+  });
+
+  it("makes a table's index, also on a table of an earlier version with its items, and removes one", async () => {
+    const urn = "urn:pulumi:local::music-streams::aws:dynamodb/table:Table::t";
+    const { dynamodb } = shared.clients;
+    const attributes = [{ name: "pk", type: "S" }];
+    const plain = { name: "indexed", attributes, hashKey: "pk", billingMode: "PAY_PER_REQUEST" };
+    const own = {
+      ...plain,
+      attributes: [...attributes, { name: "place", type: "S" }],
+      globalSecondaryIndexes: [
+        {
+          name: "listed",
+          keySchemas: [
+            { attributeName: "place", keyType: "HASH" },
+            { attributeName: "pk", keyType: "RANGE" },
+          ],
+          projectionType: "ALL",
+        },
+      ],
+    };
+    const { id, outs } = await shared.provider.create(urn, plain);
+    for (const pk of ["b", "a"])
+      await dynamodb.send(new PutItemCommand({ TableName: id, Item: { pk: { S: pk }, place: { S: "here" } } }));
+    await dynamodb.send(new PutItemCommand({ TableName: id, Item: { pk: { S: "c" } } }));
+    const { changes, replaces } = await shared.provider.diff(id, urn, outs as Properties, own);
+    assert.deepEqual([changes, replaces], [true, []]);
+    const listed = async () => {
+      const found = await dynamodb.send(
+        new QueryCommand({
+          ...{ TableName: id, IndexName: "listed", KeyConditionExpression: "place = :place" },
+          ExpressionAttributeValues: { ":place": { S: "here" } },
+        }),
+      );
+      return found.Items?.map(({ pk }) => pk?.S);
+    };
+    for (const _ of ["added", "there already"]) {
+      await shared.provider.update(id, urn, outs as Properties, own);
+      assert.deepEqual(await listed(), ["a", "b"]);
+    }
+    await shared.provider.update(id, urn, outs as Properties, plain);
+    await assert.rejects(listed());
+    await shared.provider.delete(id, urn, plain);
+    // A start on kept data creates what is there already.
+    await shared.provider.create(urn, plain);
+    await shared.provider.create(urn, own);
+    assert.deepEqual(await listed(), []);
+    await shared.provider.delete(id, urn, own);
   });
 
   it("creates a replacement beside the old resource, unless the program sets the name", async () => {
