@@ -44,6 +44,7 @@ const rooms = [
     ["runtime/", "terminal/", "local/", "console/", "layout.json"],
     "cli/ works on a pipeline from outside: not on its definition, and not on tests",
   ],
+  ["bench/", ["terminal/", "local/"], "bench/ measures the jobs with the tools of the local cloud"],
 ];
 
 const own = /^(index\.ts|layout\.json|(infra|runtime|policy|terminal|local|cli|test|bench|console)\/)/.source;

@@ -358,4 +358,23 @@ export const verbs: Record<string, Verb> = {
         () => require("./generate").run,
       ),
   },
+  cost: {
+    about: "estimates what a month costs on AWS",
+    describe: (line, does) =>
+      does(
+        line
+          .description(
+            "Estimates what a month of a deployed stack costs, next to managed Airflow and to DuckDB on Fargate. It asks no service: prices and measured times are in cli/cost/.",
+          )
+          .requiredOption("--listens-per-day <n>", "rows that arrive", wholeNumber(1, 100_000_000_000))
+          .option("--batches-per-day <n>", "batches that the schedule allows", wholeNumber(1, 1440), 288)
+          .option("--files-per-day <n>", "CSVs that arrive (default: one for each batch)", wholeNumber(1))
+          .option("--tracks <n>", "tracks that are played", wholeNumber(2), 90_000)
+          .option("--genres <n>", "genres of the reference data", wholeNumber(1), 114)
+          .option("--workers <n>", "G.1X workers of transform (default: as few as keep up)", wholeNumber(2, 299))
+          .option("--json", "one object")
+          .option(...out),
+        () => require("./cost").run,
+      ),
+  },
 };

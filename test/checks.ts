@@ -51,7 +51,7 @@ export const checks: Check[] = [
     about: "dependency-cruiser: which folder may import which (.dependency-cruiser.cjs)",
     command: () => [
       ...(["depcruise", "--output-type", "err-long", "index.ts"] as const),
-      ...["infra", "runtime", "policy", "terminal", "local", "cli", "console"],
+      ...["infra", "runtime", "policy", "terminal", "local", "cli", "console", "bench"],
     ],
   },
   { name: "unused", in: "test", about: "knip: unused files, exports and packages", command: () => ["knip"] },

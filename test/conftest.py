@@ -4,13 +4,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import signal
-import socket
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,68 +12,18 @@ import boto3
 import pytest
 from pyspark.sql import SparkSession
 
-from spark_support import QUICK, ROOT, spark_environment, spark_settings
+from emulator_process import emulator
+from spark_support import QUICK, spark_environment, spark_settings
 
-GUARD = ROOT / "local" / "python" / "guard.py"
 # Names the folder that holds `data/` and `cases/`. They are not part of the repository.
 DATA_VARIABLE = "MUSIC_STREAMS_DATA"
-START_SECONDS = 600
 
 
 @pytest.fixture(scope="session")
 def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Starts MiniStack on a free port of loopback. Clients find it through the environment."""
-    folder = tmp_path_factory.mktemp("emulator")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
-    url = f"http://127.0.0.1:{port}"
-    cloud = {
-        "AWS_ENDPOINT_URL": url,
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }
-    own = {
-        "BIND_HOST": "127.0.0.1",
-        "GATEWAY_PORT": port,
-        "EDGE_PORT": port,
-        "STATE_DIR": str(folder),
-        "TMPDIR": str(folder),
-    }
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            # The guard ends the emulator when the tests are killed.
-            [sys.executable, str(GUARD), str(os.getpid()), "5", sys.executable, "-m", "ministack"],
-            env={**os.environ, **cloud, **own},
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    before = {name: os.environ.get(name) for name in cloud}
-    os.environ.update(cloud)
-    try:
-        _wait_for(f"{url}/_ministack/health", process, folder / "log")
+    """The URL of an emulator that all tests share."""
+    with emulator(tmp_path_factory.mktemp("emulator")) as url:
         yield url
-    finally:
-        # It has nothing to save, and an orderly end takes seconds.
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        for name, value in before.items():
-            os.environ.pop(name, None)
-            if value is not None:
-                os.environ[name] = value
-
-
-def _wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while process.poll() is None and time.monotonic() < deadline:
-        try:
-            urllib.request.urlopen(url, timeout=2)
-            return
-        except (urllib.error.URLError, ConnectionError, TimeoutError):
-            time.sleep(0.1)
-    raise RuntimeError(f"the emulator did not start: {log.read_text()[-2000:]}")
 
 
 @pytest.fixture(scope="session")

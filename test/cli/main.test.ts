@@ -27,6 +27,7 @@ const verbs = [
   "audit",
   "env",
   "generate",
+  "cost",
 ];
 
 describe("music-streams", () => {

@@ -10,7 +10,7 @@ import { root as project } from "../support/commands";
 import { runCommandIn, startPipeline } from "./pipeline";
 
 /** Verbs that need no running cloud. */
-const standAlone = ["start", "generate"];
+const standAlone = ["start", "generate", "cost"];
 /** A good value for each argument that a verb asks for. */
 const good: Record<string, string> = { file: "a.csv", date: "2024-06-25", "batch-id": "20240625T171313Z-AAAAAAAA" };
 
@@ -31,7 +31,11 @@ const lines = Object.entries(verbs).flatMap(([name, { describe: describeVerb }])
 });
 const values = (required: readonly Argument[]) => required.map((one) => good[one.name()] ?? "some");
 /** What some verbs need beside their required arguments. */
-const more: Record<string, string[]> = { retry: ["--all"], replay: ["--from", "2024-06-25"] };
+const more: Record<string, string[]> = {
+  retry: ["--all"],
+  replay: ["--from", "2024-06-25"],
+  cost: ["--listens-per-day", "1000"],
+};
 
 describe("every command line", () => {
   let root: string;

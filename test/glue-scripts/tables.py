@@ -39,3 +39,13 @@ def put_batch(dynamodb: Any, ledger: str, batch_id: str, attempt: str, **item: s
     """Writes a batch's item with these attributes."""
     stored = {"pk": {"S": "BATCH"}, "sk": {"S": batch_id}, "attempt": {"N": attempt}}
     dynamodb.put_item(TableName=ledger, Item={**stored, **{name: {"S": value} for name, value in item.items()}})
+
+
+def items_of(table: Any) -> list[dict[str, Any]]:
+    """Reads all items of a boto3 Table."""
+    items, page = [], table.scan()
+    while True:
+        items += page["Items"]
+        if "LastEvaluatedKey" not in page:
+            return items
+        page = table.scan(ExclusiveStartKey=page["LastEvaluatedKey"])

@@ -984,6 +984,46 @@ export const MUTANTS: Mutant[] = [
     caughtBy: { file: "test/cli/sorted-texts.test.ts", title: "sorted texts leave no folder behind" },
   },
   {
+    name: "the cost of a month lets the driver run tasks",
+    file: "cli/cost/estimate.ts",
+    find: "(workers - 1) * cpusPerWorker",
+    replace: "workers * cpusPerWorker",
+    caughtBy: {
+      file: "test/cli/cost.test.ts",
+      title: "the cost of a month bills a longer run by its seconds, on the cores that the driver leaves",
+    },
+  },
+  {
+    name: "the cost of a month counts a CSV once, and forgets the old version",
+    file: "cli/cost/estimate.ts",
+    find: "(2 * listens * measured.csvBytes)",
+    replace: "(listens * measured.csvBytes)",
+    caughtBy: {
+      file: "test/cli/cost.test.ts",
+      title: "the cost of a month keeps a CSV twice, and the Parquet, for 30 days",
+    },
+  },
+  {
+    name: "a benchmark takes outputs that differ for equal",
+    file: "bench/outputs.py",
+    find: "    if found == expected:\n",
+    replace: "    if True:\n",
+    caughtBy: {
+      file: "test/bench/test_figures.py",
+      title: "test_outputs_that_differ_end_the_benchmark",
+    },
+  },
+  {
+    name: "a benchmark shows a quick result in place of a newer full one",
+    file: "bench/results.py",
+    find: "key=lambda one: (not one.quick, one.date)",
+    replace: "key=lambda one: one.date",
+    caughtBy: {
+      file: "test/bench/test_figures.py",
+      title: "test_the_newest_full_result_of_each_case_counts",
+    },
+  },
+  {
     name: "the console shows control characters of data as they are",
     file: "console/html.ts",
     find: 'typeof value === "string" ? printable(value) : value',

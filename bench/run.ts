@@ -1,0 +1,70 @@
+import { existsSync } from "node:fs";
+import path from "node:path";
+import { execa } from "execa";
+import { generateSample } from "../local/sample/generator";
+import { installTestPython, installToolchain } from "../local/toolchain/install";
+import { wholeNumber } from "../terminal/options";
+import { commandLine, runAsProgram, type Terminal } from "../terminal/terminal";
+
+/** About as many songs and users as in the data that the project was made for. bench/listens.py makes the listens. */
+const referenceSize = { seed: 1, tracks: 24_400, users: 50_000, listens: 1_000, days: 1 };
+
+const cases: Record<string, string> = {
+  transform: "transform next to three baselines: 1 M and 5 M listens, in one file and in 500",
+  scaling: "transform with 1, 2 and 4 task slots, with a table of Spark's stages",
+  memory: "transform of 5 M and 20 M listens with the same heap: peak memory, and what Spark spills",
+  growth: "10,000 listens into days and lakes of growing size",
+  days: "one batch over 4,500 days",
+  publish: "publish by both engines, next to writing alone",
+  "small-files": "thousands of files of 20 rows next to one file of the same rows",
+  "local-loop": "npm start until it shows metrics, and drop --wait of a small file",
+  lambdas: "the packages of the Lambdas, and how long their code takes to load",
+};
+
+/** `npm run bench`: installs what the benchmarks need, and runs bench/bench.py. */
+async function main(args: string[], terminal: Terminal): Promise<number> {
+  const program = commandLine("npm run bench --", terminal)
+    .description(
+      "Measures the jobs on this machine, writes the figures to bench/results/, and renders docs/performance.md. Nothing else should run meanwhile.",
+    )
+    .argument("[case...]", "only these")
+    .option("--quick", "small sizes", false)
+    .option("--rounds <n>", "how often each figure is measured; the median counts", wholeNumber(1, 99), 3)
+    .option("--render", "only render docs/performance.md from the newest results", false)
+    .addHelpText(
+      "after",
+      `\nCases:\n${Object.entries(cases)
+        .map(([name, about]) => `  ${name.padEnd(12)} ${about}`)
+        .join("\n")}`,
+    );
+  const { quick, rounds, render } = program
+    .parse(args, { from: "user" })
+    .opts<{ quick: boolean; rounds: number; render: boolean }>();
+  const unknown = program.args.find((name) => !(name in cases));
+  if (unknown !== undefined) program.error(`error: there is no case "${unknown}": ${Object.keys(cases).join(", ")}`);
+
+  const { javaHome } = await installToolchain(terminal.root, terminal.note);
+  const python = await installTestPython(terminal.root, terminal.note);
+  const rooms = ["bench", "glue-scripts", "test", "test/glue-scripts"].map((room) => path.join(terminal.root, room));
+  const inPython = async (...command: string[]) => {
+    const env = {
+      JAVA_HOME: javaHome,
+      BENCH_NODE: process.execPath,
+      TZ: "UTC",
+      PYTHONUTF8: "1",
+      PYTHONPATH: rooms.join(path.delimiter),
+    };
+    const { exitCode } = await execa(python, command, { cwd: terminal.root, stdio: "inherit", reject: false, env });
+    return exitCode ?? 1;
+  };
+  if (render) return inPython("bench/page.py");
+  const folder = path.join(terminal.root, ".local", "bench");
+  if (!existsSync(path.join(folder, "sample", "reference", "songs.csv")))
+    await generateSample(path.join(folder, "sample"), referenceSize);
+  const chosen = program.args.length > 0 ? program.args : Object.keys(cases);
+  const options = ["--folder", folder, "--rounds", String(rounds), ...(quick ? ["--quick"] : [])];
+  const code = await inPython("bench/bench.py", ...options, ...chosen);
+  return code || inPython("bench/page.py");
+}
+
+runAsProgram(main);

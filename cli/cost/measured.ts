@@ -1,0 +1,38 @@
+/**
+ * What the estimate knows of the jobs. Times were measured on 2 cores of one machine, not on AWS: the estimate takes a
+ * core there for a CPU of Glue or Fargate.
+ */
+export const measured = {
+  /** Of a CSV with plain rows. */
+  csvBytes: 49,
+  /** Of the curated Parquet: a million listens of one day over 22,000 tracks. */
+  parquetBytes: 19.7,
+  /**
+   * Transform: seconds that every batch takes beside that, and seconds of one core for each million listens.
+   * Measured at 0c27b37: 5 million in 105 s. Later commits use more cores; `npm run bench` tells how much they gain.
+   */
+  transformSeconds: 0,
+  transformCoreSeconds: 42,
+  /** DuckDB alone, which has no quarantine and no reconciliation: seconds of one core for each million listens. */
+  duckdbCoreSeconds: 3.4,
+  /** Publish aggregates the whole day again: seconds for each million listens of the day so far. */
+  publishSeconds: 0.7,
+  publishItemsPerSecond: 4_800,
+  /** A file is copied twice (staged, archived) and looked at six times. */
+  writesPerFile: 2,
+  readsPerFile: 6,
+} as const;
+
+/** What is known of AWS, but not measured there. */
+export const assumed = {
+  /** Both jobs' machines start in so many seconds, which Glue does not bill. */
+  startSeconds: 100,
+  /** A Python shell job of one DPU: memory, and free disk (Glue Developer Guide, "Python shell jobs"). */
+  shellMemoryGb: 16,
+  shellDiskGb: 14,
+  /** A tick takes at most so long. */
+  tickSeconds: 1,
+  /** As docs/operations.md counts them. */
+  alarms: 12,
+  metrics: 30,
+} as const;
