@@ -13,8 +13,9 @@ from typing import Any
 from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 
-from music_streams import layout, log, store
-from music_streams.batch import BatchError, Manifest, ManifestFile, put_json, read_manifest, still_claimed
+from music_streams import column_names, layout, log, store
+from music_streams.batch import BatchError, Manifest, ManifestFile, get_json, put_json, read_manifest, still_claimed
+from music_streams.column_names import ColumnNames
 from music_streams.curated import Curated
 from music_streams.fence import batch_in_turn
 from music_streams.lines import Streams, read_streams
@@ -57,6 +58,7 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--bucket", required=True)
     parser.add_argument("--ledger-table", required=True)
     parser.add_argument("--reference-location", required=True)
+    parser.add_argument("--column-names", type=column_names.parse, default={})
     parser.add_argument("--multi-line", choices=("true", "false"), default="true")
     parser.add_argument("--WORKFLOW_NAME", required=True)
     parser.add_argument("--WORKFLOW_RUN_ID", required=True)
@@ -69,7 +71,8 @@ def run(args: argparse.Namespace, batch_id: str, s3: Any, spark: SparkSession) -
     started_at = datetime.now(timezone.utc)
     manifest, changed_before = still_claimed(s3, args.bucket, read_manifest(s3, args.bucket, batch_id))
     place = Place.at(args.reference_location)
-    job = Job(s3, spark, args.bucket, place, manifest, args.WORKFLOW_RUN_ID, args.multi_line == "true")
+    names = column_names.with_earlier(args.column_names, earlier_names(s3, args.bucket, batch_id))
+    job = Job(s3, spark, args.bucket, place, manifest, args.WORKFLOW_RUN_ID, args.multi_line == "true", names)
     job.shuffle_for()
     try:
         store.delete_below(s3, job.bucket, layout.key("staged", batchId=batch_id))
@@ -77,6 +80,8 @@ def run(args: argparse.Namespace, batch_id: str, s3: Any, spark: SparkSession) -
         put_json(s3, job.bucket, layout.key("readingMarker", batchId=batch_id), {"workflowRunId": job.run_id})
         report = job.transform(reference)
         report["filesChanged"] += [{"name": file.name, "key": file.key} for file in changed_before]
+        if names:
+            report["columnNames"] = names
         report.update(
             batchId=batch_id,
             workflowRunId=job.run_id,
@@ -88,6 +93,17 @@ def run(args: argparse.Namespace, batch_id: str, s3: Any, spark: SparkSession) -
     finally:
         spark.catalog.clearCache()
         job.remove_copies()
+
+
+def earlier_names(s3: Any, bucket: str, batch_id: str) -> dict[str, list[str]]:
+    """Returns the header names that the batch's last run took."""
+    try:
+        report = get_json(s3, bucket, layout.key("transformReport", batchId=batch_id)) or {}
+    except BatchError:
+        # This run writes the report again.
+        return {}
+    found: dict[str, list[str]] = report.get("columnNames", {})
+    return found
 
 
 class Job:
@@ -102,10 +118,14 @@ class Job:
         manifest: Manifest,
         run_id: str,
         multi_line: bool,
+        names: ColumnNames,
     ) -> None:
-        """`s3` is a boto3 client. Spark reads the same bucket. `place` is where the reference data is."""
+        """`s3` is a boto3 client. Spark reads the same bucket. `place` is where the reference data is.
+
+        `names`: header names that stand for columns.
+        """
         self.s3, self.spark, self.bucket, self.place = s3, spark, bucket, place
-        self.manifest, self.run_id, self.multi_line = manifest, run_id, multi_line
+        self.manifest, self.run_id, self.multi_line, self.names = manifest, run_id, multi_line, names
         self.folder = run_folder(manifest.batch_id, run_id)
         self.clock = time.monotonic()
 
@@ -117,7 +137,7 @@ class Job:
 
     def open_reference(self) -> Dimensions:
         """Reads the reference data. Raises BatchError when a data set is missing."""
-        reference = open_reference(self.spark, self.s3, self.place, self.bucket, self.folder)
+        reference = open_reference(self.spark, self.s3, self.place, self.bucket, self.folder, self.names)
         found = reference.findings
         self.log_step(
             "referenceRead",
@@ -130,7 +150,8 @@ class Job:
 
     def transform(self, reference: Dimensions) -> dict[str, Any]:
         """Reads, cleans, enriches and writes the batch. Returns the report without its stamps."""
-        staging = stage(self.s3, self.bucket, f"{self.folder}streams/", self.manifest.files, COLUMNS)
+        required = column_names.accepted(COLUMNS, self.names)
+        staging = stage(self.s3, self.bucket, f"{self.folder}streams/", self.manifest.files, required)
         self.log_step(
             "staged", files=len(staging.tables), without_table=len(staging.quarantined), changed=len(staging.changed)
         )

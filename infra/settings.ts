@@ -22,6 +22,8 @@ export interface Settings {
   publishTimeoutMinutes: number;
   publishEngine: "duckdb" | "spark";
   multiLine: boolean;
+  /** Column: the header names that stand for it, besides its own. Columns without any are left out. */
+  columnNames: Record<string, string[]>;
   logRetentionDays: number;
   protect: boolean;
   /** Empty: Pulumi chooses a name. */
@@ -56,6 +58,18 @@ const RETENTION_DAYS = [
 
 // AWS Glue Developer Guide, "AWS Glue worker types"; G.025X is for streaming jobs only.
 const WORKER_TYPES = ["G.1X", "G.2X", "G.4X", "G.8X", "G.12X", "G.16X", "R.1X", "R.2X", "R.4X", "R.8X"];
+
+/** The settings that name a column, and the column that they name. */
+const NAMED_COLUMNS = {
+  userColumn: "user_id",
+  trackColumn: "track_id",
+  timeColumn: "listen_time",
+  genreColumn: "track_genre",
+} as const;
+// Other columns that the jobs read (docs/data.md): none of them can stand for another one.
+const OTHER_COLUMNS = ["artists", "album_name", "track_name", "popularity", "duration_ms", "user_age", "user_country"];
+// The jobs get them as one argument.
+const MOST_NAMES = 20;
 
 // A resource has at most 50 tags (AWS General Reference, "Tagging AWS resources"), and two of them are ours.
 const MOST_TAGS = 48;
@@ -118,6 +132,14 @@ export function readSettings(): Settings {
       raw === "duckdb" || raw === "spark" ? raw : undefined,
     ),
     multiLine: yesNo("multiLine"),
+    columnNames: Object.fromEntries(
+      Object.entries(NAMED_COLUMNS)
+        .map(
+          ([key, column]) =>
+            [column, read(key, "header names with commas between them, or empty", headerNames)] as const,
+        )
+        .filter(([, names]) => (names ?? []).length > 0),
+    ),
     logRetentionDays: read("logRetentionDays", `one of ${RETENTION_DAYS.join(", ")}`, (raw) =>
       RETENTION_DAYS.find((days) => String(days) === raw),
     ),
@@ -178,7 +200,15 @@ export function readSettings(): Settings {
 }
 
 /** Problems between settings that are each valid alone. */
-function conflicts({ schedule, limits, lifecycle, alarms, bucketName, referenceLocation }: Settings): string[] {
+function conflicts({
+  schedule,
+  limits,
+  lifecycle,
+  alarms,
+  bucketName,
+  referenceLocation,
+  columnNames,
+}: Settings): string[] {
   const problems: string[] = [];
   const must = (holds: boolean, key: string, came: unknown, rule: string) => {
     if (!holds) problems.push(`${key} is "${came}", but must be ${rule}. Change one of the two.`);
@@ -197,6 +227,13 @@ function conflicts({ schedule, limits, lifecycle, alarms, bucketName, referenceL
     archiveRetentionDays,
     `above archiveColdAfterDays (${archiveColdAfterDays}), or 0`,
   );
+  const taken = new Set<string>([...Object.values(NAMED_COLUMNS), ...OTHER_COLUMNS]);
+  for (const [key, column] of Object.entries(NAMED_COLUMNS))
+    for (const name of columnNames[column] ?? []) {
+      if (taken.has(name))
+        problems.push(`${key} has "${name}", which is a column of its own or stands for another one. Leave it out.`);
+      taken.add(name);
+    }
   // Otherwise each pause between ticks would raise the alarm.
   const pause = pauseMinutes(schedule ?? "") ?? 0;
   const ofPause = `longer than the pause in schedule (${schedule})`;
@@ -242,4 +279,11 @@ function tagsOf(raw: string): Record<string, string> | undefined {
 function isBucketName(raw: string): boolean {
   if (!/^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$/.test(raw)) return false;
   return !/^(xn--|sthree-|amzn-s3-demo-)|(-s3alias|--ol-s3|--x-s3|--table-s3|-an)$/.test(raw);
+}
+
+/** Names of a header, as transform compares them: trimmed and in lower case. */
+function headerNames(raw: string): string[] | undefined {
+  if (raw === "") return [];
+  const names = raw.split(",").map((name) => name.trim().toLowerCase());
+  return names.length <= MOST_NAMES && names.every((name) => /^[^"\\\p{Cc}]{1,100}$/u.test(name)) ? names : undefined;
 }

@@ -82,6 +82,7 @@ export class Workflow extends pulumi.ComponentResource {
 
   private createTransform(name: string, { lake, scripts, ledger, settings }: WorkflowArgs): aws.glue.Job {
     const { bucket } = lake;
+    const names = JSON.stringify(settings.columnNames);
     const curated = curatedFolder();
     const rows = folderOf("quarantinedRows");
     const staged = folderOf("staged");
@@ -96,6 +97,7 @@ export class Workflow extends pulumi.ComponentResource {
           "--reference-location": this.referenceLocation,
           "--ledger-table": ledger.table.name,
           "--multi-line": String(settings.multiLine),
+          ...(names !== "{}" && { "--column-names": names }),
         },
         grants: [
           // Transform reads a replayed batch in the archive.

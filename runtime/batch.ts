@@ -137,6 +137,8 @@ export type TransformReport = RowCounts & {
   workflowRunId: string;
   startedAt?: string;
   finishedAt?: string;
+  /** Column: the header names that stood for it in this run, besides its own. */
+  columnNames?: Record<string, string[]>;
   filesQuarantined: { name: string; key: string; reason: string; detail?: string }[];
   filesChanged: { name: string; key: string }[];
   unknownTracks?: number;

@@ -99,9 +99,9 @@ class Auditor:
             )
         return {}
 
-    def archived(self, path: str, claimed_at: str, batch: str) -> dict[str, Any]:
+    def archived(self, path: str, claimed_at: str, names: oracle.OtherNames, batch: str) -> dict[str, Any]:
         """Reads an archived CSV with the oracle, and keeps its listens by day."""
-        outcome, listens = oracle.read_stream(Path(path).read_bytes(), _instant(claimed_at))
+        outcome, listens = oracle.read_stream(Path(path).read_bytes(), _instant(claimed_at), names)
         if outcome.quarantined:
             return {"quarantined": outcome.quarantined}
         for user_id, track_id, moment in listens:
@@ -120,9 +120,11 @@ class Auditor:
                 file.writelines(lines)
         self.waiting, self.lines_waiting = {}, 0
 
-    def unreadable(self, path: str, reason: Optional[str], key: str, batch: str) -> dict[str, Any]:
+    def unreadable(
+        self, path: str, reason: Optional[str], key: str, names: oracle.OtherNames, batch: str
+    ) -> dict[str, Any]:
         """Checks that the oracle quarantines the file too, for the same reason."""
-        outcome, _ = oracle.read_stream(Path(path).read_bytes(), datetime.now(timezone.utc))
+        outcome, _ = oracle.read_stream(Path(path).read_bytes(), datetime.now(timezone.utc), names)
         if outcome.quarantined is None or reason not in (None, outcome.quarantined):
             breach(
                 "deep",

@@ -61,6 +61,8 @@ GENRE_BYTES = 2042
 NAME_CHARACTERS = 8192
 
 Listen = tuple[str, str, datetime]
+# Column: the header names that stand for it, besides its own.
+OtherNames = dict[str, list[str]]
 
 
 class QuarantinedFileError(Exception):
@@ -95,28 +97,34 @@ class Truth:
     items: list[dict[str, Any]]
 
 
-def truth(folder: Path, claimed_at: Optional[datetime] = None) -> Truth:
-    """Computes the right result for a folder. `claimed_at` is the time of the claim, by default now."""
-    claimed_at = claimed_at or datetime.now(timezone.utc)
+def truth(folder: Path, claimed_at: Optional[datetime] = None, other_names: Optional[OtherNames] = None) -> Truth:
+    """Computes the right result for a folder. `claimed_at` is the time of the claim, by default now.
+
+    `other_names`: header names that stand for a column.
+    """
+    claimed_at, other_names = claimed_at or datetime.now(timezone.utc), other_names or {}
     streams = folder / "streams"
     files: dict[str, FileOutcome] = {}
     listens: set[Listen] = set()
     for path in sorted(path for path in streams.rglob("*") if path.is_file()):
         if not path.name.lower().endswith((".csv", ".csv.gz")):
             continue
-        outcome, found = read_stream(path.read_bytes(), claimed_at)
+        outcome, found = read_stream(path.read_bytes(), claimed_at, other_names)
         files[path.relative_to(streams).as_posix()] = outcome
         listens |= found
-    return Truth(files, listens, metrics(listens, read_songs(folder / "reference")))
+    return Truth(files, listens, metrics(listens, read_songs(folder / "reference", other_names)))
 
 
-def read_stream(content: bytes, claimed_at: datetime) -> tuple[FileOutcome, set[Listen]]:
-    """Reads one stream file."""
+def read_stream(
+    content: bytes, claimed_at: datetime, other_names: Optional[OtherNames] = None
+) -> tuple[FileOutcome, set[Listen]]:
+    """Reads one stream file. `other_names`: header names that stand for a column."""
+    other_names = other_names or {}
     outcome, listens = FileOutcome(), set()
     try:
-        rows = read_table(content)
+        rows = read_table(content, other_names)
         header = next(rows)
-        places = find_columns(header)
+        places = find_columns(header, other_names)
         for row in rows:
             outcome.rows_read += 1
             reason, listen = read_row(row, len(header), places, claimed_at)
@@ -173,12 +181,12 @@ def read_time(text: str) -> Optional[datetime]:
     return local + offset if zone[0] == "-" else local - offset
 
 
-def read_table(content: bytes) -> Iterator[list[str]]:
+def read_table(content: bytes, other_names: OtherNames) -> Iterator[list[str]]:
     """Yields the rows of a stream file, header first, without empty lines. Raises QuarantinedFileError."""
     content = unpacked(content)
     rows = split(content.decode("utf-8", errors="replace"))
     header = next(rows)
-    if missing(header) and is_binary(content):
+    if missing(own_names(header, other_names)) and is_binary(content):
         raise QuarantinedFileError("not_text")
     yield header
     yield from rows
@@ -290,29 +298,38 @@ def is_too_long(value: str) -> bool:
     return 2 * len(value) > LONGEST_FIELD and len(value.encode("utf-16-le")) > 2 * LONGEST_FIELD
 
 
-def missing(header: list[str]) -> list[str]:
-    """Returns the required columns that a header lacks."""
+def own_names(header: list[str], other_names: OtherNames) -> list[str]:
+    """Returns a header's names. A column that is not there is the first of its other names that is."""
     names = [name.strip().lower() for name in header]
+    for column, others in other_names.items():
+        present = [other for other in others if other in names]
+        if column not in names and present:
+            names = [column if name == present[0] else name for name in names]
+    return names
+
+
+def missing(names: list[str]) -> list[str]:
+    """Returns the required columns that a header's names lack."""
     return [column for column in COLUMNS if column not in names]
 
 
-def find_columns(header: list[str]) -> list[int]:
+def find_columns(header: list[str], other_names: OtherNames) -> list[int]:
     """Returns the places of the three columns. Raises QuarantinedFileError with the reason."""
-    names = [name.strip().lower() for name in header]
+    names = own_names(header, other_names)
     if any(names.count(column) > 1 for column in COLUMNS):
         raise QuarantinedFileError("duplicate_columns")
-    if missing(header):
+    if missing(names):
         raise QuarantinedFileError("missing_columns")
     return [names.index(column) for column in COLUMNS]
 
 
-def read_songs(reference: Path) -> dict[str, Song]:
+def read_songs(reference: Path, other_names: Optional[OtherNames] = None) -> dict[str, Song]:
     """Reads every known track: the genres of all its rows, the rest of its first row by (genre, file, row)."""
     rows: dict[str, list[tuple[str, int, dict[str, str]]]] = defaultdict(list)
     number = 0
     for path in sorted([*reference.glob("songs*.csv"), *reference.glob("songs/*.csv")]):
         table = split_mended(unpacked(path.read_bytes()).decode("utf-8", errors="replace"))
-        names = [name.strip().lower() for name in next(table)]
+        names = own_names(next(table), other_names or {})
         for row in table:
             if len(row) == len(names):
                 number += 1
@@ -418,9 +435,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="The metrics of a folder of raw CSV files, as NDJSON.")
     parser.add_argument("folder", type=Path)
     parser.add_argument("--claimed-at", type=lambda text: datetime.fromisoformat(text.replace("Z", "+00:00")))
+    parser.add_argument("--column-names", type=json.loads, help='such as {"user_id": ["user"]}')
     arguments = parser.parse_args()
     sys.stdout.reconfigure(encoding="utf-8", newline="\n")  # type: ignore[union-attr]
-    for item in truth(arguments.folder, arguments.claimed_at).items:
+    for item in truth(arguments.folder, arguments.claimed_at, arguments.column_names).items:
         print(line(item))
 
 

@@ -84,7 +84,15 @@ class Spool<Thing> {
   }
 }
 
-type Stored = { batch: string; claimedAt: string; key: string; size: number; quarantined?: { reason: string | null } };
+type Stored = {
+  batch: string;
+  claimedAt: string;
+  /** Header names that stood for columns when transform read the file. */
+  names: Record<string, string[]>;
+  key: string;
+  size: number;
+  quarantined?: { reason: string | null };
+};
 
 /** The checks that go batch by batch, and what the other checks need from them. */
 class Batches {
@@ -149,7 +157,8 @@ class Batches {
         const { name, etag, lastModified } = one.file;
         await this.moved.add({ batch: batchId, name, etag, lastModified });
       }
-      const about = { batch: batchId, claimedAt: documents.manifest!.claimedAt, key: one.key };
+      const names = transform?.columnNames ?? {};
+      const about = { batch: batchId, claimedAt: documents.manifest!.claimedAt, names, key: one.key };
       const size = one.file?.size ?? 0;
       if (one.is === "quarantined") await this.stored.add({ ...about, size, quarantined: { reason: one.reason } });
       // Skips an archived file that the last run did not read: a replay could no longer read it.
@@ -196,7 +205,7 @@ async function readStored(
   data: DataCheck,
   batches: Batches,
   findings: Findings,
-  { batch, claimedAt, key, quarantined, file, isThere }: Stored & { file: string; isThere: boolean },
+  { batch, claimedAt, names, key, quarantined, file, isThere }: Stored & { file: string; isThere: boolean },
 ): Promise<void> {
   if (!isThere) {
     findings.inform("deep", "files are not audited, because S3 does not give them at once (a storage class?)");
@@ -212,11 +221,11 @@ async function readStored(
     return;
   }
   if (quarantined) {
-    await data.ask({ do: "unreadable", path: file, key, batch, reason: quarantined.reason });
+    await data.ask({ do: "unreadable", path: file, key, names, batch, reason: quarantined.reason });
     findings.look("deep", "quarantined files");
     return;
   }
-  const found = await data.ask({ do: "archived", path: file, claimed_at: claimedAt, batch });
+  const found = await data.ask({ do: "archived", path: file, claimed_at: claimedAt, names, batch });
   findings.look("deep", "archived files");
   for (const day of (found.days as string[] | undefined) ?? []) data.archivedDays.add(day);
   if (found.quarantined !== undefined)

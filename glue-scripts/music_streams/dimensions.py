@@ -12,6 +12,7 @@ from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 
 from music_streams.batch import ManifestFile
+from music_streams.column_names import ColumnNames, accepted
 from music_streams.reference import (
     SONG_COLUMNS,
     SONG_KEYS,
@@ -61,14 +62,20 @@ class Dimension:
 
 
 def read_reference(
-    spark: SparkSession, s3: Any, place: Place, files: dict[str, list[ManifestFile]], bucket: str, folder: str
+    spark: SparkSession,
+    s3: Any,
+    place: Place,
+    files: dict[str, list[ManifestFile]],
+    bucket: str,
+    folder: str,
+    names: ColumnNames,
 ) -> Reference:
     """Reads the files of both data sets, by copies in a folder of `bucket`. Raises BatchError when none is usable."""
 
     def dimension(
         name: str, required: tuple[str, ...], columns: tuple[str, ...], shape: Callable[[DataFrame], DataFrame]
     ) -> Dimension:
-        staging = stage_reference(s3, place, bucket, folder, name, files[name], required)
+        staging = stage_reference(s3, place, bucket, folder, name, files[name], accepted(required, names))
         return _dimension(spark, staging, place, name, columns, shape)
 
     with ThreadPoolExecutor(2) as pool:

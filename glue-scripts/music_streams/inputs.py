@@ -14,6 +14,7 @@ import urllib3.exceptions
 from botocore.exceptions import ClientError, ReadTimeoutError, ResponseStreamingError
 
 from music_streams.batch import ManifestFile
+from music_streams.column_names import ColumnNames, renamed
 from music_streams.formats import GZIP, format_of, utf_16_of
 from music_streams.store import ChangedError, raise_changed
 
@@ -94,7 +95,7 @@ class Header:
     line_end: str
 
 
-def examine(s3: Any, bucket: str, file: ManifestFile, required: Sequence[str]) -> Table | QuarantinedFile | ChangedFile:
+def examine(s3: Any, bucket: str, file: ManifestFile, required: ColumnNames) -> Table | QuarantinedFile | ChangedFile:
     """Decides what a file is from its beginning (of a gzip: from all of it). No content makes it raise."""
     try:
         size = HEAD_BYTES
@@ -115,11 +116,11 @@ def examine(s3: Any, bucket: str, file: ManifestFile, required: Sequence[str]) -
                 raise QuarantinedFileError("unreadable", f"the header is longer than {LONGEST_HEADER} bytes")
             pieces = chunks(s3, bucket, file)
             head = head_of(inflate(pieces) if gzip else pieces, size, size)
-        require_columns(header.columns, required, head)
+        columns = required_columns(header.columns, required, head)
         skip = before_header(head.content)
         # Spark's reader of lines leaves out a BOM.
         text_bytes -= skip or (len(codecs.BOM_UTF8) if head.content.startswith(codecs.BOM_UTF8) else 0)
-        return Table(file, gzip, header.columns, header.text, header.line_end, text_bytes, skip, found.padded)
+        return Table(file, gzip, columns, header.text, header.line_end, text_bytes, skip, found.padded)
     except QuarantinedFileError as error:
         return QuarantinedFile(file, error.args[0], error.args[1])
     except ChangedError:
@@ -272,8 +273,12 @@ def before_header(content: bytes) -> int:
     return skip if b"\r" in before or (b"\n" in before and before.startswith(codecs.BOM_UTF8)) else 0
 
 
-def require_columns(columns: Sequence[str], required: Sequence[str], head: Head) -> None:
-    """Raises QuarantinedFileError unless each required column exists exactly once."""
+def required_columns(header: Sequence[str], required: ColumnNames, head: Head) -> tuple[str, ...]:
+    """Returns a header with the required columns' own names.
+
+    Raises QuarantinedFileError unless each exists exactly once.
+    """
+    columns = renamed(header, required)
     twice = [name for name in required if columns.count(name) > 1]
     if twice:
         raise QuarantinedFileError("duplicate_columns", f"more than one column {', '.join(twice)}")
@@ -281,7 +286,7 @@ def require_columns(columns: Sequence[str], required: Sequence[str], head: Head)
     if missing:
         if what := format_of(head.content):
             raise QuarantinedFileError("not_text", f"the file is {what}, not CSV")
-        found = ", ".join(columns)
-        raise QuarantinedFileError(
-            "missing_columns", f"no column {', '.join(missing)}; the first line is: {found[:200]}"
-        )
+        wanted = ", ".join(" or ".join(required[name]) for name in missing)
+        found = ", ".join(header)
+        raise QuarantinedFileError("missing_columns", f"no column {wanted}; the first line is: {found[:200]}")
+    return columns

@@ -16,6 +16,7 @@ from pyspark.sql import functions as F
 
 from music_streams import layout, store
 from music_streams.batch import BatchError, ManifestFile
+from music_streams.column_names import ColumnNames
 from music_streams.inputs import chunks, inflate
 from music_streams.report import printable
 from music_streams.rows import Staged
@@ -66,7 +67,7 @@ def stage_reference(
     folder: str,
     name: str,
     files: Sequence[ManifestFile],
-    required: tuple[str, ...],
+    required: ColumnNames,
 ) -> Staging:
     """Copies the files of a data set, `users` or `songs`, to `bucket`.
 

@@ -13,6 +13,7 @@ from pyspark.sql import functions as F
 
 from music_streams import layout, store
 from music_streams.batch import BatchError, ManifestFile, get_json, put_json
+from music_streams.column_names import ColumnNames
 from music_streams.dimensions import read_reference
 from music_streams.reference import Place, reference_files
 
@@ -38,16 +39,19 @@ class Dimensions:
     small: bool
 
 
-def open_reference(spark: SparkSession, s3: Any, place: Place, bucket: str, folder: str) -> Dimensions:
+def open_reference(
+    spark: SparkSession, s3: Any, place: Place, bucket: str, folder: str, names: ColumnNames
+) -> Dimensions:
     """Returns the reference data of `place`. Parses it if there is no copy of these files by this code.
 
-    `folder` of `bucket` takes files while they are parsed. Raises BatchError when a data set is missing.
+    `folder` of `bucket` takes files while they are parsed. `names`: header names that stand for columns. Raises
+    BatchError when a data set is missing.
     """
     files = {name: reference_files(s3, place, name) for name in ("songs", "users")}
-    prefix = folder_of_copy(files)
+    prefix = folder_of_copy(files, names)
     found = _sound_copy(s3, bucket, prefix)
     if found is None:
-        _make_copy(spark, s3, place, files, bucket, folder, prefix)
+        _make_copy(spark, s3, place, files, bucket, folder, names, prefix)
         found = _sound_copy(s3, bucket, prefix)
         assert found is not None, f"s3://{bucket}/{prefix} was deleted while it was written"
     read = {
@@ -70,10 +74,10 @@ def folder_of_copies() -> str:
     return layout.key("staged", batchId="reference")
 
 
-def folder_of_copy(files: dict[str, list[ManifestFile]]) -> str:
-    """Returns the folder of the copy of one set of files by one version of the code that parses them."""
+def folder_of_copy(files: dict[str, list[ManifestFile]], names: ColumnNames) -> str:
+    """Returns the folder of the copy of one set of files by one version of the code, with one set of names."""
     objects = {name: [(file.key, file.etag, file.size) for file in entries] for name, entries in files.items()}
-    known = json.dumps([objects, own_code()])
+    known = json.dumps([objects, names, own_code()])
     return f"{folder_of_copies()}{hashlib.sha256(known.encode()).hexdigest()[:32]}/"
 
 
@@ -99,10 +103,11 @@ def _make_copy(
     files: dict[str, list[ManifestFile]],
     bucket: str,
     folder: str,
+    names: ColumnNames,
     prefix: str,
 ) -> None:
     store.delete_below(s3, bucket, prefix)
-    reference = read_reference(spark, s3, place, files, bucket, folder)
+    reference = read_reference(spark, s3, place, files, bucket, folder, names)
     for name, rows in (("tracks", reference.tracks), ("users", reference.users)):
         rows.write.mode("overwrite").option("compression", "zstd").parquet(f"s3://{bucket}/{prefix}{name}/")
         rows.unpersist()

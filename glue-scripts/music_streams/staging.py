@@ -15,6 +15,7 @@ from pyspark.errors import PySparkException
 
 from music_streams import layout, store
 from music_streams.batch import BatchError, ManifestFile
+from music_streams.column_names import ColumnNames
 from music_streams.inputs import (
     ChangedFile,
     QuarantinedFile,
@@ -67,12 +68,13 @@ def stage(
     bucket: str,
     folder: str,
     files: Sequence[ManifestFile],
-    required: Sequence[str],
+    required: ColumnNames,
     source: str | None = None,
 ) -> Staging:
     """Examines every file and copies the tables to `folder`, each only if it is still the claimed object.
 
-    `source` is the files' bucket, if it is not the bucket of the copies.
+    `source` is the files' bucket, if it is not the bucket of the copies. `required`: the columns that each file must
+    have, with the header names that stand for them.
 
     The copies have numbers as names: Spark reads `[ ] { } * ?` as a pattern and skips names that begin with `_` or `.`,
     and Hadoop drops `//` and `..`. Spark knows a gzip by its suffix, so the suffix follows the content.
@@ -99,7 +101,7 @@ def _require_access(found: Sequence[Staged | QuarantinedFile | ChangedFile]) -> 
 
 
 def _stage_one(
-    s3: Any, buckets: tuple[str, str], folder: str, required: Sequence[str], number: int, file: ManifestFile
+    s3: Any, buckets: tuple[str, str], folder: str, required: ColumnNames, number: int, file: ManifestFile
 ) -> Staged | QuarantinedFile | ChangedFile:
     try:
         found = examine(s3, buckets[0], file, required)

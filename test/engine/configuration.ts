@@ -63,6 +63,10 @@ export const CONFIGURATION: Record<string, Row> = {
     ],
   },
   multiLine: { value: "false", changes: transform },
+  userColumn: { value: "user", changes: transform },
+  trackColumn: { value: "track", changes: transform },
+  timeColumn: { value: "ts,played_at", changes: transform },
+  genreColumn: { value: "genre", changes: transform },
   logRetentionDays: {
     value: "7",
     changes: updates("LogGroup", "archive-logs", "sense-logs", "transform-logs-error", "transform-logs-output"),

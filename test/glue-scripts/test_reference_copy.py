@@ -34,7 +34,7 @@ def lake(s3: Any, spark: SparkSession) -> Lake:
 def opened(lake: Lake) -> Opened:
     """Opens the reference data as a batch does."""
     place, folder = Place(lake.bucket, layout.key("reference")), layout.key("staged", batchId="b")
-    reference = open_reference(lake.spark, lake.s3, place, lake.bucket, folder)
+    reference = open_reference(lake.spark, lake.s3, place, lake.bucket, folder, {})
     [row] = reference.tracks.where("track_id = 't1'").collect()
     assert reference.users.count() == 2
     store.delete_below(lake.s3, lake.bucket, folder)

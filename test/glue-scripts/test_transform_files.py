@@ -6,13 +6,15 @@ import io
 import json
 import os
 from collections import Counter
+from datetime import datetime, timezone
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 from pyspark.sql import SparkSession
-from transform_support import SONGS_KEY, USERS_KEY, Lake, csv, incoming, zipped
+from transform_support import SONGS, SONGS_KEY, USERS, USERS_KEY, Lake, csv, incoming, zipped
 
+import oracle
 from music_streams import inputs, layout, staging, store
 from music_streams.batch import BatchError
 from music_streams.rows import LONGEST_FIELD
@@ -391,3 +393,59 @@ def test_a_connection_that_breaks_is_not_the_file_s_fault(
     report = lake.transform(lake.claim(dict(files)), s3=flaky)
     assert all(flaky.calls[incoming(name)] >= 2 for name in files)
     assert (report["rowsKept"], report["filesQuarantined"]) == (8, [])
+
+
+def test_columns_may_have_other_names_in_streams_and_reference_data(lake: Lake) -> None:
+    songs, users = SONGS.replace("id,track_id", "id,Track URI", 1), USERS.replace("user_id", "user", 1)
+    lake.put(SONGS_KEY, songs.replace("track_genre", "genre", 1))
+    lake.put(USERS_KEY, users)
+    names = {
+        "user_id": ["listener", "user", "username"],
+        "track_id": ["track uri", "spotify_track_uri"],
+        "listen_time": ["ts"],
+        "track_genre": ["genre"],
+    }
+    files: dict[str, str | bytes] = {
+        "a.csv": csv("2024-06-25 10:00:00,t0,u0", header="TS, Track URI ,User"),
+        # A name of its own counts first, then the names in their order.
+        "b.csv": csv("other,u1,t1,2024-06-25T11:00:00Z", header="user,user_id,track_id,listen_time"),
+        "c.csv": csv("u0,other,t1,2024-06-25 12:00:00", header="listener,user,track_id,ts"),
+        # The header of Spotify's extended history, as its usual tools make a CSV of it.
+        "spotify.csv": csv(
+            "2025-01-01T13:41:44Z,made.up,web,82932,GH,Ghosts,Some,spotify:track:6I3mqTwhRpn34SLVafXX01,,False",
+            header="ts,username,platform,ms_played,conn_country,master_metadata_track_name,"
+            "master_metadata_album_artist_name,spotify_track_uri,episode_name,skipped",
+        ),
+        "twice.csv": csv("u0,u1,t0,2024-06-25 10:00:00", header="user,user,track_id,ts"),
+        "none.csv": csv("u1,t0,2024-06-25 10:00:00", header="person,track_id,ts"),
+    }
+    batch = lake.claim(files, "2025-07-01T00:00:00.000Z")
+    report = lake.transform(batch, "--column-names", json.dumps(names))
+    assert report["columnNames"] == names
+    found = [(row["user_id"], row["track_id"], row["user_country"], row["genres"]) for row in lake.curated()]
+    rock = ["indie", "rock"]
+    assert found == [
+        ("made.up", "spotify:track:6I3mqTwhRpn34SLVafXX01", None, []),
+        ("u0", "t0", "Chile", ["pop"]),
+        ("u0", "t1", "Chile", rock),
+        ("u1", "t1", "Peru", rock),
+    ]
+    refused = {file["name"]: (file["reason"], file["detail"]) for file in report["filesQuarantined"]}
+    assert refused["twice.csv"] == ("duplicate_columns", "more than one column user_id")
+    assert refused["none.csv"] == (
+        "missing_columns",
+        "no column user_id or listener or user or username; the first line is: person, track_id, ts",
+    )
+    claimed = datetime(2025, 7, 1, tzinfo=timezone.utc)
+    for name, content in files.items():
+        outcome, listens = oracle.read_stream(str(content).encode(), claimed, names)
+        assert outcome.quarantined == refused.get(name, (None,))[0], name
+        assert len(listens) == (0 if name in refused else 1)
+    # A replay after the setting has gone takes nothing away.
+    again = lake.transform(batch, "--column-names", json.dumps({"user_id": ["person"]}))
+    assert again["columnNames"]["user_id"] == ["person", "listener", "user", "username"]
+    assert (again["rowsKept"], report["rowsKept"]) == (5, 4)
+
+
+def test_without_other_names_the_report_has_none(lake: Lake) -> None:
+    assert "columnNames" not in lake.run({"a.csv": GOOD})

@@ -101,7 +101,7 @@ class Lake:
         except BatchError:
             return
         for key, content in COPIES.items():
-            if key.startswith(folder_of_copy(files)):
+            if key.startswith(folder_of_copy(files, {})):
                 self.put(key, content)
 
     def content(self, key: str) -> bytes:

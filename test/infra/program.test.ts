@@ -102,7 +102,9 @@ describe("the program", () => {
     assert.equal(given["--engine"], "spark");
     assert.match(given["--extra-py-files"]!, /\/music_streams\.zip$/);
     const transform = spark.inputsOf("glue/job:Job", "music-streams-transform").defaultArguments;
-    assert.equal((transform as Record<string, string>)["--multi-line"], "false");
+    const { "--multi-line": multiLine, "--column-names": names } = transform as Record<string, string>;
+    assert.equal(multiLine, "false");
+    assert.deepEqual(JSON.parse(names!), { user_id: ["user", "user name"], listen_time: ["ts"] });
   });
 
   it("keeps scripts under their contents' hash, and old ones for runs that began before a deploy", async () => {

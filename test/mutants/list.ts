@@ -82,6 +82,23 @@ export const MUTANTS: Mutant[] = [
     ),
   },
   {
+    name: "a replay forgets the header names of the batch's last run",
+    file: "glue-scripts/music_streams/column_names.py",
+    find: "[*names.get(column, ()), *earlier.get(column, ())]",
+    replace: "[*names.get(column, ())]",
+    caughtBy: python("test_transform_files.py", "test_columns_may_have_other_names_in_streams_and_reference_data"),
+  },
+  {
+    name: "an audit reads a batch's files without the header names of its run",
+    file: "cli/audit/walk.ts",
+    find: "transform?.columnNames ?? {}",
+    replace: "{}",
+    caughtBy: {
+      file: "test/cli/audit.test.ts",
+      title: "npm run audit finds no breach in a sound pipeline with batches of every kind, and says what it checked",
+    },
+  },
+  {
     name: "a replay leaves out an archived file that S3 refuses",
     file: "glue-scripts/music_streams/staging.py",
     find: 'if why is None or not file.key.startswith(layout.key("incoming")):',

@@ -32,6 +32,8 @@ export const EVERY_CHOICE = {
   "music-streams:startOnArrival": "true",
   "music-streams:publishEngine": "spark",
   "music-streams:multiLine": "false",
+  "music-streams:userColumn": "user, User Name",
+  "music-streams:timeColumn": "ts",
   "music-streams:referenceLocation": "s3://our-data/music/",
   "music-streams:kmsKeyArn": "arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab",
   "music-streams:archiveColdAfterDays": "30",

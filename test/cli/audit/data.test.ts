@@ -42,6 +42,16 @@ describe("npm run audit: rows and metrics", () => {
       found: { curated: /more than once/ },
     },
     {
+      title: "an archived file whose header has no names that its run took",
+      plant: (lake) =>
+        lake.change<TransformReport>(place("transformReport", { batchId: lone }), (report) => ({
+          ...report,
+          columnNames: { user_id: ["user"] },
+        })),
+      deep: true,
+      found: { deep: /holds no readable table|not in the archive|no archived/ },
+    },
+    {
       title: "a curated row on another day",
       plant: async (lake) => {
         const rows = [["u1", "hit", "2026-11-21 00:00:00"]].map((one) => rowOf(one as never));

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import type { Breach, CheckName, Information } from "../../../cli/audit/findings";
+import type { TransformReport } from "../../../runtime/batch";
 import { place } from "../../../runtime/places";
 import { folders } from "../../support/folders";
 import { verb } from "../pipeline";
@@ -49,7 +50,10 @@ export const files = {
   back: { name: "back.csv", listens: [["u8", "song", "2026-11-19 08:00:00"]] },
   r: { name: "r.csv", listens: [["u8", "hit", "2026-11-19 09:00:00"]] },
   empty: { name: "empty.csv", quarantinedFile: { body: "\n", reason: "empty_file" } },
-  lone: { name: "lone.csv", listens: [["u1", "hit", "2026-11-20 01:00:00"]] },
+  lone: {
+    ...{ name: "lone.csv", header: "Listener,track_id,listen_time" },
+    listens: [["u1", "hit", "2026-11-20 01:00:00"]],
+  },
 } satisfies Record<string, Given>;
 
 interface Audit {
@@ -79,6 +83,10 @@ async function build(): Promise<Lake> {
   await lake.archived(again, [files.back]);
   await lake.archived(replayed, [files.r, files.empty]);
   await lake.archived(lone, [files.lone]);
+  await lake.change<TransformReport>(place("transformReport", { batchId: lone }), (report) => ({
+    ...report,
+    columnNames: { user_id: ["user", "listener"] },
+  }));
   await lake.replayed(replayed);
   await lake.turn("CLAIMS", { claims: lake.claims + 1 });
   await lake.put(`${folders.incoming}waits.csv`, bodyOf(files.half));

@@ -16,6 +16,8 @@ const tracks: Record<string, object> = {
 /** A file to put into a batch: its content, and how it ends. */
 export interface Given {
   name: string;
+  /** The header, where it has a name that the settings allow. */
+  header?: string;
   listens?: Listen[];
   /** Rows to be quarantined, by reason. */
   quarantinedRows?: Record<string, string[]>;
@@ -50,10 +52,10 @@ export function item(manifest: Manifest): Batch {
 }
 
 /** The content of a file. */
-export function bodyOf({ listens = [], quarantinedRows = {}, quarantinedFile }: Given): string {
+export function bodyOf({ header, listens = [], quarantinedRows = {}, quarantinedFile }: Given): string {
   if (quarantinedFile) return quarantinedFile.body;
   const rows = [...listens.map((listen) => listen.join()), ...Object.values(quarantinedRows).flat()];
-  return ["user_id,track_id,listen_time", ...rows, ""].join("\n");
+  return [header ?? "user_id,track_id,listen_time", ...rows, ""].join("\n");
 }
 
 /** The curated row of a listen. */
