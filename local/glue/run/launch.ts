@@ -27,6 +27,9 @@ export interface Work {
 /** Time of a run beyond its timeout, which counts from the process's start: to download, to install, and to end. */
 const MARGIN_SECONDS = 3600;
 
+/** What every job can import: the part of AWS's library `awsglue` that the local Glue has. */
+const OWN_MODULES = join(__dirname, "..", "..", "python", "jobs");
+
 /** The log group of a run ("Logging for AWS Glue jobs"), which `--custom-logGroup-prefix` can change. */
 export function logGroup(job: Job, args: Arguments): string {
   const custom = args["--custom-logGroup-prefix"];
@@ -118,6 +121,8 @@ export class Launcher {
     const modules = args["--additional-python-modules"];
     const installer = args["--python-modules-installer-option"];
     if (modules) pythonPath.push(await staging.modules(modules, installer, folder, signal));
+    // Last, so that a job's own copy of AWS's library wins.
+    pythonPath.push(OWN_MODULES);
     const env = jobEnvironment(this.options, session, this.glueEndpoint(), join(folder, "tmp"));
     const list = argv(job, args, facts);
     if (kind !== "glueetl") {

@@ -41,6 +41,29 @@ describe("what jobs of the local Glue are given", () => {
     assert.deepEqual(run.Arguments, given);
   });
 
+  it("a script finds its arguments by AWS's getResolvedOptions, and the missing ones are named", async () => {
+    const read = "from awsglue.utils import getResolvedOptions\n";
+    const options = 'getResolvedOptions(sys.argv, ["bucket", "odd-name"])';
+    await createJob(cloud, "options", read + show(options), {
+      DefaultArguments: { "--bucket": "b", "--unasked": "", "--odd-name": "--a value=1", "--TempDir": "s3://b/t/" },
+    });
+    const run = await runJob(cloud, "options");
+    const none = { JOB_ID: null, JOB_RUN_ID: null, SECURITY_CONFIGURATION: null, encryption_type: null };
+    const always = { ...none, TempDir: "s3://b/t/", job_bookmark_option: "job-bookmark-disable" };
+    assert.deepEqual(found(run.Id!), { ...always, bucket: "b", odd_name: "--a value=1" });
+    await createJob(cloud, "no options", read + show('getResolvedOptions(sys.argv, ["bucket", "table"])'));
+    const failed = await runJob(cloud, "no options");
+    assert.match(failed.ErrorMessage!, /GlueArgumentError: the following arguments are required: --bucket, --table/);
+  });
+
+  it("a job's own copy of awsglue wins over that of the local Glue", async () => {
+    const own = await put(cloud, "lib/awsglue.zip", zipSync({ "awsglue/__init__.py": strToU8("own = True\n") }));
+    await createJob(cloud, "own awsglue", `import awsglue\n${show("awsglue.own")}`, {
+      DefaultArguments: { "--extra-py-files": own },
+    });
+    assert.equal(found((await runJob(cloud, "own awsglue")).Id!), true);
+  });
+
   it("a job talks to the emulator and the local Glue, in a session of its role, and not as the user", async () => {
     process.env.AWS_PROFILE = "production";
     process.env.AWS_SESSION_TOKEN = "secret";

@@ -1,0 +1,1 @@
+"""The part of AWS's library `awsglue` that the local Glue has."""
