@@ -1,4 +1,4 @@
-"""Reads the reference data: tracks and users, and what of them could not be used."""
+"""Parses the reference data into Parquet: tracks and users, and what of them could not be used."""
 
 from __future__ import annotations
 
@@ -31,7 +31,6 @@ from music_streams.reference import (
 )
 from music_streams.report import files_quarantined
 from music_streams.rows import ReadMode, Staged, read_rows
-from music_streams.session import materialised
 from music_streams.staging import Staging, read_or_quarantine
 
 # Reasons of values that stay as they are.
@@ -39,29 +38,19 @@ KEPT = ("suspicious", "not_utf_8")
 
 
 @dataclass(frozen=True)
-class Reference:
-    """The reference data: one row per track, one row per user, and what transform's report says of it."""
-
-    tracks: DataFrame
-    users: DataFrame
-    findings: dict[str, Any]
-
-
-@dataclass(frozen=True)
 class Dimension:
-    """One set of reference data: its rows by key, its files, and what of it could not be used.
+    """One set of reference data: its files, and what of it could not be used.
 
     `rows_skipped` counts unreadable rows. `quotes_open` are quotes that are not closed. `values` are odd values.
     """
 
-    rows: DataFrame
     staging: Staging
     rows_skipped: int
     quotes_open: list[dict[str, Any]]
     values: list[dict[str, Any]]
 
 
-def read_reference(
+def write_reference(
     spark: SparkSession,
     s3: Any,
     place: Place,
@@ -69,44 +58,53 @@ def read_reference(
     bucket: str,
     folder: str,
     names: ColumnNames,
-) -> Reference:
-    """Reads the files of both data sets, by copies in a folder of `bucket`. Raises BatchError when none is usable."""
+    prefix: str,
+) -> dict[str, Any]:
+    """Writes one row per track and one per user, to `tracks/` and `users/` below `prefix` of `bucket`.
+
+    Returns what transform's report says of the files. Takes copies of them to `folder`. Raises BatchError when no file
+    of a data set is usable.
+    """
 
     def dimension(
-        name: str, required: tuple[str, ...], columns: tuple[str, ...], shape: Callable[[DataFrame], DataFrame]
+        name: str,
+        target: str,
+        required: tuple[str, ...],
+        columns: tuple[str, ...],
+        shape: Callable[[DataFrame], DataFrame],
     ) -> Dimension:
         staging = stage_reference(s3, place, bucket, folder, name, files[name], accepted(required, names))
-        return _dimension(spark, staging, place, name, columns, shape)
+        return _write(spark, staging, place, name, columns, shape, f"s3://{bucket}/{prefix}{target}/")
 
     with ThreadPoolExecutor(2) as pool:
-        songs = pool.submit(dimension, "songs", SONG_KEYS, SONG_COLUMNS, tracks_of)
-        users = pool.submit(dimension, "users", USER_KEYS, USER_COLUMNS, users_of)
+        songs = pool.submit(dimension, "songs", "tracks", SONG_KEYS, SONG_COLUMNS, tracks_of)
+        users = pool.submit(dimension, "users", "users", USER_KEYS, USER_COLUMNS, users_of)
         dimensions = {"users": users.result(), "songs": songs.result()}
     unusable = [bad for name in ("songs", "users") for bad in dimensions[name].staging.quarantined]
     values = [value for dimension in dimensions.values() for value in dimension.values]
-    findings = {
+    return {
         "referenceRowsSkipped": {name: dimension.rows_skipped for name, dimension in dimensions.items()},
         "referenceFilesSkipped": files_quarantined(unusable, []),
         "referenceQuotesOpen": [quote for dimension in dimensions.values() for quote in dimension.quotes_open],
         "referenceValuesSkipped": [value for value in values if value["reason"] not in KEPT],
         "referenceValuesSuspicious": [value for value in values if value["reason"] in KEPT],
     }
-    return Reference(dimensions["songs"].rows, dimensions["users"].rows, findings)
 
 
-def _dimension(
+def _write(
     spark: SparkSession,
     staging: Staging,
     place: Place,
     name: str,
     columns: tuple[str, ...],
     shape: Callable[[DataFrame], DataFrame],
+    target: str,
 ) -> Dimension:
     key = columns[0]
     # Each file is read as a whole, so that its rows have an order.
     mode = ReadMode(longest_field=-1)
 
-    def read(tables: list[Staged]) -> tuple[DataFrame, DataFrame, dict[str, Any]]:
+    def write(tables: list[Staged]) -> tuple[DataFrame, dict[str, Any]]:
         require_usable(staging, place, name)
         rows = trimmed(read_rows(spark, f"s3://{staging.bucket}/", tables, columns, mode))
         seen = Observation(f"{name} {uuid4()}")
@@ -117,13 +115,13 @@ def _dimension(
             F.collect_set(F.when(F.col("broken"), F.col("file"))).alias("broken"),
             F.collect_set(F.when(F.col("problem").isNotNull(), F.struct("file", "problem"))).alias("problems"),
         )
-        shaped = shape(watched.where(usable(key))).persist()
-        materialised(shaped, DataFrame.count)
-        return rows, shaped, seen.get
+        shaped = shape(watched.where(usable(key)))
+        shaped.write.mode("overwrite").option("compression", "zstd").parquet(target)
+        return rows, seen.get
 
     quotes: list[dict[str, Any]] = []
     while True:
-        rows, shaped, counted = read_or_quarantine(staging, read, staging.tables)
+        rows, counted = read_or_quarantine(staging, write, staging.tables)
         if counted["broken"] and not mode.mend:
             broken = [staged for staged in staging.tables if staged.number in counted["broken"]]
             quotes = [
@@ -136,5 +134,4 @@ def _dimension(
             staging.quarantine_all(dict(counted["problems"]))
         else:
             values = odd_values(rows.where(usable(key)), staging.tables) if counted["odd"] else []
-            return Dimension(shaped, staging, counted["skipped"], quotes, values)
-        shaped.unpersist()
+            return Dimension(staging, counted["skipped"], quotes, values)

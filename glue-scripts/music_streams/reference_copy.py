@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 from music_streams import layout, store
 from music_streams.batch import BatchError, ManifestFile, get_json, put_json
 from music_streams.column_names import ColumnNames
-from music_streams.dimensions import read_reference
+from music_streams.dimensions import write_reference
 from music_streams.reference import Place, reference_files
 
 SCHEMAS = {
@@ -107,11 +107,8 @@ def _make_copy(
     prefix: str,
 ) -> None:
     store.delete_below(s3, bucket, prefix)
-    reference = read_reference(spark, s3, place, files, bucket, folder, names)
-    for name, rows in (("tracks", reference.tracks), ("users", reference.users)):
-        rows.write.mode("overwrite").option("compression", "zstd").parquet(f"s3://{bucket}/{prefix}{name}/")
-        rows.unpersist()
-    document = {"findings": reference.findings, "objects": _objects(s3, bucket, prefix)}
+    findings = write_reference(spark, s3, place, files, bucket, folder, names, prefix)
+    document = {"findings": findings, "objects": _objects(s3, bucket, prefix)}
     put_json(s3, bucket, f"{prefix}copy.json", document)
 
 
