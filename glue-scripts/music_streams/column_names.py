@@ -16,10 +16,10 @@ def parse(text: str) -> dict[str, list[str]]:
 
 def with_earlier(names: ColumnNames, earlier: ColumnNames) -> dict[str, list[str]]:
     """Returns today's names, then those of the batch's last run: a replay takes no rows away when a setting goes."""
-    both = {
-        column: dict.fromkeys([*names.get(column, ()), *earlier.get(column, ())]) for column in {**names, **earlier}
+    return {
+        column: list(dict.fromkeys([*names.get(column, ()), *earlier.get(column, ())]))
+        for column in {**names, **earlier}
     }
-    return {column: list(found) for column, found in both.items()}
 
 
 def accepted(columns: Sequence[str], names: ColumnNames) -> dict[str, list[str]]:
@@ -32,8 +32,5 @@ def renamed(header: Sequence[str], columns: ColumnNames) -> tuple[str, ...]:
 
     The first of a column's names that is there counts. All others stay what they are: columns that nobody reads.
     """
-    own = {}
-    for column, names in columns.items():
-        first = next((name for name in names if name in header), column)
-        own[first] = column
+    own = {next((name for name in names if name in header), column): column for column, names in columns.items()}
     return tuple(own.get(name, name) for name in header)

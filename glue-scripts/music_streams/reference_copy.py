@@ -51,7 +51,10 @@ def open_reference(
     prefix = folder_of_copy(files, names)
     found = _sound_copy(s3, bucket, prefix)
     if found is None:
-        _make_copy(spark, s3, place, files, bucket, folder, names, prefix)
+        store.delete_below(s3, bucket, prefix)
+        findings = write_reference(spark, s3, place, files, bucket, folder, names, prefix)
+        document = {"findings": findings, "objects": _objects(s3, bucket, prefix)}
+        put_json(s3, bucket, f"{prefix}copy.json", document)
         found = _sound_copy(s3, bucket, prefix)
         assert found is not None, f"s3://{bucket}/{prefix} was deleted while it was written"
     read = {
@@ -94,22 +97,6 @@ def _sound_copy(s3: Any, bucket: str, prefix: str) -> dict[str, Any] | None:
     except BatchError:
         return None
     return document if document.get("objects") == _objects(s3, bucket, prefix) else None
-
-
-def _make_copy(
-    spark: SparkSession,
-    s3: Any,
-    place: Place,
-    files: dict[str, list[ManifestFile]],
-    bucket: str,
-    folder: str,
-    names: ColumnNames,
-    prefix: str,
-) -> None:
-    store.delete_below(s3, bucket, prefix)
-    findings = write_reference(spark, s3, place, files, bucket, folder, names, prefix)
-    document = {"findings": findings, "objects": _objects(s3, bucket, prefix)}
-    put_json(s3, bucket, f"{prefix}copy.json", document)
 
 
 def _objects(s3: Any, bucket: str, prefix: str) -> list[dict[str, Any]]:

@@ -88,10 +88,11 @@ def outcome(
         # Lines of millions of characters take too long without compiled code.
         for name in QUICK:
             spark.conf.unset(name)
-        outcome = Outcome(lake, lake.transform(batch), None)
-        for name, value in QUICK.items():
-            spark.conf.set(name, value)
-        return outcome
+        try:
+            return Outcome(lake, lake.transform(batch), None)
+        finally:
+            for name, value in QUICK.items():
+                spark.conf.set(name, value)
     submit(lake, batch, dynamodb, endpoint, tmp_path_factory.mktemp("job"))
     # Linux counts in kilobytes, macOS in bytes.
     unit = 1 if sys.platform == "darwin" else 1024
