@@ -64,15 +64,16 @@ export function requested(world: Store, batch: Batch): Changes {
  */
 export async function prepareReplay(world: World, batch: Batch): Promise<Ended> {
   const plan = await planReplay(world, batch);
-  const touched = (await head(world, place("touched", { batchId: batch.batchId })))?.version ?? "none";
+  const version = (await head(world, place("touched", { batchId: batch.batchId })))?.version ?? "none";
   const isFirst = batch.state === "REPLAY";
+  const before = isFirst ? await rowsBefore(world, batch, version) : batch.beforeReplay;
   if ("problem" in plan) {
-    if (isFirst || batch.beforeReplay?.touched === touched) {
+    if (before?.touched === version) {
       await endReplay(world, batch, plan.problem);
       return "again";
     }
     world.log({ level: "ERROR", event: "replayIncomplete", batch_id: batch.batchId, why: plan.problem });
-    await advance(world, batch, { prepared: true });
+    await advance(world, batch, { prepared: true, beforeReplay: before });
     return "again";
   }
   const { files } = plan.manifest;
@@ -81,9 +82,19 @@ export async function prepareReplay(world: World, batch: Batch): Promise<Ended> 
     prepared: true,
     files: files.length,
     bytes: files.reduce((total, { size }) => total + size, 0),
-    ...(isFirst ? { beforeReplay: { files: batch.files, bytes: batch.bytes, touched } } : {}),
+    beforeReplay: before,
   });
   return "again";
+}
+
+/** The state to which a replay may return. None is safe when a restored ledger forgot an attempt that replaced rows. */
+async function rowsBefore(world: World, { batchId, files, bytes }: Batch, version: string) {
+  const [reading, publish] = await Promise.all([
+    readDocument(world, place("readingMarker", { batchId })),
+    readDocument(world, place("publishReport", { batchId })),
+  ]);
+  const isWhole = reading?.workflowRunId === publish?.workflowRunId;
+  return { files, bytes, touched: isWhole ? version : "another attempt began" };
 }
 
 /** Ends a replay without a successful run. False when the batch had changed. */

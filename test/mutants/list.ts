@@ -459,8 +459,8 @@ export const MUTANTS: Mutant[] = [
   {
     name: "a replay ends although it has replaced rows",
     file: "runtime/replay.ts",
-    find: "isFirst || batch.beforeReplay?.touched === touched",
-    replace: "isFirst || touched",
+    find: "before?.touched === version",
+    replace: "isFirst || version",
     caughtBy: deadEnds("a replay whose archived file vanished after it was prepared goes on until"),
   },
   {
