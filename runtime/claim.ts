@@ -6,6 +6,13 @@ import { incoming } from "./places";
 import { lookThrough, type Waiting } from "./waiting";
 import type { World } from "./world";
 
+/** So many files within so long are an upload in progress: they had better be one batch. */
+const UPLOAD_FILES = 100;
+const UPLOAD_MS = 10_000;
+const LOOK_AGAIN_MS = 5000;
+/** A producer that never stops is not waited for. */
+const LONGEST_WAIT_MS = 60_000;
+
 export interface Claim {
   /** `lost`: another tick was faster, so read the ledger again. */
   outcome: "claimed" | "nothing" | "lost";
@@ -17,16 +24,17 @@ export interface Claim {
 }
 
 /**
- * Claims the oldest waiting files as one batch. Writes the manifest first, then the ledger and in-flight items
- * together. The listing stops when `timeIsUp`, and the next claim goes on after it.
+ * Claims the oldest waiting files as one batch, once an upload in progress has calmed down. Writes the manifest first,
+ * then the ledger and in-flight items together. The listing stops when `timeIsUp`, and the next claim goes on after it.
  */
 export async function claim(world: World, pipeline: Pipeline, timeIsUp: () => boolean): Promise<Claim> {
   const { limits } = world.settings;
   // One more than a batch takes: the oldest of those that go on waiting.
   const listing = { keep: limits.maxBatchFiles + 1, after: pipeline.listedTo, timeIsUp };
-  const listed = await lookThrough(world, listing);
-  const { files, ignored, listedTo } = listed;
-  const chosen = choose(files, limits.maxBatchFiles, limits.maxBatchBytes);
+  const chooseOf = ({ files }: Waiting) => choose(files, limits.maxBatchFiles, limits.maxBatchBytes);
+  const listed = await afterUpload(world, timeIsUp, () => lookThrough(world, listing), chooseOf);
+  const { ignored, listedTo } = listed;
+  const chosen = chooseOf(listed);
   if (chosen.length === 0) {
     if (listedTo !== pipeline.listedTo) await setListedTo(world, pipeline.claims, listedTo);
     return { outcome: "nothing", ignored, waiting: waiting(listed), listed };
@@ -56,6 +64,27 @@ export async function claim(world: World, pipeline: Pipeline, timeIsUp: () => bo
     return { outcome: "lost", ignored, waiting: waiting(listed), listed };
   }
   return { outcome: "claimed", batch, ignored, waiting: waiting(listed, chosen), listed };
+}
+
+/** Lists until an upload in progress calms down, its files fill a batch, or the time is up. Gives the last listing. */
+async function afterUpload(
+  world: World,
+  timeIsUp: () => boolean,
+  look: () => Promise<Waiting>,
+  chooseOf: (listed: Waiting) => Found[],
+): Promise<Waiting> {
+  const untilMs = world.clock.now() + LONGEST_WAIT_MS;
+  for (let before = -1; ; ) {
+    const listed = await look();
+    const { files, count, listedTo } = listed;
+    const recentMs = world.clock.now() - UPLOAD_MS;
+    const isUpload = files.filter(({ lastModifiedMs }) => lastModifiedMs > recentMs).length >= UPLOAD_FILES;
+    const isFull = chooseOf(listed).length < count;
+    if (!isUpload || isFull || count === before || listedTo !== undefined) return listed;
+    if (timeIsUp() || world.clock.now() + LOOK_AGAIN_MS > untilMs) return listed;
+    before = count;
+    await world.clock.sleep(LOOK_AGAIN_MS);
+  }
 }
 
 /** The first files that fit into a batch, but at least one, however big. */

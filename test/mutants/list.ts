@@ -627,6 +627,13 @@ export const MUTANTS: Mutant[] = [
     caughtBy: faults,
   },
   {
+    name: "a tick claims in the middle of an upload",
+    file: "runtime/claim.ts",
+    find: "count === before || listedTo",
+    replace: "count !== before || listedTo",
+    caughtBy: { file: "test/runtime/waiting.test.ts", title: "a tick in the middle of an upload claims" },
+  },
+  {
     name: "a paused pipeline claims",
     file: "runtime/tick.ts",
     find: 'if (pipeline.pausedSince !== undefined) return report(pipeline, { action: "paused", ...settled, ...paused });',

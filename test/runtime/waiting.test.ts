@@ -115,6 +115,40 @@ describe("a tick over more keys than it can list", () => {
   });
 });
 
+describe("a tick in the middle of an upload", () => {
+  /** Uploads so many files a second, by the clock of the tick that sleeps. Gives the number of its batch's files. */
+  async function claimedOf(perSecond: number, seconds: number, limits = { maxBatchFiles: 5000 }): Promise<number> {
+    const simulation = createSimulation({ pageSize: 1000, limits: { ...limits, maxBatchBytes: 1e9 } });
+    const { world } = simulation.actor();
+    let uploaded = 0;
+    const upload = (forSeconds: number) => {
+      const end = Math.min(perSecond * seconds, uploaded + perSecond * forSeconds);
+      for (; uploaded < end; uploaded++) simulation.drop(`${uploaded}.csv`, `l${uploaded}`);
+    };
+    upload(3);
+    const sleep = async (ms: number) => {
+      simulation.clock.advance(ms);
+      upload(ms / 1000);
+    };
+    await tick({ ...world, clock: { ...world.clock, sleep } }, 300_000);
+    return simulation.batches()[0]!.files;
+  }
+
+  it("claims all of its files at once", async () => {
+    assert.equal(await claimedOf(100, 20), 2000);
+  });
+
+  it("does not wait for a producer that never stops", async () => {
+    const files = await claimedOf(50, 3600);
+    assert.ok(files > 2500 && files < 3300, `${files} files`);
+  });
+
+  it("does not wait for a few files, nor when a batch is full", async () => {
+    assert.equal(await claimedOf(5, 60), 15);
+    assert.equal(await claimedOf(100, 60, { maxBatchFiles: 250 }), 250);
+  });
+});
+
 /** S3's page size. */
 const PAGE = 1000;
 
