@@ -7,6 +7,7 @@ import { MOVES_AT_ONCE, moveFiles, settleMoves } from "./move-files";
 import { inParallel } from "./parallel";
 import { incoming, place } from "./places";
 import { afterReplay } from "./replay";
+import { rerunOvertaken } from "./restored";
 import { replayTakers } from "./takers";
 import { isError, type World } from "./world";
 
@@ -15,6 +16,7 @@ export type Ended = "again" | "unfinished";
 
 /** Moves a processed batch's files out of incoming/ and ends the batch. A replay's files are in the archive already. */
 export async function archive(world: World, batch: Batch, timeIsUp: () => boolean): Promise<Ended> {
+  if (await rerunOvertaken(world, batch)) return "again";
   const manifest = await readManifest(world, batch.batchId);
   const report = await readDocument(world, place("transformReport", { batchId: batch.batchId }));
   const { filesQuarantined, filesChanged } = (report ?? {}) as Partial<TransformReport>;

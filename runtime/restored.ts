@@ -46,6 +46,21 @@ export async function correctRestored(world: World, batch: Batch): Promise<boole
   return true;
 }
 
+/**
+ * Has a processed batch run again when a later attempt than its run has begun: the ledger was restored to a moment
+ * before that attempt, which may have replaced rows. True if it was so.
+ */
+export async function rerunOvertaken(world: World, batch: Batch): Promise<boolean> {
+  const { batchId, workflowRunId, state, attempt } = batch;
+  const reading = await readDocument(world, place("readingMarker", { batchId }));
+  if (reading === undefined || reading.workflowRunId === workflowRunId) return false;
+  const now = iso(world.clock.now());
+  const again = { state: "RETRY" as const, attempt: attempt + 1, prepared: undefined, stuck: undefined };
+  if (await advance(world, batch, { ...again, lease: undefined, dueAt: now, nextAttemptAt: now }))
+    world.log({ level: "ERROR", event: "ledgerRestored", batch_id: batchId, state, as: again.state });
+  return true;
+}
+
 /** The changes that bring back what the ledger has forgotten; undefined when there is nothing. */
 async function changesOf(world: World, batch: Batch): Promise<Ending | undefined> {
   if (await wasSplit(world, batch)) return splitAgain(world, batch);

@@ -23,6 +23,10 @@ const histories: Check = {
   file: "test/runtime/model.test.ts",
   title: "the protocol under random histories loses no listen and counts none twice",
 };
+const remembered = (lesson: string): Check => ({
+  file: "test/runtime/model.test.ts",
+  title: `the protocol under random histories remembers: ${lesson}`,
+});
 const faults: Check = { file: "test/runtime/faults.test.ts", title: "every single fault" };
 const protocol = (title: string): Check => ({ file: "test/runtime/protocol.test.ts", title });
 const deadEnds = (title: string): Check => ({ file: "test/runtime/dead-ends.test.ts", title });
@@ -455,6 +459,20 @@ export const MUTANTS: Mutant[] = [
     find: "  if (batch.holding) {",
     replace: "  if (false && batch.holding) {",
     caughtBy: deadEnds("a file that S3 does not move is not held while it moves"),
+  },
+  {
+    name: "a replay ends although a forgotten attempt has replaced rows",
+    file: "runtime/replay.ts",
+    find: 'touched: isWhole ? version : "another attempt began"',
+    replace: "touched: isWhole ? version : version",
+    caughtBy: remembered("a replay whose file is gone"),
+  },
+  {
+    name: "a batch is archived although a forgotten attempt has replaced rows",
+    file: "runtime/endings.ts",
+    find: 'if (await rerunOvertaken(world, batch)) return "again";',
+    replace: "",
+    caughtBy: remembered("a processed batch that a restored ledger put back"),
   },
   {
     name: "a replay ends although it has replaced rows",
