@@ -96,7 +96,7 @@ class Reader:
         parts = [Part(part.rows.where(_not_in(odd)), part.reading.without(odd)) for part in line_by_line]
         if odd:
             whole = [staged for staged in self.tables if staged.number in odd]
-            parts.append(read_or_quarantine(self.staging, self._read_whole, whole))
+            parts += read_or_quarantine(self.staging, self._read_whole, whole)
         reading = Reading()
         for part in parts:
             reading.add(part.reading)
@@ -191,12 +191,14 @@ class Reader:
         wide = F.when(F.col("width") > MOST_COLUMNS, "unreadable")
         return self._judged(rows.withColumn("problem", F.coalesce("problem", wide)))
 
-    def _read_whole(self, tables: list[Staged]) -> Part:
+    def _read_whole(self, tables: list[Staged]) -> list[Part]:
+        if not tables:
+            return []
         part = self._judged(read_rows(self.spark, self.root, tables, COLUMNS, self.mode))
         if part.reading.inexact:
             part.rows.unpersist()
             part = self._judged(read_rows(self.spark, self.root, tables, COLUMNS, replace(self.mode, exact=True)))
-        return part
+        return [part]
 
     def _judged(self, rows: DataFrame) -> Part:
         rows = checked(rows, self.claimed_at).persist()

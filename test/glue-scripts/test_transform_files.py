@@ -17,7 +17,7 @@ from transform_support import SONGS, SONGS_KEY, USERS, USERS_KEY, Lake, csv, inc
 import oracle
 from music_streams import inputs, layout, staging, store
 from music_streams.batch import BatchError
-from music_streams.rows import LONGEST_FIELD
+from music_streams.rows import LONGEST_FIELD, MOST_COLUMNS
 from spark_support import FULL
 
 GOOD = csv("u0,t0,2024-06-25 10:00:00")
@@ -35,6 +35,22 @@ def test_a_batch_of_bad_files_alone_succeeds_with_nothing_kept(lake: Lake) -> No
     report = lake.run({"a.csv": "", "b.csv": "x"})
     assert (report["rowsRead"], report["days"], report["files"]) == (0, [], [])
     assert len(report["filesQuarantined"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (csv(f"{'y' * (LONGEST_FIELD + 1)},t0,x"), "unreadable"),
+        (csv("," * MOST_COLUMNS), "unreadable"),
+        (csv('u0,t0,"2024-06-25 10:00:00'), "unreadable"),
+        (csv("u0,t0,\0"), "not_text"),
+    ],
+    ids=["a field too long", "a row too wide", "an open quote", "a NUL byte"],
+)
+def test_a_batch_of_one_file_that_only_spark_finds_unreadable_succeeds(lake: Lake, content: str, reason: str) -> None:
+    report = lake.run({"a.csv": content})
+    assert (report["rowsRead"], report["days"], report["files"]) == (0, [], [])
+    assert [file["reason"] for file in report["filesQuarantined"]] == [reason]
 
 
 @pytest.mark.grows
