@@ -32,13 +32,11 @@ from music_streams.placement import Placement
 from music_streams.reference import Place
 from music_streams.reference_copy import Dimensions, open_reference
 from music_streams.report import Keeping, Reading, count_kept, counts, files_quarantined, require_reconciled
-from music_streams.session import open_spark
+from music_streams.session import open_spark, plan_for
 from music_streams.staging import REFUSED, run_folder, stage
 
 # How many times its size a gzip of rows grows, roughly.
 GZIP_GROWTH = 6
-PARTITION_BYTES = 32 * 1024**2
-MOST_PARTITIONS = 2000
 # Keys of so many listens take some 60 MB on each worker.
 FEW_LISTENS = 500_000
 
@@ -73,10 +71,10 @@ def run(args: argparse.Namespace, batch_id: str, s3: Any, spark: SparkSession) -
     place = Place.at(args.reference_location)
     names = column_names.with_earlier(args.column_names, earlier_names(s3, args.bucket, batch_id))
     job = Job(s3, spark, args.bucket, place, manifest, args.WORKFLOW_RUN_ID, args.multi_line == "true", names)
-    job.shuffle_for()
     try:
         store.delete_below(s3, job.bucket, layout.key("staged", batchId=batch_id))
         reference = job.open_reference()
+        job.plan_for()
         put_json(s3, job.bucket, layout.key("readingMarker", batchId=batch_id), {"workflowRunId": job.run_id})
         report = job.transform(reference)
         report["filesChanged"] += [{"name": file.name, "key": file.key} for file in changed_before]
@@ -129,11 +127,10 @@ class Job:
         self.folder = run_folder(manifest.batch_id, run_id)
         self.clock = time.monotonic()
 
-    def shuffle_for(self, more: int = 0) -> None:
-        """Sets the number of tasks of a shuffle, from the size of the input and of `more` bytes."""
+    def plan_for(self, more: int = 0) -> None:
+        """Sets how plans run, from the size of the input and of `more` bytes."""
         size = sum(file.size * (GZIP_GROWTH if file.key.lower().endswith(".gz") else 1) for file in self.manifest.files)
-        tasks = max(2, min(MOST_PARTITIONS, -(-(size + more) // PARTITION_BYTES)))
-        self.spark.conf.set("spark.sql.shuffle.partitions", str(tasks))
+        plan_for(self.spark, size + more)
 
     def open_reference(self) -> Dimensions:
         """Reads the reference data. Raises BatchError when a data set is missing."""
@@ -214,9 +211,9 @@ class Job:
         known = curated.known(reading)
         if known is None:
             return once.withColumn("elsewhere", F.lit(False))
+        self.plan_for(known.bytes)
         if sum(reading.valid.values()) <= FEW_LISTENS:
             return marked(once, known.keys).persist()
-        self.shuffle_for(known.bytes)
         return placement.place(marked_by_shuffle(once, known.keys)).sortWithinPartitions(*ORDER).persist()
 
     def _enriched(self, placement: Placement, listens: DataFrame, reference: Dimensions) -> DataFrame:

@@ -31,6 +31,7 @@ from music_streams.reference import (
 )
 from music_streams.report import files_quarantined
 from music_streams.rows import ReadMode, Staged, read_rows
+from music_streams.session import plan_for
 from music_streams.staging import Staging, read_or_quarantine
 
 # Reasons of values that stay as they are.
@@ -76,6 +77,7 @@ def write_reference(
         staging = stage_reference(s3, place, bucket, folder, name, files[name], accepted(required, names))
         return _write(spark, staging, place, name, columns, shape, f"s3://{bucket}/{prefix}{target}/")
 
+    plan_for(spark, sum(file.size for entries in files.values() for file in entries))
     with ThreadPoolExecutor(2) as pool:
         songs = pool.submit(dimension, "songs", "tracks", SONG_KEYS, SONG_COLUMNS, tracks_of)
         users = pool.submit(dimension, "users", "users", USER_KEYS, USER_COLUMNS, users_of)

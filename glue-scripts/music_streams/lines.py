@@ -38,6 +38,8 @@ LONGEST_LINE = LONGEST_FIELD
 MOST_PATTERNS = 4
 # Java's patterns need stack for each column.
 LONGEST_PATTERN = 100
+# Lines of so little text stay in memory between the passes, so that each of many small files is opened once.
+KEPT_BYTES = 16 * 1024**2
 # Kinds of lines: a good row; the file's header, which stands there once; no text; and whatever must be parsed.
 PLAIN, HEADER, EMPTY, OTHER = range(4)
 OTHER_COLUMN = r'[^",\x00\r\n]*+'
@@ -132,7 +134,9 @@ class Reader:
             # The cast ignores a "\r" behind the time.
             time.try_cast("timestamp").alias("listen_time"),
         )
-        return found.select("*", F.coalesce(in_range("listen_time", self.claimed_at), F.lit(False)).alias("plain"))
+        plain = F.coalesce(in_range("listen_time", self.claimed_at), F.lit(False)).alias("plain")
+        judged = found.select("*", plain)
+        return judged.persist() if sum(staged.table.text_bytes for staged in self.tables) <= KEPT_BYTES else judged
 
     def _field(self, column: str) -> Column:
         places = self.shapes.places(column)

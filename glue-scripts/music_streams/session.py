@@ -9,6 +9,11 @@ from pyspark.sql import DataFrame, SparkSession
 
 Counted = TypeVar("Counted")
 
+# Compiling the plans of a batch takes some 4 s of CPU, as much as interpreting them for 30,000 rows more.
+FEW_BYTES = 1024**2
+PARTITION_BYTES = 32 * 1024**2
+MOST_PARTITIONS = 2000
+
 
 def open_spark() -> SparkSession:
     """Opens a session with the settings that the results depend on, and some that help with many small files."""
@@ -40,6 +45,14 @@ def open_spark() -> SparkSession:
         if spark.conf.isModifiable(name):
             spark.conf.set(name, value)
     return spark
+
+
+def plan_for(spark: SparkSession, size: int) -> None:
+    """Sets the number of tasks of a shuffle, and whether Spark compiles its plans, from the bytes of their input."""
+    compiled = size > FEW_BYTES
+    spark.conf.set("spark.sql.codegen.wholeStage", str(compiled).lower())
+    spark.conf.set("spark.sql.codegen.factoryMode", "FALLBACK" if compiled else "NO_CODEGEN")
+    spark.conf.set("spark.sql.shuffle.partitions", str(max(2, min(MOST_PARTITIONS, -(-size // PARTITION_BYTES)))))
 
 
 def materialised(rows: DataFrame, count: Callable[[DataFrame], Counted]) -> Counted:

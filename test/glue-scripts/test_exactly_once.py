@@ -21,7 +21,7 @@ from music_streams import layout
 from spark_support import FULL
 
 # Of each job.
-REPEATS = 25 if FULL else 1
+REPEATS = 10 if FULL else 1
 
 
 def dropped_files() -> dict[str, bytes]:
