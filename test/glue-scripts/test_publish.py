@@ -266,7 +266,8 @@ def test_ties_are_broken_by_listeners_then_listening_time_then_the_bytes_of_the_
 
 
 def test_a_day_names_its_first_ten_tracks_whatever_their_genres(lake: Lake) -> None:
-    heard = [(f"t{n:02d}", 3 if n == 12 else 2 if n < 9 else 1) for n in range(13)]
+    # Eleven tracks tie for the last nine places.
+    heard = [(f"t{n:02d}", 3 if n == 12 else 2 if n < 11 else 1) for n in range(13)]
     rows = [
         Row("u1", track, f"{DAY} 10:00:0{at}", genres=(f"g{track}",) if track < "t05" else ())
         for track, times in heard
@@ -277,6 +278,12 @@ def test_a_day_names_its_first_ten_tracks_whatever_their_genres(lake: Lake) -> N
     assert day is not None
     assert [entry["track_id"] for entry in day["tracks"]] == ["t12", *(f"t{n:02d}" for n in range(9))]
     assert [entry["rank"] for entry in day["tracks"]] == list(range(1, 11))
+    assert lake.items() == expected(rows)
+
+
+def test_the_hours_of_days_that_are_computed_together_stay_apart(lake: Lake) -> None:
+    rows = [Row("u1", "t1", f"2024-06-{day:02d} {hour:02d}:30:00") for day in range(1, 21) for hour in range(day, 24)]
+    lake.publish(FIRST, lake.curate(FIRST, rows))
     assert lake.items() == expected(rows)
 
 

@@ -1157,10 +1157,7 @@ export const MUTANTS: Mutant[] = [
     file: "glue-scripts/music_streams/metrics_items.py",
     find: ', order=("hour",)',
     replace: "",
-    caughtBy: python(
-      "test_publish_engines.py",
-      "test_any_split_into_batches_in_any_order_gives_the_items_from_scratch",
-    ),
+    caughtBy: python("test_publish.py", "test_the_hours_of_days_that_are_computed_together_stay_apart"),
   },
   {
     name: "a day's countries leave out listens of unknown users",
