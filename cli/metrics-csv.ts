@@ -2,18 +2,21 @@ import { UserError } from "../terminal/errors";
 import { csvField, printable } from "../terminal/format";
 import { besideMetrics, type Item, jsonNumber, mapsOf, textOf } from "./items";
 
-/** What a row says, by the names of the pipeline's metrics. An entry of a top list is a row of its own. */
-const kinds: Record<string, { metric: string; entries?: "tracks" | "genres" }> = {
+/** What a row says, by the names of the pipeline's metrics. An entry of a list is a row of its own. */
+const kinds: Record<string, { metric: string; entries?: "tracks" | "genres" | "hours" | "countries" }> = {
   "TRACK DAY": { metric: "track_day" },
   "GENRE DAY": { metric: "genre_day" },
   "GENRE TOP_TRACKS": { metric: "genre_top_tracks", entries: "tracks" },
   "DAY TOP_GENRES": { metric: "day_top_genres", entries: "genres" },
+  "DAY TOP_TRACKS": { metric: "day_top_tracks", entries: "tracks" },
+  "DAY HOURS": { metric: "day_hours", entries: "hours" },
+  "DAY COUNTRIES": { metric: "day_countries", entries: "countries" },
   "DAY SUMMARY": { metric: "day_summary" },
 };
 
 const attributes = [
   ...["rank", "track_name", "artists", "listens", "unique_listeners", "listening_ms"],
-  ...["avg_listening_ms_per_listener", "tracks", "genres"],
+  ...["avg_listening_ms_per_listener", "tracks", "genres", "hour", "country"],
 ];
 
 /** The columns of the CSV, which are the same for all rows; a column that a row has no value for is empty. */

@@ -2,6 +2,7 @@ import { brief, count, duration, printable, table } from "../terminal/format";
 import { besideMetrics, type Item, jsonItem, mapsOf, textOf, wholeOf } from "./items";
 
 const nameLimit = 48;
+const countriesShown = 10;
 
 function listening(item: Item | undefined, name: string): string {
   const milliseconds = wholeOf(item, name);
@@ -75,6 +76,29 @@ export function dayText(date: string, summary: Item | undefined, top: Item | und
   return `${date}\n${day}\n\nTop genres\n${tops}\n`;
 }
 
+/** All that is published of a day itself, as text. A day of an earlier version has fewer items. */
+export function wholeDayText(date: string, items: Item[]): string {
+  const [summary, genres, tracks, hours, countries] = ["SUMMARY", "TOP_GENRES", "TOP_TRACKS", "HOURS", "COUNTRIES"].map(
+    (sk) => items.find((item) => textOf(item, "sk") === sk),
+  );
+  const counts = numbers.slice(0, 3);
+  const partsOf = (item: Item | undefined, list: string, nameOf: (entry: Item) => string) =>
+    mapsOf(item, list).map((entry) => [nameOf(entry), ...numbersOf(entry).slice(0, 3)]);
+  const byHour = partsOf(hours, "hours", (entry) => count(wholeOf(entry, "hour")).padStart(2, "0"));
+  const byCountry = partsOf(countries, "countries", (entry) => brief(textOf(entry, "country") ?? "-", nameLimit));
+  const shown = byCountry.slice(0, countriesShown);
+  const parts = [
+    ...(tracks ? [`Top tracks\n${topTracksTable(tracks)}`] : []),
+    ...(hours ? [`Hours (UTC)\n${table(["hour", ...counts], byHour, counts)}`] : []),
+    ...(countries
+      ? [
+          `Countries (${shown.length} of ${byCountry.length}; - is unknown)\n${table(["country", ...counts], shown, counts)}`,
+        ]
+      : []),
+  ];
+  return [dayText(date, summary, genres), ...parts.map((part) => `${part}\n`)].join("\n");
+}
+
 /** The days of a track's or genre's items, the latest first: sort keys are DAY#<date>. */
 export function daysOf(items: Item[]): { date: string; item: Item }[] {
   return items
@@ -92,20 +116,24 @@ export function genreText(name: string, items: Item[], date?: string): string | 
   const shown = date ?? [...days.map((day) => day.date), ...tops].sort().at(-1);
   const top = items.find((item) => textOf(item, "sk") === `TOP_TRACKS#${shown}`);
   if (date !== undefined && !top && !days.some((day) => day.date === date)) return undefined;
-  const tracks = mapsOf(top, "tracks").map((track) => [
+  const daysTable = table(
+    ["day", ...numbers],
+    days.map(({ date: day, item }) => [printable(day), ...numbersOf(item)]),
+    numbers,
+  );
+  const tracks = topTracksTable(top);
+  return `Genre ${printable(name)}\n${daysTable}\n\nTop tracks of ${printable(shown ?? "-")}\n${tracks}\n`;
+}
+
+function topTracksTable(top: Item | undefined): string {
+  const rows = mapsOf(top, "tracks").map((track) => [
     count(wholeOf(track, "rank")),
     brief(textOf(track, "track_id") ?? "-", nameLimit),
     brief(textOf(track, "track_name") ?? "-", nameLimit),
     brief(textOf(track, "artists") ?? "-", nameLimit),
     ...numbersOf(track).slice(0, 3),
   ]);
-  const daysTable = table(
-    ["day", ...numbers],
-    days.map(({ date: day, item }) => [printable(day), ...numbersOf(item)]),
-    numbers,
-  );
-  const tracksTable = table(["#", "track", "name", "artists", ...numbers.slice(0, 3)], tracks, ["#", ...numbers]);
-  return `Genre ${printable(name)}\n${daysTable}\n\nTop tracks of ${printable(shown ?? "-")}\n${tracksTable}\n`;
+  return table(["#", "track", "name", "artists", ...numbers.slice(0, 3)], rows, ["#", ...numbers]);
 }
 
 /** A track's days, as text. */

@@ -2,7 +2,7 @@ import { UsageError, UserError } from "../terminal/errors";
 import type { Terminal } from "../terminal/terminal";
 import { requireDate } from "./dates";
 import { type ExportOptions, exportMetrics } from "./metrics-export";
-import { dayText, genreText, trackText } from "./metrics-text";
+import { dayText, genreText, itemsJson, trackText, wholeDayText } from "./metrics-text";
 import { itemAt, itemsOf } from "./read/metrics";
 import { openTarget, type Target } from "./target";
 import { writeWhole } from "./whole-file";
@@ -13,9 +13,15 @@ interface Options {
   stack?: string;
 }
 
-/** `metrics day`: a day's totals and its top genres. */
-export async function day([date = ""]: string[], options: Options, terminal: Terminal): Promise<number> {
-  await terminal.out(await showDay(await checked(terminal, options, date), date));
+/** `metrics day`: a day's totals, its top genres and tracks, its hours and countries. */
+export async function day(
+  [date = ""]: string[],
+  options: Options & { json?: boolean },
+  terminal: Terminal,
+): Promise<number> {
+  const items = await itemsOf(await checked(terminal, options, date), `DAY#${date}`);
+  if (items.length === 0) throw new UserError(`There are no metrics for ${date}.`);
+  await terminal.out(options.json ? itemsJson(items) : wholeDayText(date, items));
   return 0;
 }
 
@@ -53,7 +59,7 @@ async function checked(terminal: Terminal, { stack }: Options, date?: string): P
   return openTarget({ ...terminal, stack });
 }
 
-/** A day as text. Throws a UserError when it has no metrics. */
+/** A day's totals and its top genres as text. Throws a UserError when it has no metrics. */
 export async function showDay(target: Target, date: string): Promise<string> {
   const summary = await itemAt(target, `DAY#${date}`, "SUMMARY");
   const top = await itemAt(target, `DAY#${date}`, "TOP_GENRES");

@@ -194,8 +194,9 @@ export const verbs: Record<string, Verb> = {
       does(
         line
           .command("day")
-          .description("a day's totals and its top genres")
+          .description("a day's totals, its top genres and tracks, its hours and countries")
           .argument("<date>", "YYYY-MM-DD, in UTC")
+          .option("--json", "an array of the day's own items, as metrics export has them")
           .option(...out),
         () => require("./metrics").day,
       );
@@ -223,7 +224,7 @@ export const verbs: Record<string, Verb> = {
           .option("--from <date>", "only this day (YYYY-MM-DD, UTC) and later ones")
           .option("--to <date>", "only this day and earlier ones")
           .addOption(
-            new Option("--format <name>", "ndjson: an item a line; csv: an item, or an entry of a top list, a row")
+            new Option("--format <name>", "ndjson: an item a line; csv: an item, or an entry of a list, a row")
               .choices(["ndjson", "csv"])
               .default("ndjson"),
           )

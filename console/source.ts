@@ -65,6 +65,12 @@ export type Numbers = Record<"listens" | "listeners" | "listeningMs", bigint | u
 export type Day = Numbers & { date: string };
 export type Genre = Numbers & { genre: string };
 export type Track = Numbers & { trackId: string } & Record<"name" | "artists", string | undefined>;
+/** What an earlier version published has none of them. A country that isn't known has no name. */
+export interface DayParts {
+  topTracks: Track[];
+  hours: (Numbers & { hour: string })[];
+  countries: (Numbers & { country: string | undefined })[];
+}
 
 /** Reads one pipeline. The pages only read. */
 export interface Source {
@@ -91,6 +97,7 @@ export interface Source {
   /** The totals of these days; a day without metrics is left out. */
   days(dates: string[]): Promise<Day[]>;
   topGenres(date: string): Promise<Genre[]>;
+  dayParts(date: string): Promise<DayParts>;
   /** All genres of a day that are listed, the most heard first. */
   listedGenres(date: string): Promise<Genre[]>;
   genre(name: string): Promise<{ days: Day[]; topTracks: { date: string; tracks: Track[] }[] }>;

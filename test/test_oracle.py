@@ -27,16 +27,25 @@ short,row
 t3,,,x,
 """
 
+USERS = """user_id,user_age,user_country
+ u1 ,34,Chile
+u1,34,Later
+u2,,
+u2,,Peru
+short,row
+"""
+
 Folder = Callable[[Mapping[str, "str | bytes"]], Path]
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Folder:
-    """Writes stream files into a folder, beside the songs above."""
+    """Writes stream files into a folder, beside the songs and users above."""
 
     def write(streams: Mapping[str, str | bytes]) -> Path:
         files: dict[str, str | bytes] = {
             "reference/songs.csv": SONGS,
+            "reference/users.csv": USERS,
             **{f"streams/{name}": content for name, content in streams.items()},
         }
         for name, content in files.items():
@@ -167,6 +176,11 @@ def test_a_song_is_its_first_row_by_genre_with_the_genres_of_all_its_rows(folder
     assert "short" not in songs
 
 
+def test_a_user_has_the_country_of_the_first_row_if_that_has_one(folder: Folder) -> None:
+    assert oracle.read_countries(folder({}) / "reference") == {"u1": "Chile"}
+    assert oracle.read_countries(folder({}) / "streams") == {}
+
+
 def test_zeros_behind_a_gzip_say_nothing() -> None:
     content = gzip.compress(f"{HEADER}u1,t1,2024-06-25 10:00:00\n".encode()) + b"\0" * 512
     outcome, listens = oracle.read_stream(content, CLAIMED_AT)
@@ -235,10 +249,27 @@ def test_the_metrics_of_a_tiny_folder_equal_those_worked_out_by_hand(folder: Fol
     group_2 = '"avg_listening_ms_per_listener":7,"listening_ms":7,"listens":1,"unique_listeners":1'
     track_1 = '"artists":"A;B","avg_listening_ms_per_listener":100,"listening_ms":200,"listens":2,'
     track_2 = '"artists":"first","avg_listening_ms_per_listener":7,"listening_ms":7,"listens":1,'
+
+    def hours(heard: dict[int, str]) -> str:
+        nothing = '"listening_ms":0,"listens":0,"unique_listeners":0'
+        return ",".join(f'{{"hour":{hour},{heard.get(hour, nothing)}}}' for hour in range(24))
+
+    of_day = '"listening_ms":207,"listens":3,"unique_listeners":2'
+    u1, u2 = (f'"listening_ms":{ms},"listens":{n},"unique_listeners":1' for ms, n in ((100, 1), (107, 2)))
+    t9 = '"listening_ms":0,"listens":1,"unique_listeners":1'
+    second_track = t2.replace('"rank":1', '"rank":2')
+    top_tracks = f'{{"artists":"A;B",{t1}}},{{"artists":"first",{second_track}}}'
     assert [oracle.line(item) for item in truth.items] == [
+        f'{{"pk":"DAY#2024-06-25","sk":"COUNTRIES","countries":[{{{u2}}},{{"country":"Chile",{u1}}}]}}',
+        f'{{"pk":"DAY#2024-06-25","sk":"HOURS","hours":[{hours({10: of_day})}]}}',
         '{"pk":"DAY#2024-06-25","sk":"SUMMARY","genres":4,"listening_ms":207,"listens":3,"tracks":2,"unique_listeners":2}',
         f'{{"pk":"DAY#2024-06-25","sk":"TOP_GENRES","genres":[{top}]}}',
+        f'{{"pk":"DAY#2024-06-25","sk":"TOP_TRACKS","tracks":[{top_tracks}]}}',
+        f'{{"pk":"DAY#2024-06-26","sk":"COUNTRIES","countries":[{{"country":"Chile",{t9}}}]}}',
+        f'{{"pk":"DAY#2024-06-26","sk":"HOURS","hours":[{hours({0: t9})}]}}',
         '{"pk":"DAY#2024-06-26","sk":"SUMMARY","genres":0,"listening_ms":0,"listens":1,"tracks":1,"unique_listeners":1}',
+        '{"pk":"DAY#2024-06-26","sk":"TOP_TRACKS","tracks":[{"listening_ms":0,"listens":1,"rank":1,"track_id":"t9",'
+        '"unique_listeners":1}]}',
         f'{{"pk":"GENRE#afro","sk":"DAY#2024-06-25",{group_2}}}',
         f'{{"pk":"GENRE#afro","sk":"TOP_TRACKS#2024-06-25","tracks":[{{"artists":"first",{t2}}}]}}',
         f'{{"pk":"GENRE#pop","sk":"DAY#2024-06-25",{group_2}}}',
@@ -273,7 +304,10 @@ def test_ranks_go_by_listens_then_listeners_then_time_then_the_bytes_of_the_id()
         "shared": oracle.Song(None, None, 0, ["Z"]),
     }
     listens = {("u1", track, time) for track in songs} | {("u1", "loyal", time.replace(hour=1)), ("u2", "shared", time)}
-    items = {item["pk"] + item["sk"]: item for item in oracle.metrics(listens, songs)}
+    items = {item["pk"] + item["sk"]: item for item in oracle.metrics(listens, songs, {"u2": "Peru"})}
+    tracks = [entry["track_id"] for entry in items["DAY#2024-06-25TOP_TRACKS"]["tracks"]]
+    assert tracks == ["shared", "loyal", "slow", "B", "b"]
+    assert [entry.get("country") for entry in items["DAY#2024-06-25COUNTRIES"]["countries"]] == [None, "Peru"]
     assert [entry["genre"] for entry in items["DAY#2024-06-25TOP_GENRES"]["genres"]] == ["Z", "z", "é"]
     assert [entry["track_id"] for entry in items["GENRE#ZTOP_TRACKS#2024-06-25"]["tracks"]] == ["shared", "loyal"]
     assert [entry["track_id"] for entry in items["GENRE#éTOP_TRACKS#2024-06-25"]["tracks"]] == ["slow", "b"]
@@ -298,5 +332,5 @@ def test_every_row_of_the_real_data_is_a_listen(real_data: Path) -> None:
     assert sum(file.rows_read for file in truth.files.values()) == 22_692
     assert all(not file.rows_quarantined and file.quarantined is None for file in truth.files.values())
     assert len(truth.listens) == 22_692
-    summary = truth.items[0]
+    (summary,) = (item for item in truth.items if item["sk"] == "SUMMARY")
     assert (summary["sk"], summary["listens"], summary["unique_listeners"]) == ("SUMMARY", 22_692, 14_651)

@@ -1,7 +1,8 @@
 """The part of `npm run audit` that reads Parquet and CSV. It shares no code with the jobs that it audits.
 
 `audit.py FOLDER` reads requests from stdin, one JSON object per line. It answers each with JSON lines on stdout: any
-number of `{"breach": {...}}` and `{"information": TEXT, "count": N}`, then one `{"done": {...}}`. Requests, by `do`:
+number of `{"breach": {...}}` and `{"information": TEXT, "count": N, "check": NAME}`, then one `{"done": {...}}`.
+`check` is left out where it is the request's own. Requests, by `do`:
 
     claims      path: lines {batch, name, etag, lastModified} of moved files. Finds versions that two batches moved.
     archived    path, claimed_at, batch: an archived CSV. Keeps its listens by day. done: days, rows.
@@ -45,7 +46,9 @@ CURATED = {
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 MICROSECOND = timedelta(microseconds=1)
 LINES_AT_ONCE = 200_000
-TOP_TRACKS, TOP_GENRES = 3, 5
+TOP_TRACKS, TOP_GENRES, TOP_TRACKS_OF_DAY = 3, 5, 10
+# Versions that wrote none of them wrote a day's summary. A day has all of them, or none.
+ITEMS_OF_LATER_VERSIONS = ("COUNTRIES", "HOURS", "TOP_TRACKS")
 INCOMING = json.loads((Path(__file__).parents[2] / "layout.json").read_text("utf-8"))["incoming"]
 # As many batches of a day stand in a remedy.
 MOST_NAMED = 20
@@ -281,11 +284,22 @@ class Auditor:
             there = self.rows(f"SELECT pk, sk, item FROM {source} ORDER BY pk, sk", [items])
         count = 0
         remedy = None
+        absent: list[tuple[Key, Item]] = []
+        has_summary = False
         for key, wanted, found in _side_by_side(self.wanted(day), there):
             count += wanted is not None
-            if wanted != found:
+            has_summary = has_summary or (key[1] == "SUMMARY" and found is not None)
+            if wanted is not None and found is None and key[1] in ITEMS_OF_LATER_VERSIONS:
+                absent.append((key, wanted))
+            elif wanted != found:
                 remedy = remedy or self.replay_all()
                 _tell_difference(day, key, wanted, found, remedy)
+        if has_summary and len(absent) == len(ITEMS_OF_LATER_VERSIONS):
+            told = "days of an earlier version lack top tracks, hours and countries: a replay adds them"
+            say(information=told, count=1, check="metrics")
+            return count - len(absent)
+        for key, wanted in absent:
+            _tell_difference(day, key, wanted, None, self.replay_all())
         return count
 
     def replay_all(self) -> str:
@@ -304,23 +318,40 @@ class Auditor:
         ((genres,),) = self.rows(f"SELECT count(DISTINCT genre) FROM {HEARD}")
         first = [{"rank": rank, "genre": name, **counts} for rank, (name, counts, _) in enumerate(ranked, 1)]
         summary = {**_counts(listens, listeners, ms), "tracks": tracks, "genres": genres}
+        yield {"pk": f"DAY#{day}", "sk": "COUNTRIES", "countries": self.countries()}
+        yield {"pk": f"DAY#{day}", "sk": "HOURS", "hours": self.hours()}
         yield {"pk": f"DAY#{day}", "sk": "SUMMARY", **summary}
         if first:
             yield {"pk": f"DAY#{day}", "sk": "TOP_GENRES", "genres": first}
+        every_track = f"SELECT track_id, {COUNTS}, {NAMES} FROM rows GROUP BY track_id"
+        top_of_day = nsmallest(TOP_TRACKS_OF_DAY, _counted(self.rows(every_track)), key=_place)
+        yield {
+            "pk": f"DAY#{day}",
+            "sk": "TOP_TRACKS",
+            "tracks": _told_tracks(top_of_day, oracle.NAME_CHARACTERS_OF_TEN),
+        }
         by_track = f"SELECT genre, track_id, {COUNTS}, {NAMES} FROM {HEARD} GROUP BY genre, track_id ORDER BY genre"
         tracks_of = groupby(self.rows(by_track), key=lambda row: row[0])
         for (genre, *counts), (_, rows) in zip(self.rows(f"{by_genre} ORDER BY genre"), tracks_of):
             group = _counts(*counts)
             yield {"pk": f"GENRE#{genre}", "sk": f"DAY#{day}", **group, **_average(group)}
             top = nsmallest(TOP_TRACKS, _counted(row[1:] for row in rows), key=_place)
-            told = [
-                {"rank": rank, "track_id": track_id, **of_track, **_names(*names)}
-                for rank, (track_id, of_track, names) in enumerate(top, 1)
-            ]
-            yield {"pk": f"GENRE#{genre}", "sk": f"TOP_TRACKS#{day}", "tracks": told}
-        of_day = self.rows(f"SELECT track_id, {COUNTS}, {NAMES} FROM rows GROUP BY track_id ORDER BY track_id")
-        for track_id, of_track, names in _counted(of_day):
+            yield {"pk": f"GENRE#{genre}", "sk": f"TOP_TRACKS#{day}", "tracks": _told_tracks(top)}
+        for track_id, of_track, names in _counted(self.rows(f"{every_track} ORDER BY track_id")):
             yield {"pk": f"TRACK#{track_id}", "sk": f"DAY#{day}", **of_track, **_average(of_track), **_names(*names)}
+
+    def hours(self) -> list[dict[str, int]]:
+        """Returns the day's counts by hour in UTC, of all 24 hours."""
+        by_hour = f"SELECT us // 3600000000 % 24, {COUNTS} FROM rows WHERE us IS NOT NULL GROUP BY 1"
+        heard = {hour: _counts(*counts) for hour, *counts in self.rows(by_hour)}
+        return [{"hour": hour, **heard.get(hour, _counts(0, 0, 0))} for hour in range(24)]
+
+    def countries(self) -> list[dict[str, Any]]:
+        """Returns the day's counts by country, the most heard first. Unknown countries are an entry without one."""
+        country = f"left(coalesce(user_country, ''), {oracle.COUNTRY_CHARACTERS})"
+        by_country = _counted(self.rows(f"SELECT {country}, {COUNTS} FROM rows GROUP BY 1"))
+        most = nsmallest(oracle.MOST_COUNTRIES, by_country, key=_place)
+        return [{**({"country": name} if name else {}), **counts} for name, counts, _ in most]
 
     def rows(self, query: str, parameters: Iterable[Any] = ()) -> Iterator[Row]:
         """Yields a query's rows as needed. Several queries can be open at once."""
@@ -358,16 +389,25 @@ def _counted(rows: Iterable[Row]) -> Iterator[tuple[str, dict[str, int], Row]]:
 
 def _place(group: tuple[str, dict[str, int], Row]) -> tuple[Any, ...]:
     name, counts, _ = group
-    return -counts["listens"], -counts["unique_listeners"], -counts["listening_ms"], name.encode()
+    return -counts["listens"], -counts["unique_listeners"], -counts["listening_ms"], not name, name.encode()
+
+
+def _told_tracks(
+    top: Iterable[tuple[str, dict[str, int], Row]], characters: int = oracle.NAME_CHARACTERS
+) -> list[dict[str, Any]]:
+    return [
+        {"rank": rank, "track_id": track_id, **of_track, **_names(*names, characters=characters)}
+        for rank, (track_id, of_track, names) in enumerate(top, 1)
+    ]
 
 
 def _average(counts: dict[str, int]) -> dict[str, int]:
     return oracle.average(counts)
 
 
-def _names(*latest: Optional[dict[str, str]]) -> dict[str, str]:
+def _names(*latest: Optional[dict[str, str]], characters: int = oracle.NAME_CHARACTERS) -> dict[str, str]:
     keys = ("track_name", "artists")
-    return {key: found["name"][: oracle.NAME_CHARACTERS] for key, found in zip(keys, latest) if found}
+    return {key: found["name"][:characters] for key, found in zip(keys, latest) if found}
 
 
 def _side_by_side(wanted: Iterator[Item], there: Iterator[Row]) -> Iterator[tuple[Key, Optional[Item], Optional[Item]]]:

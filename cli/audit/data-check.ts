@@ -242,7 +242,7 @@ export class DataCheck {
   ask(request: Request, check: CheckName = "deep"): Promise<Record<string, unknown>> {
     return this.worker.ask(request, {
       breach: (breach) => this.findings.breach(breach),
-      information: (text, count) => this.findings.inform(check, text, count),
+      information: (text, count, of = check) => this.findings.inform(of, text, count),
     });
   }
 

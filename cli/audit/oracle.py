@@ -55,14 +55,20 @@ BINARY = (
     *(b"SQLite format 3", b"\xd0\xcf\x11\xe0", b"\x00\x05\x16\x07", b"\x89PNG", b"\xff\xd8\xff"),
 )
 
-# A longer genre does not fit a DynamoDB key of 2,048 bytes. Names are cut to keep an item below 400 KB.
 GZIP = b"\x1f\x8b"
+# A longer genre does not fit a DynamoDB key of 2,048 bytes.
 GENRE_BYTES = 2042
+# Texts and lists are cut to keep an item below 400 KB.
 NAME_CHARACTERS = 8192
+NAME_CHARACTERS_OF_TEN = 2048
+COUNTRY_CHARACTERS = 256
+MOST_COUNTRIES = 250
 
 Listen = tuple[str, str, datetime]
 # Column: the header names that stand for it, besides its own.
 OtherNames = dict[str, list[str]]
+# User: country. Lacks users without one.
+Countries = dict[str, str]
 
 
 class QuarantinedFileError(Exception):
@@ -112,7 +118,9 @@ def truth(folder: Path, claimed_at: Optional[datetime] = None, other_names: Opti
         outcome, found = read_stream(path.read_bytes(), claimed_at, other_names)
         files[path.relative_to(streams).as_posix()] = outcome
         listens |= found
-    return Truth(files, listens, metrics(listens, read_songs(folder / "reference", other_names)))
+    reference = folder / "reference"
+    items = metrics(listens, read_songs(reference, other_names), read_countries(reference, other_names))
+    return Truth(files, listens, items)
 
 
 def read_stream(
@@ -326,17 +334,25 @@ def find_columns(header: list[str], other_names: OtherNames) -> list[int]:
 def read_songs(reference: Path, other_names: Optional[OtherNames] = None) -> dict[str, Song]:
     """Reads every known track: the genres of all its rows, the rest of its first row by (genre, file, row)."""
     rows: dict[str, list[tuple[str, int, dict[str, str]]]] = defaultdict(list)
-    number = 0
-    for path in sorted([*reference.glob("songs*.csv"), *reference.glob("songs/*.csv")]):
-        table = split_mended(unpacked(path.read_bytes()).decode("utf-8", errors="replace"))
-        names = own_names(next(table), other_names or {})
-        for row in table:
-            if len(row) == len(names):
-                number += 1
-                song = dict(zip(names, row))
-                genre = song.get("track_genre", "").strip()
-                rows[song["track_id"].strip()].append((genre, number, song))
+    for number, song in enumerate(read_reference(reference, "songs", other_names or {})):
+        rows[song["track_id"].strip()].append((song.get("track_genre", "").strip(), number, song))
     return {track_id: song_of(sorted(of_track, key=lambda row: row[:2])) for track_id, of_track in rows.items()}
+
+
+def read_countries(reference: Path, other_names: Optional[OtherNames] = None) -> Countries:
+    """Reads the country of every user who has one, of the user's first row by (file, row)."""
+    first: Countries = {}
+    for user in read_reference(reference, "users", other_names or {}):
+        first.setdefault(user["user_id"].strip(), user.get("user_country", ""))
+    return {user_id: country for user_id, country in first.items() if country}
+
+
+def read_reference(reference: Path, kind: str, other_names: OtherNames) -> Iterator[dict[str, str]]:
+    """Yields the rows of the songs or the users that fit their header, in the order of the files."""
+    for path in sorted([*reference.glob(f"{kind}*.csv"), *reference.glob(f"{kind}/*.csv")]):
+        table = split_mended(unpacked(path.read_bytes()).decode("utf-8", errors="replace"))
+        names = own_names(next(table), other_names)
+        yield from (dict(zip(names, row)) for row in table if len(row) == len(names))
 
 
 def song_of(rows: list[tuple[str, int, dict[str, str]]]) -> Song:
@@ -359,22 +375,30 @@ def whole_number(text: str) -> int:
     return int(value) if value == value.to_integral_value() and 0 <= value < 2**63 else 0
 
 
-def metrics(listens: set[Listen], songs: dict[str, Song]) -> list[dict[str, Any]]:
-    """Returns all items of the metrics table, by pk and sk."""
+def metrics(
+    listens: set[Listen], songs: dict[str, Song], countries: Optional[Countries] = None
+) -> list[dict[str, Any]]:
+    """Returns all items of the metrics table, by pk and sk. Without `countries`, no user's country is known."""
     by_day: dict[str, list[Listen]] = defaultdict(list)
     for listen in listens:
         by_day[listen[2].date().isoformat()].append(listen)
-    items = [item for day, of_day in by_day.items() for item in metrics_of_day(day, of_day, songs)]
+    items = [item for day, of_day in by_day.items() for item in metrics_of_day(day, of_day, songs, countries or {})]
     return sorted(items, key=lambda item: (item["pk"], item["sk"]))
 
 
-def metrics_of_day(day: str, listens: list[Listen], songs: dict[str, Song]) -> Iterator[dict[str, Any]]:
+def metrics_of_day(
+    day: str, listens: list[Listen], songs: dict[str, Song], countries: Countries
+) -> Iterator[dict[str, Any]]:
     """Yields the items of one day."""
     unknown = Song(None, None, 0, [])
     by_track: dict[str, list[Listen]] = defaultdict(list)
     by_genre: dict[str, list[Listen]] = defaultdict(list)
+    by_hour: dict[int, list[Listen]] = defaultdict(list)
+    by_country: dict[str, list[Listen]] = defaultdict(list)
     for listen in listens:
         by_track[listen[1]].append(listen)
+        by_hour[listen[2].hour].append(listen)
+        by_country[countries.get(listen[0], "")[:COUNTRY_CHARACTERS]].append(listen)
         for genre in songs.get(listen[1], unknown).genres:
             by_genre[genre].append(listen)
 
@@ -385,14 +409,16 @@ def metrics_of_day(day: str, listens: list[Listen], songs: dict[str, Song]) -> I
             "listening_ms": sum(songs.get(track_id, unknown).duration_ms for _, track_id, _ in some),
         }
 
-    def names(track_id: str) -> dict[str, Any]:
+    def names(track_id: str, characters: int = NAME_CHARACTERS) -> dict[str, Any]:
         song = songs.get(track_id, unknown)
-        return {key: text for key, text in (("track_name", song.track_name), ("artists", song.artists)) if text}
+        known = (("track_name", song.track_name), ("artists", song.artists))
+        return {key: text[:characters] for key, text in known if text}
 
     def top(groups: dict[str, dict[str, Any]], size: int, key: str) -> list[dict[str, Any]]:
         def place(name: str) -> tuple[Any, ...]:
             group = groups[name]
-            return -group["listens"], -group["unique_listeners"], -group["listening_ms"], name.encode()
+            # No name comes last.
+            return -group["listens"], -group["unique_listeners"], -group["listening_ms"], not name, name.encode()
 
         return [
             {"rank": rank, key: name, **groups[name]}
@@ -409,6 +435,13 @@ def metrics_of_day(day: str, listens: list[Listen], songs: dict[str, Song]) -> I
         yield {"pk": f"GENRE#{genre}", "sk": f"TOP_TRACKS#{day}", "tracks": top(of_genre, 3, "track_id")}
     if genres:
         yield {"pk": f"DAY#{day}", "sk": "TOP_GENRES", "genres": top(genres, 5, "genre")}
+    named = {track_id: {**track, **names(track_id, NAME_CHARACTERS_OF_TEN)} for track_id, track in tracks.items()}
+    yield {"pk": f"DAY#{day}", "sk": "TOP_TRACKS", "tracks": top(named, 10, "track_id")}
+    hours = [{"hour": hour, **counts(by_hour[hour])} for hour in range(24)]
+    yield {"pk": f"DAY#{day}", "sk": "HOURS", "hours": hours}
+    ranked = top({name: counts(some) for name, some in by_country.items()}, MOST_COUNTRIES, "country")
+    without_rank = [{key: value for key, value in entry.items() if key != "rank" and value != ""} for entry in ranked]
+    yield {"pk": f"DAY#{day}", "sk": "COUNTRIES", "countries": without_rank}
     yield {"pk": f"DAY#{day}", "sk": "SUMMARY", **counts(listens), "tracks": len(tracks), "genres": len(genres)}
 
 

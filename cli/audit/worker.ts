@@ -1,12 +1,15 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import path from "node:path";
-import type { Breach } from "./findings";
+import type { Breach, CheckName } from "./findings";
 import { linesOf } from "./lines";
 
 /** One request to audit.py; its docstring lists the requests and answers. */
 export type Request = { do: string } & Record<string, unknown>;
 
-type Reply = { breach: Breach } | { information: string; count: number } | { done: Record<string, unknown> };
+type Reply =
+  | { breach: Breach }
+  | { information: string; count: number; check?: CheckName }
+  | { done: Record<string, unknown> };
 
 /** The Python process that reads Parquet and CSV. Requests and replies are lines of JSON. */
 export class Worker {
@@ -37,14 +40,14 @@ export class Worker {
   /** Sends one request. Passes breaches and information to `found` as they come, and returns the answer. */
   ask(
     request: Request,
-    found: { breach(breach: Breach): void; information(text: string, count: number): void },
+    found: { breach(breach: Breach): void; information(text: string, count: number, check?: CheckName): void },
   ): Promise<Record<string, unknown>> {
     return new Promise((resolve, reject) => {
       if (this.dead) return reject(this.dead);
       this.fail = reject;
       this.receive = (reply) => {
         if ("breach" in reply) found.breach(reply.breach);
-        else if ("information" in reply) found.information(reply.information, reply.count);
+        else if ("information" in reply) found.information(reply.information, reply.count, reply.check);
         else resolve(reply.done);
       };
       this.child.stdin!.write(`${JSON.stringify(request)}\n`);

@@ -101,6 +101,20 @@ export function consoleSource(target: Target, stack: string | null): shown.Sourc
       const item = await itemAt(target, `DAY#${date}`, "TOP_GENRES");
       return mapsOf(item, "genres").map((genre) => ({ genre: textOf(genre, "genre") ?? "-", ...numbersOf(genre) }));
     },
+    async dayParts(date) {
+      const items = await Promise.all(
+        ["TOP_TRACKS", "HOURS", "COUNTRIES"].map((sk) => itemAt(target, `DAY#${date}`, sk)),
+      );
+      const [tracks, hours, countries] = items;
+      return {
+        topTracks: tracksShown(tracks),
+        hours: mapsOf(hours, "hours").map((hour) => ({ hour: `${wholeOf(hour, "hour")}`, ...numbersOf(hour) })),
+        countries: mapsOf(countries, "countries").map((one) => ({
+          country: textOf(one, "country"),
+          ...numbersOf(one),
+        })),
+      };
+    },
     async listedGenres(date) {
       return byListens(await listedGenres(target, date)).map((item) => ({ genre: genreOf(item), ...numbersOf(item) }));
     },
@@ -108,11 +122,7 @@ export function consoleSource(target: Target, stack: string | null): shown.Sourc
       const items = await itemsOf(target, `GENRE#${name}`);
       const topTracks = items.flatMap((item) => {
         const date = /^TOP_TRACKS#(.*)$/s.exec(textOf(item, "sk") ?? "")?.[1];
-        const tracks = mapsOf(item, "tracks").map((track) => ({
-          ...{ trackId: textOf(track, "track_id") ?? "-", name: textOf(track, "track_name") },
-          ...{ artists: textOf(track, "artists"), ...numbersOf(track) },
-        }));
-        return date === undefined ? [] : [{ date, tracks }];
+        return date === undefined ? [] : [{ date, tracks: tracksShown(item) }];
       });
       return { days: daysShown(items), topTracks };
     },
@@ -192,6 +202,13 @@ function numbersOf(item: Item | undefined): shown.Numbers {
     listeners: wholeOf(item, "unique_listeners"),
     listeningMs: wholeOf(item, "listening_ms"),
   };
+}
+
+function tracksShown(item: Item | undefined): shown.Track[] {
+  return mapsOf(item, "tracks").map((track) => ({
+    ...{ trackId: textOf(track, "track_id") ?? "-", name: textOf(track, "track_name") },
+    ...{ artists: textOf(track, "artists"), ...numbersOf(track) },
+  }));
 }
 
 /** The oldest day first. */

@@ -1,12 +1,14 @@
 import { count, counted, duration } from "../../terminal/format";
 import { chart } from "../chart";
 import { facts, type Html, html, link, pathTo, table } from "../html";
-import type { Day, Genre, Numbers, Source } from "../source";
+import type { Day, Numbers, Source, Track } from "../source";
 import { still, type View } from "../view";
 
 const dayMs = 86_400_000;
 const neighbours = 7;
 const daysShown = 1_000;
+const countriesDrawn = 10;
+const unknown = "-";
 const numbers = ["listens", "listeners", "listening time"];
 
 function numbersOf({ listens, listeners, listeningMs }: Numbers): string[] {
@@ -52,51 +54,70 @@ export async function daysView(source: Source): Promise<View> {
   return still("Days", html`${searches(days[0]?.date ?? "")}${list}`);
 }
 
-/** A day: totals, its genres, and its neighbours. */
+/** A day: totals, its genres, tracks, hours and countries, and its neighbours. */
 export async function dayView(source: Source, given: string | undefined): Promise<View> {
   const date = given || (await source.latestDay());
   if (date === undefined) return still("Day", html`<p>No day has metrics yet.</p>${searches("")}`);
   if (!isDate(date)) return still("Day", html`<p>${date} is no day. Write it as 2024-06-25.</p>${searches("")}`);
   const at = (days: number) => new Date(Date.parse(`${date}T00:00:00Z`) + days * dayMs).toISOString().slice(0, 10);
   const dates = Array.from({ length: 2 * neighbours + 1 }, (_, n) => at(n - neighbours));
-  const [days, genres, all] = await Promise.all([
+  const [days, genres, all, { topTracks, hours, countries }] = await Promise.all([
     source.days(dates),
     source.topGenres(date),
     source.listedGenres(date),
+    source.dayParts(date),
   ]);
   const own = days.find((day) => day.date === date);
   const totals = own
     ? facts(numbersOf(own).map((text, n) => [numbers[n] ?? "", text]))
     : html`<p>There are no metrics for ${date}.</p>`;
-  const drawn = await chart({
+  const toGenre = (genre: string) => link(pathTo("genre", { name: genre, date }), genre);
+  const bar = (name: string, { listens }: Numbers) => ({ name, value: Number(listens ?? 0n), text: count(listens) });
+  const ofGenres = await chart({
     ...({ title: `Top genres of ${date}`, of: "genre", measure: "listens", kind: "bars" } as const),
-    rows: genres.map(({ genre, listens }) => ({
-      name: genre,
-      value: Number(listens ?? 0n),
-      text: count(listens),
-      link: link(pathTo("genre", { name: genre, date }), genre),
-    })),
+    rows: genres.map(({ genre, ...of }) => ({ ...bar(genre, of), link: toGenre(genre) })),
   });
+  const ofHours = await chart({
+    ...({ title: `Listens by hour of ${date}`, of: "hour", measure: "listens", kind: "columns" } as const),
+    rows: hours.map(({ hour, ...of }) => bar(hour, of)),
+  });
+  const ofCountries = await chart({
+    ...({ title: `Top countries of ${date}`, of: "country", measure: "listens", kind: "bars" } as const),
+    rows: countries.slice(0, countriesDrawn).map(({ country, ...of }) => bar(country ?? unknown, of)),
+  });
+  const allGenres = all.map(({ genre, ...of }) => [toGenre(genre), ...numbersOf(of)]);
+  const allCountries = countries.map(({ country, ...of }) => [country ?? unknown, ...numbersOf(of)]);
   const parts = [
     {
       id: "day",
       html: html`${searches(date)}<nav class="paging" aria-label="Days">${link(pathTo("day", { date: at(-1) }), "Day before")}
 ${link(pathTo("day", { date: at(1) }), "Day after")}</nav>${totals}`,
     },
-    { id: "genres", html: html`<h2>Genres</h2>${drawn}${genresOf(date, all)}` },
+    { id: "genres", html: html`<h2>Genres</h2>${ofGenres}${everyOne(date, "genre", "genres", allGenres)}` },
+    { id: "tracks", html: html`<h2>Top tracks</h2>${tracksOf(date, topTracks)}` },
+    { id: "hours", html: html`<h2>Hours (UTC)</h2>${ofHours}` },
+    {
+      id: "countries",
+      html: html`<h2>Countries</h2>${ofCountries}${everyOne(date, "country", "countries", allCountries)}`,
+    },
     { id: "around", html: html`<h2>Days around it</h2>${await drawDays("Listens of the days around it", days, date)}` },
   ];
   return { title: `Day ${date}`, parts, isLive: false };
 }
 
-function genresOf(date: string, genres: Genre[]): Html {
-  if (genres.length === 0) return html``;
-  const rows = genres.map(({ genre, ...of }) => [
-    link(pathTo("genre", { name: genre, date }), genre),
-    ...numbersOf(of),
+function everyOne(date: string, one: string, many: string, rows: (string | Html)[][]): Html {
+  if (rows.length === 0) return html``;
+  return html`<details id="all-${many}"><summary>All ${counted(rows.length, one, many)}</summary>
+${table(`All ${many} of ${date}`, [one, ...numbers], rows, numbers)}</details>`;
+}
+
+function tracksOf(date: string, tracks: Track[]): Html {
+  if (tracks.length === 0) return html`<p>No top tracks on ${date || "any day"}.</p>`;
+  const rows = tracks.map((track) => [
+    link(pathTo("track", { id: track.trackId }), track.trackId),
+    ...[track.name ?? "-", track.artists ?? "-", ...numbersOf(track)],
   ]);
-  return html`<details id="all-genres"><summary>All ${counted(genres.length, "genre")}</summary>
-${table(`All genres of ${date}`, ["genre", ...numbers], rows, numbers)}</details>`;
+  return table(`Top tracks of ${date}`, ["track", "name", "artists", ...numbers], rows, numbers);
 }
 
 /** A genre: its days, and its top tracks on one of them. */
@@ -104,17 +125,9 @@ export async function genreView(source: Source, name: string, given: string | un
   const { days, topTracks } = await source.genre(name);
   const date = given ?? topTracks.at(-1)?.date ?? "";
   const tracks = topTracks.find((one) => one.date === date)?.tracks ?? [];
-  const rows = tracks.map((track) => [
-    link(pathTo("track", { id: track.trackId }), track.trackId),
-    ...[track.name ?? "-", track.artists ?? "-", ...numbersOf(track)],
-  ]);
-  const top =
-    tracks.length === 0
-      ? html`<p>No top tracks on ${date || "any day"}.</p>`
-      : table(`Top tracks of ${date}`, ["track", "name", "artists", ...numbers], rows, numbers);
   const parts = [
     { id: "search", html: searches(date, name) },
-    { id: "tracks", html: html`<h2>Top tracks</h2>${top}` },
+    { id: "tracks", html: html`<h2>Top tracks</h2>${tracksOf(date, tracks)}` },
     { id: "days", html: html`<h2>Days</h2>${await drawDays("Listens of its latest days", days.slice(-60), date)}` },
   ];
   return { title: `Genre ${name}`, parts, isLive: false };

@@ -103,30 +103,59 @@ def _genre_day(rows: list[Row]) -> Item:
     return Item(pk, sk, {**_counts(listens, listeners, ms), **average, **_listed(pk, f"GENRES#{date}")})
 
 
-def _top_tracks(rows: list[Row]) -> Item:
-    date, genre = rows[0][:2]
-    tracks = [
-        {
-            "M": {
+def _list(name: str, entries: Iterable[Attributes]) -> Attributes | None:
+    """An attribute that is a list of maps. None without entries: there is no such item then."""
+    maps = [{"M": entry} for entry in entries]
+    return {name: {"L": maps}} if maps else None
+
+
+def _ranked_tracks(rows: Iterable[Row]) -> Attributes | None:
+    return _list(
+        "tracks",
+        (
+            {
                 "rank": number(rank),
                 "track_id": {"S": track_id},
                 **_counts(listens, listeners, ms),
                 **_names(name, artists),
             }
-        }
-        for _, _, rank, track_id, listens, listeners, ms, name, artists in rows
-        if rank is not None
-    ]
-    return Item(f"GENRE#{genre}", f"TOP_TRACKS#{date}", {"tracks": {"L": tracks}} if tracks else None)
+            for rank, track_id, listens, listeners, ms, name, artists in rows
+            if rank is not None
+        ),
+    )
+
+
+def _genre_top_tracks(rows: list[Row]) -> Item:
+    date, genre = rows[0][:2]
+    return Item(f"GENRE#{genre}", f"TOP_TRACKS#{date}", _ranked_tracks(row[2:] for row in rows))
+
+
+def _day_top_tracks(rows: list[Row]) -> Item:
+    return Item(f"DAY#{rows[0][0]}", "TOP_TRACKS", _ranked_tracks(row[1:] for row in rows))
 
 
 def _top_genres(rows: list[Row]) -> Item:
-    genres = [
-        {"M": {"rank": number(rank), "genre": {"S": genre}, **_counts(listens, listeners, ms)}}
+    genres = (
+        {"rank": number(rank), "genre": {"S": genre}, **_counts(listens, listeners, ms)}
         for _, rank, genre, listens, listeners, ms in rows
         if rank is not None
-    ]
-    return Item(f"DAY#{rows[0][0]}", "TOP_GENRES", {"genres": {"L": genres}} if genres else None)
+    )
+    return Item(f"DAY#{rows[0][0]}", "TOP_GENRES", _list("genres", genres))
+
+
+def _hours(rows: list[Row]) -> Item:
+    heard = {hour: _counts(*counts) for _, hour, *counts in rows if hour is not None}
+    hours = ({"hour": number(hour), **heard.get(hour, _counts(0, 0, 0))} for hour in range(24)) if heard else ()
+    return Item(f"DAY#{rows[0][0]}", "HOURS", _list("hours", hours))
+
+
+def _countries(rows: list[Row]) -> Item:
+    countries = (
+        {**({"country": {"S": country}} if country else {}), **_counts(listens, listeners, ms)}
+        for _, place, country, listens, listeners, ms in rows
+        if place is not None
+    )
+    return Item(f"DAY#{rows[0][0]}", "COUNTRIES", _list("countries", countries))
 
 
 def _summary(rows: list[Row]) -> Item:
@@ -141,7 +170,10 @@ def _summary(rows: list[Row]) -> Item:
 METRICS = (
     Metric("track_day", ("listen_date", "track_id"), _track_day),
     Metric("genre_day", ("listen_date", "genre"), _genre_day),
-    Metric("genre_top_tracks", ("listen_date", "genre"), _top_tracks, order=("rank",)),
+    Metric("genre_top_tracks", ("listen_date", "genre"), _genre_top_tracks, order=("rank",)),
     Metric("day_top_genres", ("listen_date",), _top_genres, order=("rank",)),
+    Metric("day_top_tracks", ("listen_date",), _day_top_tracks, order=("rank",)),
+    Metric("day_hours", ("listen_date",), _hours, order=("hour",)),
+    Metric("day_countries", ("listen_date",), _countries, order=("place",)),
     Metric("day_summary", ("listen_date",), _summary),
 )

@@ -47,10 +47,12 @@ LISTENS_COLUMNS = {
     "batch_id": "VARCHAR",
     "user_id": "VARCHAR",
     "track_id": "VARCHAR",
+    "listen_time": "TIMESTAMP WITH TIME ZONE",
     "track_name": "VARCHAR",
     "artists": "VARCHAR",
     "duration_ms": "BIGINT",
     "genres": "VARCHAR[]",
+    "user_country": "VARCHAR",
 }
 REPLACED_COLUMNS = {"listen_date": "VARCHAR", "track_id": "VARCHAR", "genres": "VARCHAR[]"}
 
@@ -140,8 +142,9 @@ def open_engine(machine: Machine, spill_folder: str) -> duckdb.DuckDBPyConnectio
 
 def prepare(connection: duckdb.DuckDBPyConnection, batch_id: str) -> None:
     """Creates the views and tables that the metrics use. `listens`, `replaced` and `days` must exist."""
-    # The SQL uses Spark's name for unnest.
+    # The SQL uses Spark's names.
     connection.execute("CREATE MACRO explode(elements) AS unnest(elements)")
+    connection.execute("CREATE MACRO unix_seconds(moment) AS epoch_us(moment) // 1000000")
     for name in (*VIEWS, *TABLES):
         kind = "VIEW" if name in VIEWS else "TABLE"
         connection.execute(f"CREATE TEMPORARY {kind} {name} AS {sql(name, batch_id)}")
@@ -230,7 +233,10 @@ def _create_view(
         source = (
             f"read_parquet([{listed}], union_by_name = true, hive_partitioning = {hive}, hive_types_autocast = false)"
         )
-        selected = ", ".join(f"CAST({column} AS {kind}) AS {column}" for column, kind in columns.items())
+        # A column that no file has is unknown: an earlier version may have written none.
+        found = {name for name, *_ in connection.execute(f"DESCRIBE FROM {source}").fetchall()}
+        of_files = [(name if name in found else "NULL", kind, name) for name, kind in columns.items()]
+        selected = ", ".join(f"CAST({value} AS {kind}) AS {name}" for value, kind, name in of_files)
         connection.execute(f"CREATE TEMPORARY VIEW {name} AS SELECT {selected} FROM {source}")  # noqa: S608
     else:
         declared = ", ".join(f"{column} {kind}" for column, kind in columns.items())

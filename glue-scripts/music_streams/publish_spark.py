@@ -21,8 +21,8 @@ ITEMS_PER_WRITER = 10_000
 
 BYTES_PER_TASK = 8 * 2**20
 
-LISTENS_SCHEMA = """user_id STRING, track_id STRING, track_name STRING, artists STRING, duration_ms BIGINT,
-    genres ARRAY<STRING>, listen_date STRING, batch_id STRING"""
+LISTENS_SCHEMA = """user_id STRING, track_id STRING, listen_time TIMESTAMP, track_name STRING, artists STRING,
+    duration_ms BIGINT, genres ARRAY<STRING>, user_country STRING, listen_date STRING, batch_id STRING"""
 REPLACED_SCHEMA = "listen_date STRING, track_id STRING, genres ARRAY<STRING>"
 
 

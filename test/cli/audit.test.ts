@@ -138,6 +138,17 @@ describe("npm run audit", () => {
     assert.equal((await audit(lake)).breaches.length, 1);
   });
 
+  it("says which days of an earlier version lack items, and finds no breach in them", async () => {
+    for (const sk of ["TOP_TRACKS", "HOURS", "COUNTRIES"]) await lake.metric("DAY#2026-11-18", sk, undefined);
+    const { code, breaches, information } = await audit(lake);
+    assert.deepEqual([code, breaches], [0, []]);
+    const said = information.filter(({ text }) => text.includes("lack top tracks, hours and countries"));
+    assert.deepEqual(
+      said.map(({ check, count }) => [check, count]),
+      [["metrics", 1]],
+    );
+  });
+
   it("accepts a failed file that lies in incoming/ again as put back", async () => {
     await lake.remove(place("failed", { date: day, batchId: second, name: files.bad.name }));
     await lake.put(`${folders.incoming}${files.bad.name}`, bodyOf(files.bad));

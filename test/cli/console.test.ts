@@ -165,6 +165,20 @@ describe("what the console reads", () => {
     ]);
     assert.deepEqual(await source.days(["2024-06-24", day]), [{ date: day, ...numbers }]);
     assert.deepEqual(await source.topGenres(day), [{ genre: "jazz", ...numbers }]);
+    assert.deepEqual(await source.dayParts(day), { topTracks: [], hours: [], countries: [] });
+    await put(`DAY#${day}`, "TOP_TRACKS", { tracks: { L: [{ M: track }] } });
+    await put(`DAY#${day}`, "HOURS", { hours: { L: [{ M: { hour: { N: "7" }, ...counts } }] } });
+    await put(`DAY#${day}`, "COUNTRIES", {
+      countries: { L: [{ M: { country: { S: "Chile" }, ...counts } }, { M: counts }] },
+    });
+    assert.deepEqual(await source.dayParts(day), {
+      topTracks: [{ trackId: "t1", name: "Blue", artists: undefined, ...numbers }],
+      hours: [{ hour: "7", ...numbers }],
+      countries: [
+        { country: "Chile", ...numbers },
+        { country: undefined, ...numbers },
+      ],
+    });
     const { days, topTracks } = await source.genre("jazz");
     assert.deepEqual(
       days.map(({ date }) => date),

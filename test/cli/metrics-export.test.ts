@@ -37,6 +37,13 @@ function itemsOf(date: string, listens: number): Item[] {
     of(`DAY#${date}`, "TOP_GENRES", {
       genres: { L: [{ M: { rank: { N: "1" }, genre: { S: genre }, ...counts(listens) } }] },
     }),
+    of(`DAY#${date}`, "TOP_TRACKS", {
+      tracks: { L: [{ M: { rank: { N: "1" }, track_id: { S: "t1" }, track_name: { S: name }, ...counts(listens) } }] },
+    }),
+    of(`DAY#${date}`, "HOURS", { hours: { L: [{ M: { hour: { N: "0" }, ...counts(listens) } }] } }),
+    of(`DAY#${date}`, "COUNTRIES", {
+      countries: { L: [{ M: { country: { S: "Chile" }, ...counts(listens) } }, { M: counts(1) }] },
+    }),
   ];
 }
 
@@ -113,8 +120,12 @@ describe("npm run metrics -- export", () => {
       { avg_listening_ms_per_listener: "7" },
     ];
     assert.deepEqual(rowsOf(out).map(filled), [
+      { metric: "day_countries", date, country: "Chile", ...totals },
+      { metric: "day_countries", date, ...totals, listens: "1" },
+      { metric: "day_hours", date, hour: "0", ...totals },
       { metric: "day_summary", date, ...totals, tracks: "2", genres: "1" },
       { metric: "day_top_genres", date, genre, rank: "1", ...totals },
+      { metric: "day_top_tracks", date, track_id: "t1", rank: "1", track_name: name, ...totals },
       { metric: "genre_day", date, genre, ...totals, ...average },
       { metric: "genre_top_tracks", date, genre, track_id: "t1", rank: "1", track_name: name, ...totals },
       { metric: "genre_top_tracks", date, genre, track_id: "t2", rank: "2", track_name: name, ...totals },
@@ -130,7 +141,8 @@ describe("npm run metrics -- export", () => {
     assert.doesNotMatch(header!, /batch_id|published_at|listed_in/);
     const { out } = await pipeline.run(main, "export", "--format", "csv", "--all");
     const rows = rowsOf(out);
-    assert.equal(rows.length, days.length * (perDay + 1));
+    // One row more for the second track, and one for the second country.
+    assert.equal(rows.length, days.length * (perDay + 2));
     for (const row of rows) assert.equal(row.batch_id, "b", JSON.stringify(row));
   });
 

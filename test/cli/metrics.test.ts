@@ -68,6 +68,37 @@ const items: Item[] = [
     sk: { S: "TOP_GENRES" },
     genres: { L: [{ M: { rank: { N: "1" }, genre: { S: "ja\nzz" }, ...counts(3, "4200000") } }] },
   },
+  {
+    ...{ pk: { S: `DAY#${day}` }, sk: { S: "TOP_TRACKS" } },
+    tracks: {
+      L: [
+        {
+          M: {
+            ...{ rank: { N: "1" }, track_id: { S: "t1" }, track_name: { S: name }, artists: { S: "A;B" } },
+            ...counts(3, "4200000"),
+          },
+        },
+      ],
+    },
+    ...provenance,
+  },
+  {
+    ...{ pk: { S: `DAY#${day}` }, sk: { S: "HOURS" } },
+    hours: {
+      L: Array.from({ length: 24 }, (_, hour) => ({
+        M: { hour: { N: String(hour) }, ...(hour === 17 ? counts(3, "4200000") : counts(0, "0")) },
+      })),
+    },
+  },
+  {
+    ...{ pk: { S: `DAY#${day}` }, sk: { S: "COUNTRIES" } },
+    countries: {
+      L: ["Chi\nle", undefined, ...Array.from({ length: 9 }, (_, n) => `land ${n + 1}`)].map((country) => ({
+        M: { ...(country === undefined ? {} : { country: { S: country } }), ...counts(3, "1000") },
+      })),
+    },
+  },
+  { pk: { S: "DAY#2024-06-24" }, sk: { S: "SUMMARY" }, ...counts(1, "0"), tracks: { N: "1" }, genres: { N: "0" } },
   // In UTF-8 U+FF5E comes before U+1F3B5, in UTF-16 after it.
   { pk: { S: "GENRE#\uff5e" }, sk: { S: `DAY#${day}` }, ...counts(1, "1") },
   { pk: { S: "GENRE#\u{1f3b5}" }, sk: { S: `DAY#${day}` }, ...counts(1, "1") },
@@ -171,6 +202,34 @@ describe("npm run metrics", () => {
     assert.equal(code, 0);
     assert.match(out, /22,692 │\s+2 │\s+2 │\s+1 │\s+1 h 10 min/);
     assert.match(out, /1 │ ja\\nzz │\s+3 │\s+2 │\s+1 h 10 min/);
+  });
+
+  it("shows a day's top tracks, its hours and its first ten countries", async () => {
+    const { out } = await pipeline.run(main, "day", day);
+    assert.match(out, /Top tracks\n.*1 │ t1 +│ Line.*│ A;B +│ +3 │ +2 │ +1 h 10 min/s);
+    assert.match(out, /Hours \(UTC\)\n.*00 +│ +0 │.*17 +│ +3 │ +2 │ +1 h 10 min/s);
+    assert.match(out, /Countries \(10 of 11; - is unknown\)\n.*Chi\\nle +│ +3 │.*- +│ +3 │.*land 8 /s);
+    assert.doesNotMatch(out, /land 9/);
+  });
+
+  it("shows a day that an earlier version published without what that lacks", async () => {
+    const { code, out } = await pipeline.run(main, "day", "2024-06-24");
+    assert.equal(code, 0);
+    assert.match(out, /No track of this day has a genre\.\n$/);
+  });
+
+  it("gives a day's own items as JSON, as the export has them", async () => {
+    const { code, out } = await pipeline.run(main, "day", day, "--json");
+    assert.equal(code, 0);
+    const exported = (await pipeline.run(main, "export")).out
+      .split("\n")
+      .filter((line) => line.includes(`DAY#${day}","sk"`));
+    const own = exported.filter((line) => line.startsWith('{"pk":"DAY#'));
+    assert.equal(own.length, 5);
+    assert.deepEqual(
+      JSON.parse(out),
+      own.map((line) => JSON.parse(line)),
+    );
   });
 
   it("shows a genre's days, newest first, and the top tracks of the newest or of the day asked for", async () => {

@@ -83,6 +83,7 @@ export function sourceOf(batches: Batch[], more: Partial<Source> = {}): Source {
     listedGenres: async () => [],
     days: async () => [],
     topGenres: async () => [],
+    dayParts: async () => ({ topTracks: [], hours: [], countries: [] }),
     genre: async () => ({ days: [], topTracks: [] }),
     track: async () => ({ name: undefined, artists: undefined, days: [] }),
     ...more,
@@ -121,6 +122,10 @@ export function hostileSource(): Source {
     listedGenres: async () => [{ genre: HOSTILE, ...many }],
     days: async () => [day],
     topGenres: async () => [{ genre: HOSTILE, ...many }],
+    dayParts: async () => ({
+      ...{ topTracks: [track], hours: [{ hour: HOSTILE, ...many }] },
+      countries: [{ country: HOSTILE, ...many }],
+    }),
     genre: async () => ({ days: [day], topTracks: [{ date: HOSTILE, tracks: [track] }] }),
     track: async () => ({ name: HOSTILE, artists: HOSTILE, days: [day] }),
   });

@@ -291,6 +291,28 @@ describe("the console's pages", () => {
     ]);
   });
 
+  it("show a day's top tracks, its hours and its countries", async () => {
+    const of = (listens: bigint) => ({ listens, listeners: 2n, listeningMs: 60_000n });
+    const lands = Array.from({ length: 12 }, (_, at) => ({ country: at === 1 ? undefined : `Land ${at}`, ...of(50n) }));
+    const dayParts = async () => ({
+      topTracks: [{ trackId: "t1", name: "Blue", artists: undefined, ...of(9_007_199_254_740_993n) }],
+      hours: Array.from({ length: 24 }, (_, hour) => ({ hour: String(hour), ...of(BigInt(hour)) })),
+      countries: lands,
+    });
+    const { document, words: all } = await consoleOf(sourceOf([], { dayParts })).page("/day?date=2024-06-25");
+    assert.deepEqual(cellsOf(document, "Top tracks of 2024-06-25"), [
+      ["t1", "Blue", "-", "9,007,199,254,740,993", "2", "1 min 00 s"],
+    ]);
+    const hours = cellsOf(document, "Listens by hour of 2024-06-25");
+    assert.deepEqual([hours.length, hours[0], hours[23]], [24, ["0", "0"], ["23", "23"]]);
+    assert.equal(cellsOf(document, "Top countries of 2024-06-25").length, 10);
+    const every = cellsOf(document, "All countries of 2024-06-25");
+    assert.deepEqual([every.length, every[1]], [12, ["-", "50", "2", "1 min 00 s"]]);
+    assert.match(all, /All 12 countries/);
+    const none = await consoleOf(sourceOf([])).page("/day?date=2024-06-25");
+    assert.match(none.words, /No top tracks on 2024-06-25.*Listens by hour of 2024-06-25 ?Nothing to draw yet/);
+  });
+
   it("give the median, the longest and the share of quarantined rows of archived batches", async () => {
     // One of an earlier version, which does not know when its files landed.
     const slow = batch(2, { landedAt: null, publish: { from: null, to: new Date(NOW - 60_000).toISOString() } });

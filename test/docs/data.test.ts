@@ -135,16 +135,16 @@ describe("docs/data.md", () => {
     const items = script("metrics_items");
     const keys = [...items.matchAll(/f?"((?:TRACK|GENRE|DAY)#)\{[^}]+\}", f?"([A-Z_]+)(#?)/g)];
     const inCode = [...new Set(keys.map(([, pk, sk, dated]) => `${pk} ${sk}${dated}`))].sort();
-    assert.equal(inCode.length, 5);
+    assert.equal(inCode.length, 8);
     const onPage = tablesOf("What is published")[0]!.map(([, item]) => {
       const [, pk, sk, dated] = /`([A-Z]+#)<\w+>`, `([A-Z_]+)(#?)/.exec(item!) ?? [];
       return `${pk} ${sk}${dated}`;
     });
     assert.deepEqual(onPage.sort(), inCode);
-    const attributes = foundIn(items, /"([a-z_]{2,})":/g);
+    const attributes = [...new Set([...foundIn(items, /"([a-z_]{2,})":/g), ...foundIn(items, /_list\(\s*"(\w+)"/g)])];
     const provenance = foundIn(script("publish_writer"), /"(batch_id|published_at)":/g);
     assert.deepEqual(namesIn("What is published", 1).sort(), [...attributes, ...provenance].sort());
-    const [, kinds = ""] = /^`metric` is (.*),/m.exec(page) ?? [];
+    const [, kinds = ""] = /`metric` names it:\n(.*)\.$/m.exec(page) ?? [];
     assert.deepEqual(foundIn(kinds, /`(\w+)`/g), foundIn(items, / Metric\("(\w+)"/g));
   });
 });

@@ -40,6 +40,7 @@ class Row:
     artists: str | None = "Someone"
     duration_ms: int | None = 1000
     genres: tuple[str, ...] = ("pop",)
+    user_country: str | None = "Chile"
 
 
 @dataclass
@@ -192,7 +193,7 @@ def curated(row: Row) -> tuple[Any, ...]:
         5,
         row.duration_ms,
         list(row.genres),
-        "Chile",
+        row.user_country,
         40,
     )
 
@@ -212,7 +213,7 @@ def plain(value: dict[str, Any]) -> Any:
 
 
 def expected(rows: Iterable[Row]) -> list[dict[str, Any]]:
-    """Returns the oracle's items for rows in which each track has one name, artist and duration."""
+    """The oracle's items for rows in which each track has one name, artist and duration, each user a country."""
     rows = list(rows)
     songs = {
         row.track_id: oracle.Song(row.track_name, row.artists, row.duration_ms or 0, sorted(row.genres)) for row in rows
@@ -222,4 +223,4 @@ def expected(rows: Iterable[Row]) -> list[dict[str, Any]]:
         for row in rows
     }
     assert len(listens) == len(rows), Counter(rows).most_common(1)
-    return oracle.metrics(listens, songs)
+    return oracle.metrics(listens, songs, {row.user_id: row.user_country for row in rows if row.user_country})

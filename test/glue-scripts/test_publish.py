@@ -9,7 +9,7 @@ from typing import Any
 
 import boto3
 import pytest
-from publish_support import DAY, NEXT_DAY, Lake, Row, expected
+from publish_support import CURATED, DAY, NEXT_DAY, Lake, Row, curated, expected
 
 import oracle
 from music_streams import layout, publish_duckdb, store
@@ -29,19 +29,36 @@ def test_the_metrics_of_a_tiny_day_equal_those_worked_out_by_hand(lake: Lake) ->
         FIRST,
         [
             Row("u1", "t1", duration_ms=100, genres=("pop", "rock")),
-            Row("u1", "t1", f"{DAY} 10:00:01", duration_ms=100, genres=("pop", "rock")),
-            Row("u2", "t1", duration_ms=100, genres=("pop", "rock")),
-            Row("u2", "t2", track_name="Ünï", artists=None, duration_ms=None, genres=("pop",)),
-            Row("u3", "t3", track_name=None, artists=None, duration_ms=None, genres=()),
+            Row("u1", "t1", f"{DAY} 00:00:00", duration_ms=100, genres=("pop", "rock")),
+            Row("u2", "t1", duration_ms=100, genres=("pop", "rock"), user_country="Peru"),
+            Row("u2", "t2", track_name="Ünï", artists=None, duration_ms=None, genres=("pop",), user_country="Peru"),
+            Row("u3", "t3", f"{DAY} 23:59:59.999999", None, None, None, genres=(), user_country=None),
         ],
     )
     report = lake.publish(FIRST, days)
+    none = {"listens": 0, "unique_listeners": 0, "listening_ms": 0}
+    one = {"listens": 1, "unique_listeners": 1, "listening_ms": 0}
+    hours = {0: {**one, "listening_ms": 100}, 10: {"listens": 3, "unique_listeners": 2, "listening_ms": 200}, 23: one}
     t1 = {"listens": 3, "unique_listeners": 2, "listening_ms": 300}
     t2 = {"listens": 1, "unique_listeners": 1, "listening_ms": 0}
     pop = {"listens": 4, "unique_listeners": 2, "listening_ms": 300}
     named = {"track_name": "A Name", "artists": "Someone"}
     first = {"rank": 1, "track_id": "t1", **t1, **named}
     assert lake.items() == [
+        {
+            "pk": f"DAY#{DAY}",
+            "sk": "COUNTRIES",
+            "countries": [
+                {"country": "Chile", "listens": 2, "unique_listeners": 1, "listening_ms": 200},
+                {"country": "Peru", "listens": 2, "unique_listeners": 1, "listening_ms": 100},
+                one,
+            ],
+        },
+        {
+            "pk": f"DAY#{DAY}",
+            "sk": "HOURS",
+            "hours": [{"hour": hour, **hours.get(hour, none)} for hour in range(24)],
+        },
         {
             "pk": f"DAY#{DAY}",
             "sk": "SUMMARY",
@@ -55,6 +72,15 @@ def test_the_metrics_of_a_tiny_day_equal_those_worked_out_by_hand(lake: Lake) ->
             "pk": f"DAY#{DAY}",
             "sk": "TOP_GENRES",
             "genres": [{"rank": 1, "genre": "pop", **pop}, {"rank": 2, "genre": "rock", **t1}],
+        },
+        {
+            "pk": f"DAY#{DAY}",
+            "sk": "TOP_TRACKS",
+            "tracks": [
+                first,
+                {"rank": 2, "track_id": "t2", **t2, "track_name": "Ünï"},
+                {"rank": 3, "track_id": "t3", **t2},
+            ],
         },
         {"pk": "GENRE#pop", "sk": f"DAY#{DAY}", **pop, "avg_listening_ms_per_listener": 150},
         {
@@ -76,7 +102,7 @@ def test_the_metrics_of_a_tiny_day_equal_those_worked_out_by_hand(lake: Lake) ->
         "days": [DAY],
         "engine": "duckdb",
         "groupsComputed": 6,
-        "itemsWritten": 9,
+        "itemsWritten": 12,
         "itemsUnchanged": 0,
         "itemsRemoved": 0,
     }
@@ -144,12 +170,15 @@ def test_only_what_the_batch_touched_is_written_again(lake: Lake) -> None:
     second = [Row("u2", "t3", genres=("g3",))]
     lake.publish(FIRST, lake.curate(FIRST, first))
     report = lake.publish(SECOND, lake.curate(SECOND, second))
-    # The track, its genre with its top tracks, the day and its top genres.
-    assert (report["itemsWritten"], report["itemsUnchanged"], report["groupsComputed"]) == (5, 0, 3)
+    # The track, its genre with its top tracks, and all of the day.
+    assert (report["itemsWritten"], report["itemsUnchanged"], report["groupsComputed"]) == (8, 0, 3)
     by_second = sorted((item["pk"], item["sk"]) for item in lake.items(stamps=True) if item["batch_id"] == SECOND)
     assert by_second == [
+        (f"DAY#{DAY}", "COUNTRIES"),
+        (f"DAY#{DAY}", "HOURS"),
         (f"DAY#{DAY}", "SUMMARY"),
         (f"DAY#{DAY}", "TOP_GENRES"),
+        (f"DAY#{DAY}", "TOP_TRACKS"),
         ("GENRE#g3", f"DAY#{DAY}"),
         ("GENRE#g3", f"TOP_TRACKS#{DAY}"),
         ("TRACK#t3", f"DAY#{DAY}"),
@@ -196,6 +225,7 @@ def test_an_emptied_day_loses_all_its_items_and_a_moved_listen_finds_its_new_day
     lake.curate(FIRST, [new])
     lake.publish(FIRST, [DAY, NEXT_DAY])
     assert lake.items() == expected([other, new])
+    assert lake.item(f"DAY#{DAY}", "HOURS") is None
     again = lake.publish(FIRST, [DAY, NEXT_DAY])
     assert (again["itemsWritten"], again["itemsRemoved"]) == (0, 0)
 
@@ -229,7 +259,84 @@ def test_ties_are_broken_by_listeners_then_listening_time_then_the_bytes_of_the_
         (3, "slow"),
     ]
     assert [entry["genre"] for entry in genres["genres"]] == ["g", "😀", "Z", "z", "é"]
+    day = lake.item(f"DAY#{DAY}", "TOP_TRACKS")
+    assert day is not None
+    assert [entry["track_id"] for entry in day["tracks"]] == ["shared", "loyal", "slow", "B", "a", "b", "x_y"]
     assert lake.items() == expected(rows)
+
+
+def test_a_day_names_its_first_ten_tracks_whatever_their_genres(lake: Lake) -> None:
+    # Eleven tracks tie for the last nine places.
+    heard = [(f"t{n:02d}", 3 if n == 12 else 2 if n < 11 else 1) for n in range(13)]
+    rows = [
+        Row("u1", track, f"{DAY} 10:00:0{at}", genres=(f"g{track}",) if track < "t05" else ())
+        for track, times in heard
+        for at in range(times)
+    ]
+    lake.publish(FIRST, lake.curate(FIRST, rows))
+    day = lake.item(f"DAY#{DAY}", "TOP_TRACKS")
+    assert day is not None
+    assert [entry["track_id"] for entry in day["tracks"]] == ["t12", *(f"t{n:02d}" for n in range(9))]
+    assert [entry["rank"] for entry in day["tracks"]] == list(range(1, 11))
+    assert lake.items() == expected(rows)
+
+
+def test_the_hours_of_days_that_are_computed_together_stay_apart(lake: Lake) -> None:
+    rows = [Row("u1", "t1", f"2024-06-{day:02d} {hour:02d}:30:00") for day in range(1, 21) for hour in range(day, 24)]
+    lake.publish(FIRST, lake.curate(FIRST, rows))
+    assert lake.items() == expected(rows)
+
+
+def countries_of(lake: Lake) -> list[tuple[str | None, int, int]]:
+    item = lake.item(f"DAY#{DAY}", "COUNTRIES")
+    assert item is not None
+    return [(entry.get("country"), entry["listens"], entry["unique_listeners"]) for entry in item["countries"]]
+
+
+def test_countries_have_the_order_of_ranks_and_the_unknown_one_is_last_among_equals(lake: Lake) -> None:
+    rows = [Row(f"u{n}", "t1", user_country=name) for n, name in enumerate(["é", "Z", None, "z", "", "Z"])]
+    rows += [Row("loyal", f"t{n}", user_country="A") for n in range(2)]
+    lake.publish(FIRST, lake.curate(FIRST, rows))
+    assert countries_of(lake) == [("Z", 2, 2), (None, 2, 2), ("A", 2, 1), ("z", 1, 1), ("é", 1, 1)]
+    assert lake.items() == expected(rows)
+
+
+def test_a_listener_whose_country_changed_between_batches_counts_in_both(lake: Lake) -> None:
+    old = [Row("u1", "t1", user_country="Chile"), Row("u2", "t1", user_country="Chile")]
+    new = [Row("u1", "t1", f"{DAY} 11:00:00", user_country="Peru"), Row("u1", "t2", user_country="Peru")]
+    lake.publish(FIRST, lake.curate(FIRST, old))
+    lake.publish(SECOND, lake.curate(SECOND, new))
+    assert countries_of(lake) == [("Chile", 2, 2), ("Peru", 2, 1)]
+
+
+def test_texts_that_are_no_countries_and_long_names_leave_an_item_below_400_kb(lake: Lake) -> None:
+    long = "😀" * 3_000
+    rows = [Row(f"u{n}", f"t{n}", track_name=long, artists=long, user_country=f"{n:03d}{long}") for n in range(260)]
+    # Both are one country once they are cut.
+    rows += [Row(f"a{n}", "t0", track_name=long, artists=long, user_country=f"{'x' * 256}{n}") for n in range(2)]
+    lake.publish(FIRST, lake.curate(FIRST, rows))
+    countries = countries_of(lake)
+    assert countries[0] == ("x" * 256, 2, 2)
+    assert countries[1:] == [(f"{n:03d}{'😀' * 253}", 1, 1) for n in range(249)]
+    day = lake.item(f"DAY#{DAY}", "TOP_TRACKS")
+    assert day is not None
+    assert {len(entry[name]) for entry in day["tracks"] for name in ("track_name", "artists")} == {2048}
+    largest = max(len(json.dumps(item, ensure_ascii=False).encode()) for item in lake.items())
+    assert 250_000 < largest < 400_000
+    assert lake.items() == expected(rows)
+
+
+def test_curated_files_without_countries_have_listens_of_an_unknown_country(lake: Lake) -> None:
+    old, new = Row("u1", "t1"), Row("u2", "t1")
+    kept = [column for column in CURATED.replace("\n", "").split(",") if "country" not in column]
+    values = [value for value, column in zip(curated(old), CURATED.split(",")) if "country" not in column]
+    lake.put_parquet(
+        f"{layout.key('listensBatch', date=DAY, batchId=FIRST)}part-0.parquet", ",".join(kept), [tuple(values)]
+    )
+    lake.publish(FIRST, [DAY])
+    assert countries_of(lake) == [(None, 1, 1)]
+    lake.publish(SECOND, lake.curate(SECOND, [new]))
+    assert countries_of(lake) == [("Chile", 1, 1), (None, 1, 1)]
 
 
 def test_a_name_is_that_of_the_latest_batch_that_knows_it(lake: Lake) -> None:
@@ -265,7 +372,7 @@ def test_a_genre_too_long_for_a_key_is_no_genre_and_a_name_too_long_for_an_item_
 def test_a_day_of_tracks_without_genre_has_a_summary_and_no_top_genres(lake: Lake) -> None:
     rows = [Row("u1", "t1", genres=())]
     lake.publish(FIRST, lake.curate(FIRST, rows))
-    assert [item["sk"] for item in lake.items()] == ["SUMMARY", f"DAY#{DAY}"]
+    assert [item["sk"] for item in lake.items()] == ["COUNTRIES", "HOURS", "SUMMARY", "TOP_TRACKS", f"DAY#{DAY}"]
     assert lake.items() == expected(rows)
 
 
@@ -344,11 +451,12 @@ def test_many_days_are_computed_in_parts_that_fit_the_memory(
 def test_the_real_data_in_two_batches_gives_the_metrics_from_scratch(lake: Lake, real_data: Path) -> None:
     truth = oracle.truth(real_data)
     songs = oracle.read_songs(real_data / "reference")
+    countries = oracle.read_countries(real_data / "reference")
     rows = []
     for user_id, track_id, time in sorted(truth.listens):
         song = songs.get(track_id) or oracle.Song(None, None, 0, [])
         names = (song.track_name, song.artists, song.duration_ms, tuple(song.genres))
-        rows.append(Row(user_id, track_id, time.strftime("%Y-%m-%d %H:%M:%S"), *names))
+        rows.append(Row(user_id, track_id, time.strftime("%Y-%m-%d %H:%M:%S"), *names, countries.get(user_id)))
     lake.publish(FIRST, lake.curate(FIRST, rows[::2]))
     lake.publish(SECOND, lake.curate(SECOND, rows[1::2]))
     assert lake.items() == truth.items

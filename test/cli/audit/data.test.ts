@@ -1,6 +1,7 @@
 import type { Manifest, TransformReport } from "../../../runtime/batch";
 import { place } from "../../../runtime/places";
 import { folders } from "../../support/folders";
+import type { Lake } from "./lake";
 import { a, b, files, finds, first, lone, second } from "./sound-lake";
 import { archivedKey, bodyOf, curatedKey, day, rowOf } from "./values";
 
@@ -54,7 +55,7 @@ describe("npm run audit: rows and metrics", () => {
     {
       title: "a curated row on another day",
       plant: async (lake) => {
-        const rows = [["u1", "hit", "2026-11-21 00:00:00"]].map((one) => rowOf(one as never));
+        const rows = [["u1", "hit", "2026-11-21 01:00:00"]].map((one) => rowOf(one as never));
         await lake.flush([{ key: curatedKey(lone, "2026-11-20"), rows }], []);
       },
       found: { curated: /another day/ },
@@ -109,6 +110,38 @@ describe("npm run audit: rows and metrics", () => {
       plant: (lake) =>
         lake.changeItem("DAY#2026-11-18", "TOP_GENRES", ({ genres }: { genres: object[] }) => ({
           genres: [...genres].reverse(),
+        })),
+      found: { metrics: /an item differs/ },
+    },
+    ...["TOP_TRACKS", "HOURS", "COUNTRIES"].flatMap((sk) => [
+      {
+        title: `a day's ${sk} with a wrong number`,
+        plant: (lake: Lake) =>
+          lake.changeItem("DAY#2026-11-18", sk, (item: Record<string, { listens: number }[]>) => {
+            const [name, entries] = Object.entries(item).find(([, value]) => Array.isArray(value))!;
+            return { [name]: entries.with(0, { ...entries[0]!, listens: 99 }) };
+          }),
+        found: { metrics: /an item differs/ },
+      },
+      {
+        title: `a missing ${sk} of a day that has the others`,
+        plant: (lake: Lake) => lake.metric("DAY#2026-11-18", sk, undefined),
+        found: { metrics: /is missing/ },
+      },
+    ]),
+    {
+      title: "a day's items that are all gone",
+      plant: async (lake) => {
+        for (const sk of ["SUMMARY", "TOP_GENRES", "TOP_TRACKS", "HOURS", "COUNTRIES"])
+          await lake.metric("DAY#2026-11-18", sk, undefined);
+      },
+      found: { metrics: /is missing/ },
+    },
+    {
+      title: "countries in a wrong order",
+      plant: (lake) =>
+        lake.changeItem("DAY#2026-11-18", "COUNTRIES", ({ countries }: { countries: object[] }) => ({
+          countries: [...countries].reverse(),
         })),
       found: { metrics: /an item differs/ },
     },

@@ -13,6 +13,9 @@ const tracks: Record<string, object> = {
   tune: { track_name: "Tune", artists: "Dan", duration_ms: 100_000, genres: ["rock", "g".repeat(2_043)] },
 };
 
+/** The other users have none. */
+const countries: Record<string, string> = { u1: "Chile", u2: "Peru", u5: "ñ".repeat(300) };
+
 /** A file to put into a batch: its content, and how it ends. */
 export interface Given {
   name: string;
@@ -60,7 +63,8 @@ export function bodyOf({ header, listens = [], quarantinedRows = {}, quarantined
 
 /** The curated row of a listen. */
 export function rowOf([user_id, track_id, time]: Listen): object {
-  return { user_id, track_id, listen_time: `${time}+00`, genres: [], ...tracks[track_id] };
+  const user_country = countries[user_id];
+  return { user_id, track_id, user_country, listen_time: `${time}+00`, genres: [], ...tracks[track_id] };
 }
 
 export function sumOf(files: TransformReport["files"]): Omit<TransformReport["files"][number], "name"> {
