@@ -35,7 +35,7 @@ export async function track([id = ""]: string[], options: Options, terminal: Ter
   return 0;
 }
 
-/** `metrics export`: the metrics table, or some days of it, as NDJSON or CSV. */
+/** `metrics export`: the metrics table, or some days of it, as NDJSON, CSV or Parquet. */
 export async function exportItems(_: string[], options: Options & ExportOptions, terminal: Terminal): Promise<number> {
   const { from, to } = options;
   for (const date of [from, to]) if (date !== undefined) requireDate(date);

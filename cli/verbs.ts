@@ -223,8 +223,11 @@ export const verbs: Record<string, Verb> = {
           .option("--from <date>", "only this day (YYYY-MM-DD, UTC) and later ones")
           .option("--to <date>", "only this day and earlier ones")
           .addOption(
-            new Option("--format <name>", "ndjson: an item a line; csv: an item, or an entry of a top list, a row")
-              .choices(["ndjson", "csv"])
+            new Option(
+              "--format <name>",
+              "ndjson: an item a line; csv and parquet: an item, or an entry of a top list, a row",
+            )
+              .choices(["ndjson", "csv", "parquet"])
               .default("ndjson"),
           )
           .option(
