@@ -1,5 +1,6 @@
 import { brief, count, duration, printable, table } from "../terminal/format";
 import { besideMetrics, type Item, jsonItem, mapsOf, textOf, wholeOf } from "./items";
+import type { ArtistTrack } from "./read/artists";
 
 const nameLimit = 48;
 
@@ -73,6 +74,14 @@ export function dayText(date: string, summary: Item | undefined, top: Item | und
   const topHead = ["#", "genre", ...numbers.slice(0, 3)];
   const tops = genres.length > 0 ? table(topHead, genres, ["#", ...numbers]) : "No track of this day has a genre.";
   return `${date}\n${day}\n\nTop genres\n${tops}\n`;
+}
+
+/** An artist's tracks, as text. */
+export function artistText(tracks: ArtistTrack[]): string {
+  const rows = tracks.map(({ trackId, name, artists }) =>
+    [trackId, name ?? "-", artists].map((text) => brief(text, nameLimit)),
+  );
+  return `${table(["track", "name", "artists"], rows)}\n`;
 }
 
 /** The days of a track's or genre's items, the latest first: sort keys are DAY#<date>. */

@@ -210,6 +210,14 @@ export const verbs: Record<string, Verb> = {
       );
       does(
         line
+          .command("artist")
+          .description("an artist's tracks in the reference data, with their ids")
+          .argument("<name>", "the name or a part of it, in any case")
+          .option(...out),
+        () => require("./metrics").artist,
+      );
+      does(
+        line
           .command("track")
           .description("a track's days")
           .argument("<id>", "the track's id")

@@ -84,6 +84,7 @@ export function sourceOf(batches: Batch[], more: Partial<Source> = {}): Source {
     days: async () => [],
     topGenres: async () => [],
     genre: async () => ({ days: [], topTracks: [] }),
+    artist: async () => [],
     track: async () => ({ name: undefined, artists: undefined, days: [] }),
     ...more,
   };
@@ -122,6 +123,7 @@ export function hostileSource(): Source {
     days: async () => [day],
     topGenres: async () => [{ genre: HOSTILE, ...many }],
     genre: async () => ({ days: [day], topTracks: [{ date: HOSTILE, tracks: [track] }] }),
+    artist: async () => [track],
     track: async () => ({ name: HOSTILE, artists: HOSTILE, days: [day] }),
   });
 }

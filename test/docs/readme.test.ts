@@ -51,6 +51,7 @@ describe("README's commands", () => {
     const value = (kind: string) => shown.find(({ args }) => args[0] === kind)?.args[1];
     assert.match(songs, new RegExp(`,${value("genre")}\n`));
     assert.match(songs, new RegExp(`^\\d+,${value("track")},`, "m"));
+    assert.match(songs, new RegExp(`^\\d+,[^,]+,${value("artist")}`, "im"));
   });
 
   it("drop a file whose listens are new, known and of the sample's days", async () => {

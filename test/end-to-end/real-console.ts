@@ -111,6 +111,10 @@ export class RealConsole {
     await this.page.getByRole("link", { name: track, exact: true }).click();
     assert.deepEqual(await this.openTable("Listens of its latest days"), daysOf(`TRACK#${track}`));
     await this.isInOrder();
+    await this.page.getByLabel("Artist").fill(String(tracks[0]!.artists).toLowerCase());
+    await this.page.getByLabel("Artist").press("Enter");
+    await this.page.getByRole("link", { name: track, exact: true }).waitFor();
+    await this.isInOrder();
   }
 
   /**
