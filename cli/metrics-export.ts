@@ -1,13 +1,15 @@
 import { paginateScan } from "@aws-sdk/client-dynamodb";
+import type { Terminal } from "../terminal/terminal";
 import { besideMetrics, byteOrder, jsonItem } from "./items";
-import { csvColumns, csvLines } from "./metrics-csv";
+import { ParquetRows } from "./metrics-parquet";
+import { csvLine, type TableRow, tableColumns, tableRows } from "./metrics-table";
 import { SortedTexts } from "./sorted-texts";
 import type { Target } from "./target";
 
 export interface ExportOptions {
   /** Also the attributes that are no metrics. */
   all?: boolean;
-  format?: "ndjson" | "csv";
+  format?: "ndjson" | "csv" | "parquet";
   /** First and last day, YYYY-MM-DD. */
   from?: string;
   to?: string;
@@ -16,12 +18,12 @@ export interface ExportOptions {
 /**
  * Writes every item of the metrics table, or of a range of days, sorted by the bytes of pk, then sk. Returns how many.
  * NDJSON has a line for each item, whose bytes equal Python's `json.dumps(item, ensure_ascii=False, separators=(",",
- * ":"))` with pk, sk and then the other keys in order. CSV has a header, and a row for each item or entry of a list.
- * Memory does not grow with the table. `write` gets whole lines with their newlines, many at a time, and is awaited.
+ * ":"))` with pk, sk and then the other keys in order. CSV and Parquet have a row for each item or entry of a list.
+ * Memory does not grow with the table. `write` gets many lines or rows at a time, and is awaited.
  */
 export async function exportMetrics(
   target: Pick<Target, "dynamodb" | "outputs">,
-  write: (text: string) => Promise<void> | void,
+  write: Terminal["out"],
   options: ExportOptions = {},
 ): Promise<number> {
   const { all = false, format = "ndjson" } = options;
@@ -35,24 +37,36 @@ export async function exportMetrics(
     );
     for await (const page of pages)
       for (const item of page.Items ?? []) {
-        const text = format === "csv" ? csvLines(item, all) : `${jsonItem(item, leftOut)}\n`;
+        const text = format === "ndjson" ? jsonItem(item, leftOut) : JSON.stringify(tableRows(item, all));
         await sorted.add({ key: [byteOrder(item.pk?.S ?? ""), byteOrder(item.sk?.S ?? "")], text });
         items += 1;
       }
-    if (format === "csv") await write(`${csvColumns(all).join(",")}\n`);
-    const textsAtOnce = 1000;
-    let some: string[] = [];
-    for await (const text of sorted.texts()) {
-      some.push(text);
-      if (some.length < textsAtOnce) continue;
-      await write(some.join(""));
-      some = [];
+    if (format === "parquet") {
+      const file = new ParquetRows(write, all);
+      for await (const text of sorted.texts()) for (const row of rowsIn(text)) await file.add(row);
+      await file.close();
+    } else {
+      if (format === "csv") await write(csvLine(tableColumns(all)));
+      const lines = (text: string) => (format === "csv" ? rowsIn(text).map(csvLine).join("") : `${text}\n`);
+      const textsAtOnce = 1000;
+      let some: string[] = [];
+      for await (const text of sorted.texts()) {
+        some.push(lines(text));
+        if (some.length < textsAtOnce) continue;
+        await write(some.join(""));
+        some = [];
+      }
+      if (some.length > 0) await write(some.join(""));
     }
-    if (some.length > 0) await write(some.join(""));
   } finally {
     await sorted.close();
   }
   return items;
+}
+
+/** Rows that were kept as JSON, in which a value that is not there is null. */
+function rowsIn(text: string): TableRow[] {
+  return (JSON.parse(text) as (string | null)[][]).map((row) => row.map((value) => value ?? undefined));
 }
 
 /** DynamoDB leaves out items of other days. It reads them, though: no index has the tracks of a day. */

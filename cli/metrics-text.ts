@@ -1,5 +1,6 @@
 import { brief, count, duration, printable, table } from "../terminal/format";
 import { besideMetrics, type Item, jsonItem, mapsOf, textOf, wholeOf } from "./items";
+import type { ArtistTrack } from "./read/artists";
 
 const nameLimit = 48;
 const countriesShown = 10;
@@ -97,6 +98,14 @@ export function wholeDayText(date: string, items: Item[]): string {
       : []),
   ];
   return [dayText(date, summary, genres), ...parts.map((part) => `${part}\n`)].join("\n");
+}
+
+/** An artist's tracks, as text. */
+export function artistText(tracks: ArtistTrack[]): string {
+  const rows = tracks.map(({ trackId, name, artists }) =>
+    [trackId, name ?? "-", artists].map((text) => brief(text, nameLimit)),
+  );
+  return `${table(["track", "name", "artists"], rows)}\n`;
 }
 
 /** The days of a track's or genre's items, the latest first: sort keys are DAY#<date>. */

@@ -2,7 +2,8 @@ import { UsageError, UserError } from "../terminal/errors";
 import type { Terminal } from "../terminal/terminal";
 import { requireDate } from "./dates";
 import { type ExportOptions, exportMetrics } from "./metrics-export";
-import { dayText, genreText, itemsJson, trackText, wholeDayText } from "./metrics-text";
+import { artistText, dayText, genreText, itemsJson, trackText, wholeDayText } from "./metrics-text";
+import { tracksOf } from "./read/artists";
 import { itemAt, itemsOf } from "./read/metrics";
 import { openTarget, type Target } from "./target";
 import { writeWhole } from "./whole-file";
@@ -35,13 +36,22 @@ export async function genre(
   return 0;
 }
 
+/** `metrics artist`: the tracks of an artist, as the reference data has them. */
+export async function artist([name = ""]: string[], options: Options, terminal: Terminal): Promise<number> {
+  const tracks = await tracksOf(await checked(terminal, options), name);
+  if (!tracks) throw new UserError("There is no parsed reference data now. The next batch makes it: drop a file.");
+  if (tracks.length === 0) throw new UserError(`The reference data has no track of an artist like "${name}".`);
+  await terminal.out(artistText(tracks));
+  return 0;
+}
+
 /** `metrics track`: a track's days. */
 export async function track([id = ""]: string[], options: Options, terminal: Terminal): Promise<number> {
   await terminal.out(await showTrack(await checked(terminal, options), id));
   return 0;
 }
 
-/** `metrics export`: the metrics table, or some days of it, as NDJSON or CSV. */
+/** `metrics export`: the metrics table, or some days of it, as NDJSON, CSV or Parquet. */
 export async function exportItems(_: string[], options: Options & ExportOptions, terminal: Terminal): Promise<number> {
   const { from, to } = options;
   for (const date of [from, to]) if (date !== undefined) requireDate(date);

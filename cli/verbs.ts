@@ -211,6 +211,14 @@ export const verbs: Record<string, Verb> = {
       );
       does(
         line
+          .command("artist")
+          .description("an artist's tracks in the reference data, with their ids")
+          .argument("<name>", "the name or a part of it, in any case")
+          .option(...out),
+        () => require("./metrics").artist,
+      );
+      does(
+        line
           .command("track")
           .description("a track's days")
           .argument("<id>", "the track's id")
@@ -224,8 +232,11 @@ export const verbs: Record<string, Verb> = {
           .option("--from <date>", "only this day (YYYY-MM-DD, UTC) and later ones")
           .option("--to <date>", "only this day and earlier ones")
           .addOption(
-            new Option("--format <name>", "ndjson: an item a line; csv: an item, or an entry of a list, a row")
-              .choices(["ndjson", "csv"])
+            new Option(
+              "--format <name>",
+              "ndjson: an item a line; csv and parquet: an item, or an entry of a list, a row",
+            )
+              .choices(["ndjson", "csv", "parquet"])
               .default("ndjson"),
           )
           .option(

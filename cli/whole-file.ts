@@ -5,7 +5,7 @@ import { UsageError } from "../terminal/errors";
 /** Writes a file whole or not at all. Writes directly to what isn't a regular file (/dev/stdout, a pipe). */
 export async function writeWhole<T>(
   file: string,
-  fill: (write: (text: string) => Promise<void>) => Promise<T>,
+  fill: (write: (text: string | Uint8Array) => Promise<void>) => Promise<T>,
 ): Promise<T> {
   const present = await stat(file).catch(() => undefined);
   if (present?.isDirectory()) throw new UsageError(`${file} is a folder. Give a file's name.`);

@@ -8,7 +8,7 @@ import { guard } from "./guard";
 import { type Html, html, link, pathTo, verbatim } from "./html";
 import { batchView } from "./pages/batch";
 import { batchesView } from "./pages/batches";
-import { daysView, dayView, genreView, trackView } from "./pages/day";
+import { artistView, daysView, dayView, genreView, trackView } from "./pages/day";
 import { freshnessView } from "./pages/freshness";
 import { quarantineView } from "./pages/quarantine";
 import type { Source } from "./source";
@@ -25,6 +25,7 @@ const pages: Record<string, Page> = {
   "/days": daysView,
   "/day": (source, { date }) => dayView(source, date),
   "/genre": (source, { name = "", date }) => genreView(source, name, date),
+  "/artist": (source, { name = "" }) => artistView(source, name),
   "/track": (source, { id = "" }) => trackView(source, id),
   "/freshness": (source, _, nowMs) => freshnessView(source, nowMs),
 };

@@ -101,5 +101,7 @@ export interface Source {
   /** All genres of a day that are listed, the most heard first. */
   listedGenres(date: string): Promise<Genre[]>;
   genre(name: string): Promise<{ days: Day[]; topTracks: { date: string; tracks: Track[] }[] }>;
+  /** Tracks of the reference data whose artists' text has this one in it; undefined: it can't be read now. */
+  artist(name: string): Promise<Omit<Track, keyof Numbers>[] | undefined>;
   track(id: string): Promise<{ days: Day[] } & Record<"name" | "artists", string | undefined>>;
 }

@@ -1,14 +1,17 @@
 import path from "node:path";
 import { Command, CommanderError } from "commander";
 import { canRedraw } from "./colours";
-import { describeError, exitCodeOfError, runCommand } from "./errors";
+import { describeError, exitCodeOfError, runCommand, UsageError } from "./errors";
 import { done, wrongUsage } from "./exit-codes.cjs";
 import { printableLines } from "./format";
 
 /** A command's view of its terminal and environment. Tests pass one that records the output. */
 export interface Terminal {
-  /** Writes results to stdout: unchanged to a file or pipe, printable to a terminal. Resolves when there is room. */
-  out(text: string): Promise<void> | void;
+  /**
+   * Writes results to stdout: unchanged to a file or pipe, printable to a terminal, which takes no bytes. Resolves when
+   * there is room.
+   */
+  out(text: string | Uint8Array): Promise<void> | void;
   /** Writes a progress line to stderr, printable. */
   note(line: string): void;
   /** Whether stderr is a terminal that can show a progress bar: not with TERM=dumb, and not in CI. */
@@ -34,7 +37,9 @@ export type Output = Pick<NodeJS.WriteStream, "isTTY" | "write" | "once">;
 export function processTerminal(stdout: Output = process.stdout, stderr: Output = process.stderr): Terminal {
   return {
     out: (text) => {
-      if (stdout.write(stdout.isTTY ? printableLines(text) : text)) return;
+      if (stdout.isTTY && typeof text !== "string")
+        throw new UsageError("This format is not for a terminal. Give a file with --out, or redirect the output.");
+      if (stdout.write(stdout.isTTY ? printableLines(text as string) : text)) return;
       return new Promise((resolve) => stdout.once("drain", resolve));
     },
     note: (line) => void stderr.write(`${printableLines(line)}\n`),

@@ -10,6 +10,7 @@ import { type Item, mapsOf, textOf, wholeOf } from "../items";
 import { batchRow, readItems, readLedger } from "../ledger";
 import { isError, said } from "../logs";
 import { byListens, dateOf, daysOf, genreOf } from "../metrics-text";
+import { tracksOf } from "../read/artists";
 import { jobRuns } from "../read/job-runs";
 import { BatchLogs, logSources } from "../read/logs";
 import { itemAt, itemsOf, listedDays, listedGenres } from "../read/metrics";
@@ -126,6 +127,7 @@ export function consoleSource(target: Target, stack: string | null): shown.Sourc
       });
       return { days: daysShown(items), topTracks };
     },
+    artist: (name) => tracksOf(target, name),
     async track(id) {
       const items = await itemsOf(target, `TRACK#${id}`);
       const latest = items.at(-1);

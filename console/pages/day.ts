@@ -9,6 +9,7 @@ const neighbours = 7;
 const daysShown = 1_000;
 const countriesDrawn = 10;
 const unknown = "-";
+const tracksShown = 500;
 const numbers = ["listens", "listeners", "listening time"];
 
 function numbersOf({ listens, listeners, listeningMs }: Numbers): string[] {
@@ -20,8 +21,9 @@ function form(page: string, name: string, label: string, value: string): Html {
 <button>Show</button></form>`;
 }
 
-const searches = (date: string, genre = "", track = "") =>
-  html`${form("day", "date", "Day (UTC, YYYY-MM-DD)", date)}${form("genre", "name", "Genre", genre)}${form("track", "id", "Track id", track)}`;
+const searches = (date: string, genre = "", track = "", artist = "") =>
+  html`${form("day", "date", "Day (UTC, YYYY-MM-DD)", date)}${form("genre", "name", "Genre", genre)}
+${form("artist", "name", "Artist", artist)}${form("track", "id", "Track id", track)}`;
 
 /** The days of a chart, with the one that the page is about. */
 function drawDays(title: string, days: Day[], marked?: string): Promise<Html> {
@@ -131,6 +133,18 @@ export async function genreView(source: Source, name: string, given: string | un
     { id: "days", html: html`<h2>Days</h2>${await drawDays("Listens of its latest days", days.slice(-60), date)}` },
   ];
   return { title: `Genre ${name}`, parts, isLive: false };
+}
+
+/** The tracks of an artist, as far as the reference data has them. */
+export async function artistView(source: Source, name: string): Promise<View> {
+  const tracks = name.trim() === "" ? [] : await source.artist(name.trim());
+  const rows = tracks
+    ?.slice(0, tracksShown)
+    .map(({ trackId, ...of }) => [link(pathTo("track", { id: trackId }), trackId), of.name ?? "-", of.artists ?? "-"]);
+  const found = !rows?.length
+    ? html`<p>${tracks ? "No track of the reference data." : "The next batch prepares this search."}</p>`
+    : table(`Tracks (${rows.length} of ${tracks?.length})`, ["track", "name", "artists"], rows);
+  return still(`Artist ${name}`, html`${searches("", "", "", name)}${found}`);
 }
 
 /** A track: who made it, and its days. */

@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { readdir, readFile } from "node:fs/promises";
+import { readdir, readFile, stat, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { type AttributeValue, BatchWriteItemCommand } from "@aws-sdk/client-dynamodb";
+import { ParquetRows } from "../../cli/metrics-parquet";
+import { tableColumns } from "../../cli/metrics-table";
 import { type Pipeline, startPipeline, verb } from "./pipeline";
 
 type Item = Record<string, AttributeValue>;
@@ -71,6 +73,8 @@ describe("npm run metrics -- export", () => {
     for (const [at, day] of days.entries()) await write(itemsOf(day, at + 1));
   });
   after(() => pipeline.close());
+
+  const duckdb = (program: string) => execFileSync(python, ["-c", program], { cwd: pipeline.root }).toString();
 
   async function write(items: Item[]): Promise<void> {
     await pipeline.target.dynamodb.send(
@@ -162,6 +166,54 @@ describe("npm run metrics -- export", () => {
     );
   });
 
+  for (const more of [[], ["--all"]])
+    it(`as Parquet has the rows, columns and values of the CSV, as DuckDB reads both: ${more.join(" ") || "plain"}`, async () => {
+      for (const format of ["csv", "parquet"]) {
+        const { code } = await pipeline.run(main, "export", "--format", format, "--out", `of.${format}`, ...more);
+        assert.equal(code, 0);
+      }
+      const query = `import duckdb, json
+read = lambda sql: (lambda rows: [rows.columns, [str(kind) for kind in rows.types], rows.fetchall()])(duckdb.sql(sql))
+print(json.dumps([read("FROM 'of.parquet'"), read("FROM read_csv('of.csv', auto_type_candidates = ['BIGINT', 'DATE', 'VARCHAR'])")], default=str))`;
+      const [parquet, csv] = JSON.parse(duckdb(query));
+      assert.deepEqual(parquet, csv);
+      const [columns, types, rows] = parquet;
+      assert.equal(rows.length, days.length * (perDay + 1));
+      assert.equal(types[columns.indexOf("date")], "DATE");
+      assert.equal(types[columns.indexOf("listening_ms")], "BIGINT");
+    });
+
+  it("as Parquet is written a part at a time, whose rows all come back in their order", async () => {
+    const sizes: number[] = [];
+    const parts: Uint8Array[] = [];
+    const file = new ParquetRows((bytes) => {
+      sizes.push(bytes.length);
+      parts.push(bytes);
+    }, false);
+    const columns = tableColumns();
+    const at = columns.indexOf("listens");
+    for (let n = 0; n < 50_001; n++)
+      await file.add(columns.map((_, column) => (column === at ? String(n) : undefined)));
+    assert.equal(sizes.length, 2, "full groups are handed on before the end");
+    await file.close();
+    await writeFile(path.join(pipeline.root, "large.parquet"), Buffer.concat(parts));
+    const query = `import duckdb; print([n for (n,) in duckdb.sql("SELECT listens FROM 'large.parquet'").fetchall()])`;
+    assert.deepEqual(
+      JSON.parse(duckdb(query)),
+      Array.from({ length: 50_001 }, (_, n) => n),
+    );
+  });
+
+  it("as Parquet of no rows is a file with the columns, and a number beyond 64 bits is refused", async () => {
+    await pipeline.run(main, "export", "--format", "parquet", "--to", "2000-01-01", "--out", "none.parquet");
+    assert.ok((await stat(path.join(pipeline.root, "none.parquet"))).size > 0);
+    const query = "import duckdb, json; print(json.dumps(duckdb.sql(\"FROM 'none.parquet'\").columns))";
+    assert.deepEqual(JSON.parse(duckdb(query)), tableColumns());
+    const file = new ParquetRows(() => {}, false);
+    await file.add(tableColumns().map((name) => (name === "listens" ? String(2n ** 63n) : undefined)));
+    await assert.rejects(file.close(), /listens 9223372036854775808 is no whole number of 64 bits\. Use --format csv/);
+  });
+
   it("as CSV goes into a file as a whole, or not at all when an item has no such form", async () => {
     const { code } = await pipeline.run(main, "export", "--format", "csv", "--out", "metrics.csv");
     assert.equal(code, 0);
@@ -170,7 +222,10 @@ describe("npm run metrics -- export", () => {
     await write([{ pk: { S: "WEEK#2024-W26" }, sk: { S: "SUMMARY" } }]);
     const refused = await pipeline.run(main, "export", "--format", "csv", "--out", "later.csv");
     assert.equal(refused.code, 1);
-    assert.match(refused.notes.join("\n"), /the item WEEK#2024-W26 SUMMARY has no form as CSV\. Use --format ndjson/);
+    assert.match(
+      refused.notes.join("\n"),
+      /the item WEEK#2024-W26 SUMMARY has no form as a table\. Use --format ndjson/,
+    );
     assert.deepEqual(
       (await readdir(pipeline.root)).filter((file) => file.startsWith("later")),
       [],
@@ -181,7 +236,7 @@ describe("npm run metrics -- export", () => {
     [["--from", "2024-06-31"], /"2024-06-31" is not a date/],
     [["--to", "June"], /"June" is not a date/],
     [["--from", "2024-06-26", "--to", "2024-06-25"], /--from 2024-06-26 is after --to 2024-06-25/],
-    [["--format", "parquet"], /Allowed choices are ndjson, csv/],
+    [["--format", "excel"], /Allowed choices are ndjson, csv, parquet/],
   ] as const)
     it(`ends with 2 for ${args.join(" ")}`, async () => {
       const { code, out, notes } = await pipeline.run(main, "export", ...args);

@@ -181,7 +181,7 @@ describe("npm run metrics", () => {
     const { code, out } = await pipeline.run(main, "export", "--out", "metrics.ndjson");
     assert.deepEqual([code, out], [0, ""]);
     const lines: string[] = [];
-    const exported = await exportMetrics(pipeline.target, (text) => void lines.push(text));
+    const exported = await exportMetrics(pipeline.target, (text) => void lines.push(String(text)));
     assert.equal(await readFile(path.join(pipeline.root, "metrics.ndjson"), "utf8"), lines.join(""));
     assert.equal(exported, items.length + many);
     assert.deepEqual(

@@ -85,6 +85,7 @@ export function sourceOf(batches: Batch[], more: Partial<Source> = {}): Source {
     topGenres: async () => [],
     dayParts: async () => ({ topTracks: [], hours: [], countries: [] }),
     genre: async () => ({ days: [], topTracks: [] }),
+    artist: async () => [],
     track: async () => ({ name: undefined, artists: undefined, days: [] }),
     ...more,
   };
@@ -127,6 +128,7 @@ export function hostileSource(): Source {
       countries: [{ country: HOSTILE, ...many }],
     }),
     genre: async () => ({ days: [day], topTracks: [{ date: HOSTILE, tracks: [track] }] }),
+    artist: async () => [track],
     track: async () => ({ name: HOSTILE, artists: HOSTILE, days: [day] }),
   });
 }

@@ -54,6 +54,7 @@ const every = (id: string, name: string) => [
   `/day?${new URLSearchParams({ date: name })}`,
   `/genre?${new URLSearchParams({ name })}`,
   `/genre?${new URLSearchParams({ name, date: name })}`,
+  `/artist?${new URLSearchParams({ name })}`,
   `/track?${new URLSearchParams({ id: name })}`,
   "/freshness",
 ];
@@ -71,6 +72,8 @@ describe("the console's pages", () => {
       ["/day?date=2024-02-31", /2024-02-31 is no day/],
       ["/batches?before=", /in flight/],
       ["/genre?name=jazz", /No top tracks on any day/],
+      ["/artist?name=", /No track of the reference data/],
+      ["/artist?name=abba", /No track of the reference data/],
       ["/track?id=t1", /Not in the reference data/],
       ["/freshness", /newest metrics ?none yet/],
     ] as const)
@@ -122,6 +125,21 @@ describe("the console's pages", () => {
     assert.match(bad.words, /transform: poison/);
     assert.match(bad.words, new RegExp(`npx music-streams retry ${other}`));
     assert.match(bad.words, /Transform has not reported yet/);
+  });
+
+  it("list an artist's tracks with links, and say when they can't be read", async () => {
+    const tracks = Array.from({ length: 501 }, (_, n) => ({ trackId: `t${n}`, name: undefined, artists: "ABBA" }));
+    const asked: string[] = [];
+    const artist = async (name: string) => {
+      asked.push(name);
+      return tracks;
+    };
+    const { document } = await consoleOf(sourceOf([], { artist })).page("/artist?name=+abba+");
+    assert.deepEqual(asked, ["abba"]);
+    assert.deepEqual(cellsOf(document, "Tracks (500 of 501)")[0], ["t0", "-", "ABBA"]);
+    assert.equal(document.querySelector("tbody a")!.getAttribute("href"), "/track?id=t0");
+    const none = await consoleOf(sourceOf([], { artist: async () => undefined })).page("/artist?name=abba");
+    assert.match(none.words, /The next batch prepares this search/);
   });
 
   it("name the stack in every command, and link the run to https alone", async () => {

@@ -7,7 +7,7 @@ import { findBrowser, findings, visit } from "../support/browser";
 
 /** A page that answers later than this is too slow. */
 const FIRST_VIEW_MS = 1_000;
-const views = ["/batches", "/batch", "/quarantine", "/days", "/day", "/genre", "/track", "/freshness"];
+const views = ["/batches", "/batch", "/quarantine", "/days", "/day", "/genre", "/artist", "/track", "/freshness"];
 
 describe("the console in a browser", () => {
   let browser: Browser;
@@ -49,6 +49,7 @@ describe("the console in a browser", () => {
     days: async () => [day],
     topGenres: async () => [{ ...day, genre: "jazz" }],
     genre: async () => ({ days: [day], topTracks: [] }),
+    artist: async () => [{ trackId: "t1", name: "Blue", artists: "A;B" }],
   });
   const failing = async (): Promise<never> => {
     throw new Error("no answer");

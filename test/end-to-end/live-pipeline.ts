@@ -91,7 +91,7 @@ export class LivePipeline {
   /** The metrics table as `metrics export` prints it. */
   async metrics(): Promise<string> {
     const lines: string[] = [];
-    await exportMetrics(this.target, (chunk) => void lines.push(chunk));
+    await exportMetrics(this.target, (chunk) => void lines.push(String(chunk)));
     return lines.join("");
   }
 

@@ -1,9 +1,14 @@
 import assert from "node:assert/strict";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
+import { DeleteObjectCommand, GetObjectCommand, PutObjectCommand } from "@aws-sdk/client-s3";
 import type { Browser, Locator, Page } from "playwright-core";
+import { localTarget, storeOf } from "../../cli/target";
+import layout from "../../layout.json";
+import { findRunningCloud } from "../../local/run-file";
+import { listAll } from "../../runtime/lake";
 import { findings, visit } from "../support/browser";
-import { npm, root, WAIT_MS } from "../support/commands";
+import { npm, root, until, WAIT_MS } from "../support/commands";
 
 type Item = Record<string, string | number> & Record<"genres" | "tracks", Record<string, string | number>[]>;
 
@@ -106,19 +111,32 @@ export class RealConsole {
     await this.page.getByRole("link", { name: track, exact: true }).click();
     assert.deepEqual(await this.openTable("Listens of its latest days"), daysOf(`TRACK#${track}`));
     await this.isInOrder();
+    await this.page.getByLabel("Artist").fill(String(tracks[0]!.artists).toLowerCase());
+    await this.page.getByLabel("Artist").press("Enter");
+    await this.page.getByRole("link", { name: track, exact: true }).waitFor();
+    await this.isInOrder();
   }
 
-  /** A file goes through the graph while somebody looks. Its bad row has a reason, and the log of its job is there. */
+  /**
+   * A file goes through the graph while somebody looks. Its first attempt fails for want of songs, and its log says so.
+   * Its bad row has a reason, and the log of its job is there.
+   */
   async showsADroppedFile(folder: string): Promise<void> {
     await this.go("/batches");
     const newest = this.page.locator("#list tbody tr").first().getByRole("link");
     const before = (await newest.textContent())!;
     const file = path.join(folder, "late.csv");
     await writeFile(file, "user_id,track_id,listen_time\nu 1,t1,2024-06-25 10:00:00\nu1,t1,2024-06-25 10:00:00\n");
+    const bringBack = await takeSongs();
     const dropped = npm("drop", "--wait", file);
     await this.page.locator("#list tbody tr").first().filter({ hasNotText: before }).waitFor();
     const batchId = (await newest.textContent())!;
     await newest.click();
+    const error = /no reference data: s3:\S+ holds no \.csv or \.csv\.gz file/;
+    await this.page.locator("#log .bad").filter({ hasText: error }).first().waitFor().finally(bringBack);
+    await this.showsTheLog(batchId, 1);
+    assert.match((await this.page.locator("#log .bad").allTextContents()).join("\n"), error);
+    await this.go(`/batch?id=${batchId}`);
     await this.page.locator(".step.running", { hasText: "transform" }).waitFor();
     await this.picture("running");
     await this.page.getByText("Nothing changes any more").waitFor();
@@ -130,15 +148,8 @@ export class RealConsole {
       (await cellsOf(this.rowsOf("First rows"))).map(([reason, row]) => [reason, row]),
       [["bad_id", "u 1,t1,2024-06-25 10:00:00"]],
     );
-    await this.page
-      .getByRole("navigation", { name: "Lines of the log" })
-      .getByRole("link", { name: "transform" })
-      .click();
-    const lines = await this.page.locator("#log li").allTextContents();
-    const printed = (await npm("logs", batchId, "--job", "transform", "--json")).stdout.trimEnd().split("\n");
-    assert.deepEqual(lines.length, printed.length);
-    for (const line of lines) assert.match(line, /transform 1/);
-    await this.isInOrder();
+    await this.showsTheLog(batchId, 2);
+    assert.equal(await this.page.locator("#log .bad").count(), 0);
 
     await this.go("/quarantine");
     const { reasons } = await json("quarantine");
@@ -151,6 +162,20 @@ export class RealConsole {
     await this.go("/batches");
     await this.picture("batches");
     assert.deepEqual(this.wrong, []);
+  }
+
+  /** The log of transform in one attempt, as the command has it. */
+  private async showsTheLog(batchId: string, attempt: number): Promise<void> {
+    const choices = this.page.getByRole("navigation", { name: "Lines of the log" });
+    await choices.getByRole("link", { name: "transform" }).click();
+    await choices.getByRole("link", { name: String(attempt), exact: true }).click();
+    const lines = await until("the page has every line of the attempt", async () => {
+      const found = await npm("logs", batchId, "--job", "transform", "--attempt", String(attempt), "--json");
+      const shown = await this.page.locator("#log li").allTextContents();
+      return shown.length === found.stdout.trimEnd().split("\n").length && shown;
+    });
+    for (const line of lines) assert.ok(line.includes(`transform ${attempt}`), line);
+    await this.isInOrder();
   }
 
   private async isInOrder(): Promise<void> {
@@ -173,6 +198,22 @@ export class RealConsole {
     await mkdir(folder, { recursive: true });
     await this.page.screenshot({ path: path.join(folder, `${name}.png`) });
   }
+}
+
+/** Takes the songs out of the reference data. @returns what brings them back */
+async function takeSongs(): Promise<() => Promise<void>> {
+  const target = localTarget(await findRunningCloud(root));
+  const songs: { Bucket: string; Key: string; Body: Uint8Array }[] = [];
+  for (const { key } of await listAll(storeOf(target), layout.reference + layout.songs)) {
+    const at = { Bucket: target.outputs.bucketName, Key: key };
+    const { Body } = await target.s3.send(new GetObjectCommand(at));
+    songs.push({ ...at, Body: await Body!.transformToByteArray() });
+    await target.s3.send(new DeleteObjectCommand(at));
+  }
+  assert.ok(songs.length > 0);
+  return async () => {
+    for (const song of songs) await target.s3.send(new PutObjectCommand(song));
+  };
 }
 
 async function cellsOf(rows: Locator): Promise<string[][]> {

@@ -93,7 +93,7 @@ export class Account {
   /** Checks that the metrics are those of all counted files, byte by byte. */
   async checkMetrics(target: Target): Promise<void> {
     const lines: string[] = [];
-    await exportMetrics(target, (chunk) => void lines.push(chunk));
+    await exportMetrics(target, (chunk) => void lines.push(String(chunk)));
     const wanted = await oracle(this.folder);
     assert.ok(lines.join("") === wanted, "the metrics are those of cli/audit/oracle.py over all dropped files");
   }

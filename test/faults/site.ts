@@ -176,7 +176,7 @@ export class Site {
     await exportMetrics(
       this.target,
       (text) => {
-        items += text.split(`"batch_id":"${batchId}"`).length - 1;
+        items += String(text).split(`"batch_id":"${batchId}"`).length - 1;
       },
       { all: true },
     );

@@ -56,6 +56,7 @@ const SDK: Record<string, Needs> = {
 
 /** What the commands call of runtime/. Functions without a call need nothing. */
 const RUNTIME: Record<string, Needs> = {
+  listAll: [["s3:ListBucket", BUCKET]],
   pause: WRITE,
   resume: REMOVE,
   readBatch: GET,

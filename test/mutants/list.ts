@@ -925,6 +925,23 @@ export const MUTANTS: Mutant[] = [
     },
   },
   {
+    name: "the search by artist reads a copy of the reference data that is half deleted",
+    file: "cli/read/artists.ts",
+    find: "if (!document || present.length < wanted.size) continue;",
+    replace: "if (!document) continue;",
+    caughtBy: { file: "test/cli/artists.test.ts", title: "the search by artist reads the newest copy that is whole" },
+  },
+  {
+    name: "a Parquet file has its first row groups again before each later one",
+    file: "cli/metrics-parquet.ts",
+    find: "    this.bytes.index = 0;\n",
+    replace: "",
+    caughtBy: {
+      file: "test/cli/metrics-export.test.ts",
+      title: "npm run metrics -- export as Parquet is written a part at a time",
+    },
+  },
+  {
     name: "tables of a start before count as those of one that was cut off",
     file: "local/python/emulator.py",
     find: "for file in (mark, tables):",

@@ -69,6 +69,14 @@ describe("what a terminal can do", () => {
 });
 
 describe("a print to a terminal", () => {
+  it("is refused for bytes, which a file or a pipe takes as they are", () => {
+    const bytes = Uint8Array.of(80, 65, 82, 49);
+    const [screen, file] = [remembering(true), remembering(false)];
+    assert.throws(() => processTerminal(screen.stream).out(bytes), /not for a terminal\. Give a file with --out/);
+    processTerminal(file.stream).out(bytes);
+    assert.deepEqual([screen.written(), file.written()], ["", String(bytes)]);
+  });
+
   it("holds no character that moves the cursor, reorders or hides text, whatever the data", () => {
     fc.assert(
       fc.property(nasty, (text) => {

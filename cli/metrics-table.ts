@@ -19,19 +19,22 @@ const attributes = [
   ...["avg_listening_ms_per_listener", "tracks", "genres", "hour", "country"],
 ];
 
-/** The columns of the CSV, which are the same for all rows; a column that a row has no value for is empty. */
-export function csvColumns(all = false): string[] {
+/** The columns of a table of the metrics, which are the same for all rows. A row has no value for some of them. */
+export function tableColumns(all = false): string[] {
   return ["metric", "date", "genre", "track_id", ...attributes, ...(all ? besideMetrics : [])];
 }
 
-/** An item as lines of CSV (RFC 4180, with "\n"). Throws a UserError for an item of a kind that it does not know. */
-export function csvLines(item: Item, all = false): string {
+/** A row of the table: a text for each column, or nothing. */
+export type TableRow = (string | undefined)[];
+
+/** An item as rows of the table. Throws a UserError for an item of a kind that it does not know. */
+export function tableRows(item: Item, all = false): TableRow[] {
   const [of = "", id] = split(textOf(item, "pk") ?? "");
   const [what = "", on] = split(textOf(item, "sk") ?? "");
   const kind = kinds[`${of} ${what}`];
   if (!kind)
     throw new UserError(
-      `metrics export: the item ${printable(`${textOf(item, "pk")} ${textOf(item, "sk")}`)} has no form as CSV. Use --format ndjson, or the release that wrote the item.`,
+      `metrics export: the item ${printable(`${textOf(item, "pk")} ${textOf(item, "sk")}`)} has no form as a table. Use --format ndjson, or the release that wrote the item.`,
     );
   const fixed: Record<string, string | undefined> = {
     metric: kind.metric,
@@ -40,11 +43,14 @@ export function csvLines(item: Item, all = false): string {
     track_id: of === "TRACK" ? id : undefined,
   };
   const rows = kind.entries ? mapsOf(item, kind.entries) : [item];
-  const line = (row: Item) =>
-    csvColumns(all)
-      .map((name) => csvField(fixed[name] ?? scalarOf(row, name) ?? (all ? (scalarOf(item, name) ?? "") : "")))
-      .join(",");
-  return rows.map((row) => `${line(row)}\n`).join("");
+  return rows.map((row) =>
+    tableColumns(all).map((name) => fixed[name] ?? scalarOf(row, name) ?? (all ? scalarOf(item, name) : undefined)),
+  );
+}
+
+/** A row as a line of CSV (RFC 4180, with "\n"); a column without a value is empty. */
+export function csvLine(row: TableRow): string {
+  return `${row.map((text) => csvField(text ?? "")).join(",")}\n`;
 }
 
 /** "GENRE#a#b" -> "GENRE", "a#b". */

@@ -1,0 +1,80 @@
+import assert from "node:assert/strict";
+import { readdirSync } from "node:fs";
+import { mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { execa } from "execa";
+import { isAlive, root, until } from "../support/commands";
+import { type Block, blocksOf, needsAws } from "../support/page-code";
+
+const BATCH_ID = /\b\d{8}T\d{6}Z-[A-Z0-9]{8}\b/g;
+
+/** What a block below "It prints" must find in an output: its lines, in their order, with any text for each `...`. */
+function expected(text: string): RegExp {
+  const lines = text.trimEnd().split("\n");
+  const escaped = lines.map((line) => line.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&").replaceAll("\\.\\.\\.", ".*"));
+  return new RegExp(escaped.join("[^]*\n"));
+}
+
+/** Types docs/tutorial.md as its first section says. */
+describe("docs/tutorial.md", () => {
+  /** It looks like the project's folder, so that what the reader writes there stays out of it. */
+  let folder: string;
+  let started: ReturnType<typeof type> | undefined;
+  let printed = "";
+  let batchId = "";
+
+  before(async () => {
+    folder = await mkdtemp(path.join(tmpdir(), "music-streams-tutorial-"));
+    for (const name of readdirSync(root)) await symlink(path.join(root, name), path.join(folder, name));
+  });
+  after(async () => {
+    started?.kill("SIGINT");
+    await started;
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  const type = (commands: string) =>
+    execa("sh", ["-ec", commands], { cwd: folder, all: true, reject: false, stdin: "ignore" });
+
+  /** The one command that goes on. It may take any port, because another cloud can have its own. */
+  async function start(command: string): Promise<void> {
+    started = type(`exec ${command} -- --port 0`);
+    let output = "";
+    started.all.on("data", (chunk) => {
+      output += chunk;
+    });
+    await until("npm start is ready", () => {
+      if (!isAlive(started!.pid!)) throw new Error(`npm start ended early:\n${output}`);
+      return output.includes("The local cloud is ready");
+    });
+    assert.match(output, /^Console: http/m);
+  }
+
+  async function run({ text }: Block): Promise<void> {
+    if (text === "npm start\n") return start(text.trim());
+    const { exitCode, all } = await type(text.replaceAll("BATCH_ID", batchId));
+    assert.equal(exitCode, text.includes("# exit code 1") ? 1 : 0, all);
+    printed = all;
+    batchId = all.match(BATCH_ID)?.at(-1) ?? batchId;
+  }
+
+  async function follow(block: Block): Promise<void> {
+    const { kind, text, above } = block;
+    const [, name] = /^Save it as `([\w.]+)`:$/.exec(above) ?? [];
+    if (kind === "shell") await run(block);
+    else if (kind === "text" && above === "It prints:") assert.match(printed, expected(text));
+    else if (name) await writeFile(path.join(folder, name), text, { flag: "wx" });
+    else assert.fail(`neither commands, nor output, nor a file: ${text}`);
+  }
+
+  const blocks = blocksOf("docs/tutorial.md").filter((block) => !needsAws(block));
+  const sections = [...new Set(blocks.map(({ section }) => section))];
+
+  for (const section of sections)
+    it(`works as it is written: ${section}`, async function () {
+      // What follows builds on it.
+      this.test!.parent!.bail(true);
+      for (const block of blocks.filter((one) => one.section === section)) await follow(block);
+    });
+});
