@@ -178,7 +178,7 @@ print(json.dumps([read("FROM 'of.parquet'"), read("FROM read_csv('of.csv', auto_
       const [parquet, csv] = JSON.parse(duckdb(query));
       assert.deepEqual(parquet, csv);
       const [columns, types, rows] = parquet;
-      assert.equal(rows.length, days.length * (perDay + 1));
+      assert.equal(rows.length, days.length * (perDay + 2));
       assert.equal(types[columns.indexOf("date")], "DATE");
       assert.equal(types[columns.indexOf("listening_ms")], "BIGINT");
     });
