@@ -9,14 +9,14 @@ export const measured = {
   parquetBytes: 19.7,
   /**
    * Transform: seconds that every batch takes beside that, and seconds of one core for each million listens.
-   * Measured at 0c27b37: 5 million in 105 s. Later commits use more cores; `npm run bench` tells how much they gain.
+   * docs/performance.md, at 484508b: 1 million in 37 s and 5 million in 77 s on 2 cores.
    */
-  transformSeconds: 0,
-  transformCoreSeconds: 42,
+  transformSeconds: 27,
+  transformCoreSeconds: 20,
   /** DuckDB alone, which has no quarantine and no reconciliation: seconds of one core for each million listens. */
   duckdbCoreSeconds: 3.4,
   /** Publish aggregates the whole day again: seconds for each million listens of the day so far. */
-  publishSeconds: 0.7,
+  publishSeconds: 1.1,
   publishItemsPerSecond: 4_800,
   /** A file is copied twice (staged, archived), and read twice after one look at its copy. */
   writesPerFile: 2,
