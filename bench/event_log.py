@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from results import ROOT
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -46,4 +48,6 @@ def stages_of(events: Iterable[dict[str, Any]]) -> Iterator[Stage]:
             info = event["Stage Info"]
             took = times[info["Stage ID"]]
             seconds = (info["Completion Time"] - info["Submission Time"]) / 1000
-            yield Stage(info["Stage Name"], len(took), seconds, max(took, default=0.0), spilled[info["Stage ID"]])
+            # The name has the path of the line that asked for the stage.
+            name = info["Stage Name"].replace(f"{ROOT}/", "")
+            yield Stage(name, len(took), seconds, max(took, default=0.0), spilled[info["Stage ID"]])

@@ -39,7 +39,12 @@ def task_end(stage: int, launched: int, finished: int, spilled: int = 0) -> dict
 
 
 def test_stages_come_with_their_tasks(tmp_path: Path) -> None:
-    completed = {"Stage ID": 0, "Stage Name": "count", "Submission Time": 1000, "Completion Time": 3500}
+    completed = {
+        "Stage ID": 0,
+        "Stage Name": f"count at {ROOT}/bench/a.py:1",
+        "Submission Time": 1000,
+        "Completion Time": 3500,
+    }
     events = [
         {"Event": "SparkListenerApplicationStart"},
         task_end(0, 1000, 2000),
@@ -51,7 +56,7 @@ def test_stages_come_with_their_tasks(tmp_path: Path) -> None:
     log.mkdir()
     (log / "appstatus_local-1").write_text("")
     (log / "events_1_local-1").write_text("".join(json.dumps(event) + "\n" for event in events))
-    assert read_stages(tmp_path) == [Stage("count", 2, 2.5, 2.4, 5)]
+    assert read_stages(tmp_path) == [Stage("count at bench/a.py:1", 2, 2.5, 2.4, 5)]
 
 
 def test_the_median_counts() -> None:
