@@ -2,7 +2,7 @@ import { UserError } from "../terminal/errors";
 import { csvField, printable } from "../terminal/format";
 import { besideMetrics, type Item, jsonNumber, mapsOf, textOf } from "./items";
 
-/** What a row says, by the names of the pipeline's metrics. An entry of a list is a row of its own. */
+/** The metric of each kind of item. With `entries`, each entry of that list is a row. */
 const kinds: Record<string, { metric: string; entries?: "tracks" | "genres" | "hours" | "countries" }> = {
   "TRACK DAY": { metric: "track_day" },
   "GENRE DAY": { metric: "genre_day" },

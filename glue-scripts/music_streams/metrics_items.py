@@ -18,6 +18,14 @@ Row = Sequence[Any]
 VIEWS = ("changed", "genre_listens")
 TABLES = ("changed_tracks", "changed_genres", "genre_days")
 
+# Of the listens of a group, whatever its columns are.
+COUNTS = """count(*) AS listens,
+  count(DISTINCT user_id) AS unique_listeners,
+  sum(CAST(coalesce(duration_ms, 0) AS DECIMAL(38, 0))) AS listening_ms"""
+# Of a track's listens. The latest batch's name has its batch's id before it.
+LATEST_NAMES = """max(CASE WHEN track_name <> '' THEN concat(batch_id, ' ', track_name) END) AS latest_track_name,
+  max(CASE WHEN artists <> '' THEN concat(batch_id, ' ', artists) END) AS latest_artists"""
+
 # The index sorts by pk. DynamoDB refuses an item whose sort key of an index is longer (Developer Guide, "Quotas").
 INDEX_KEY_BYTES = 1024
 
@@ -48,12 +56,16 @@ class Metric:
 
 
 def sql(name: str, batch_id: str = "") -> str:
-    """Returns music_streams/sql/<name>.sql, which DuckDB and Spark both run, with `:batch_id` filled in."""
+    """Returns music_streams/sql/<name>.sql, which DuckDB and Spark both run.
+
+    Fills in `:batch_id`, and what several files compute: `:counts` and `:latest_names`.
+    """
     text = pkgutil.get_data("music_streams", f"sql/{name}.sql")
     if text is None:
         raise FileNotFoundError(f"music_streams/sql/{name}.sql is not in the job's library")
     quoted = batch_id.replace("'", "''")
-    return text.decode("utf-8").replace(":batch_id", f"'{quoted}'")
+    filled = text.decode("utf-8").replace(":counts", COUNTS).replace(":latest_names", LATEST_NAMES)
+    return filled.replace(":batch_id", f"'{quoted}'")
 
 
 def number(value: Any) -> Attributes:

@@ -34,7 +34,7 @@ export const OTHER_TOOLS: Record<string, Usage> = {
 /** Options that stand alone. All others take the next word. */
 const FLAGS = ["--remove"];
 
-/** What is wrong with a command line of another tool; nothing where it is right. */
+/** Returns what is wrong with the command line of another tool, if anything. */
 export function wrongUsageOf(call: string[]): string | undefined {
   const name = [4, 3, 2].map((words) => call.slice(0, words).join(" ")).find((one) => one in OTHER_TOOLS);
   if (name === undefined) return "no such command in test/support/other-tools.ts";

@@ -14,9 +14,7 @@ LEFT JOIN (
     SELECT
       listen_date,
       country,
-      count(*) AS listens,
-      count(DISTINCT user_id) AS unique_listeners,
-      sum(CAST(coalesce(duration_ms, 0) AS DECIMAL(38, 0))) AS listening_ms
+      :counts
     FROM (
       SELECT listen_date, user_id, duration_ms, nullif(substr(user_country, 1, 256), '') AS country FROM listens
     ) AS located

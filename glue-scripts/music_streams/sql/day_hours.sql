@@ -5,9 +5,7 @@ LEFT JOIN (
   SELECT
     listen_date,
     hour,
-    count(*) AS listens,
-    count(DISTINCT user_id) AS unique_listeners,
-    sum(CAST(coalesce(duration_ms, 0) AS DECIMAL(38, 0))) AS listening_ms
+    :counts
   FROM (
     -- Not with hour(): it depends on the session's time zone.
     SELECT listen_date, user_id, duration_ms, CAST(floor(unix_seconds(listen_time) / 3600) % 24 AS INT) AS hour

@@ -4,9 +4,7 @@ FROM days
 LEFT JOIN (
   SELECT
     listen_date,
-    count(*) AS listens,
-    count(DISTINCT user_id) AS unique_listeners,
-    sum(CAST(coalesce(duration_ms, 0) AS DECIMAL(38, 0))) AS listening_ms,
+    :counts,
     count(DISTINCT track_id) AS tracks
   FROM listens
   GROUP BY listen_date

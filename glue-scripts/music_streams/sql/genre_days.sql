@@ -2,8 +2,6 @@
 SELECT
   listen_date,
   genre,
-  count(*) AS listens,
-  count(DISTINCT user_id) AS unique_listeners,
-  sum(CAST(coalesce(duration_ms, 0) AS DECIMAL(38, 0))) AS listening_ms
+  :counts
 FROM genre_listens
 GROUP BY listen_date, genre

@@ -9,11 +9,8 @@ LEFT JOIN (
   SELECT
     listen_date,
     track_id,
-    count(*) AS listens,
-    count(DISTINCT user_id) AS unique_listeners,
-    sum(CAST(coalesce(duration_ms, 0) AS DECIMAL(38, 0))) AS listening_ms,
-    max(CASE WHEN track_name <> '' THEN concat(batch_id, ' ', track_name) END) AS latest_track_name,
-    max(CASE WHEN artists <> '' THEN concat(batch_id, ' ', artists) END) AS latest_artists
+    :counts,
+    :latest_names
   FROM listens
   WHERE (listen_date, track_id) IN (SELECT listen_date, track_id FROM changed_tracks)
   GROUP BY listen_date, track_id
