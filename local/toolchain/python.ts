@@ -40,7 +40,8 @@ async function virtualEnvironment(
     await step(site, `${name}-venv`, base, ["-m", "venv", folder], venvRemedy);
     await prepare?.(python);
     const pip = ["-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--require-hashes", "-r", lock];
-    await step(site, `${name}-pip`, python, pip);
+    // The lock names everything. Python compiles what it imports, a small part of it all.
+    await step(site, `${name}-pip`, python, [...pip, "--no-deps", "--no-compile"]);
   });
 }
 

@@ -23,6 +23,7 @@ const items = [
   { pk: "GENRE#pop", sk: "DAY#2024-06-25", listens: 3, unique_listeners: 2, listening_ms: MS },
   { pk: "GENRE#pop", sk: "DAY#2024-06-26", listens: 1, unique_listeners: 1, listening_ms: 1 },
   { pk: "GENRE#rock", sk: "DAY#2024-06-25", listens: 2, unique_listeners: 1, listening_ms: 1 },
+  { pk: "GENRE#None", sk: "DAY#2024-06-26", listens: 7, unique_listeners: 1, listening_ms: 1 },
   {
     ...{ pk: "GENRE#pop", sk: "TOP_TRACKS#2024-06-25" },
     tracks: [{ rank: 1, track_id: "t1", track_name: "A name", listens: 3, unique_listeners: 2, listening_ms: MS }],
@@ -78,6 +79,16 @@ describe("the snippets of docs/use-the-metrics.md", () => {
     assert.deepEqual(days, ["2024-06-25 3 2", "2024-06-26 1 1"]);
   });
 
+  it("of the AWS CLI print a day and the days of a genre", async () => {
+    const { text } = blocksOf(PAGE).find(({ section }) => section === "AWS CLI")!;
+    const { stdout } = await execa("sh", ["-ec", text], {
+      ...{ cwd: project, extendEnv: false },
+      env: { ...reader, PATH: `${path.dirname(python)}:/usr/bin:/bin` },
+    });
+    assert.deepEqual(JSON.parse(stdout.slice(0, stdout.lastIndexOf("}") + 1)).listening_ms, { N: String(MS) });
+    assert.deepEqual(stdout.trimEnd().split("\n").slice(-2), ["DAY#2024-06-25\t3", "DAY#2024-06-26\t1"]);
+  });
+
   it("in JavaScript print the top tracks of a genre, and the days", async () => {
     const printed = await run(process.execPath, ["-e", onlyBlock(PAGE, "js")]);
     assert.deepEqual(printed, ["1 A name 3", "DAY#2024-06-25 5", "DAY#2024-06-26 1"]);
@@ -89,7 +100,7 @@ describe("the snippets of docs/use-the-metrics.md", () => {
     await assert.rejects(run(python, ["-c", scan]), /AccessDenied/);
   });
 
-  it("in SQL read what the command before it exports", async () => {
+  it("in SQL and pandas read what the command before them exports", async () => {
     const { text } = blocksOf(PAGE).find((block) => block.text.includes(" metrics export "))!;
     const [, line] = /^npx music-streams (metrics export .*) --out june\.csv\n$/.exec(text)!;
     const { code, out } = await pipeline.run(verb("metrics"), ...line!.split(" ").slice(1));
@@ -97,7 +108,13 @@ describe("the snippets of docs/use-the-metrics.md", () => {
     await writeFile(path.join(pipeline.root, "june.csv"), out);
     const query = `import duckdb, sys; print(*duckdb.sql(sys.argv[1]).fetchall(), sep="\\n")`;
     const rows = await run(python, ["-c", query, onlyBlock(PAGE, "sql")], pipeline.root);
-    assert.deepEqual(rows, ["('pop', 4, datetime.date(2024, 6, 26))", "('rock', 2, datetime.date(2024, 6, 25))"]);
+    assert.deepEqual(rows, [
+      "('None', 7, datetime.date(2024, 6, 26))",
+      "('pop', 4, datetime.date(2024, 6, 26))",
+      "('rock', 2, datetime.date(2024, 6, 25))",
+    ]);
+    const table = await run(python, ["-c", onlyBlock(PAGE, "py")], pipeline.root);
+    assert.deepEqual(table.slice(0, 3), ["date,None,pop,rock", "2024-06-25,0,3,2", "2024-06-26,7,1,0"]);
   });
 
   it("in the FAQ's SQL count the listens by days of another zone", async () => {

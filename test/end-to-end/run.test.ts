@@ -54,16 +54,18 @@ describe("a run of the whole program", () => {
     const busiest = days.reduce((one, other) => (Number(other.listens) > Number(one.listens) ? other : one));
     const day = String(busiest.pk).slice("DAY#".length);
     const manual = await readFile(path.join(root, "docs", "operations.md"), "utf8");
+    const dates = days.map(({ pk }) => String(pk).slice("DAY#".length)).sort();
     const queries = [...manual.matchAll(/^```sql\n([\s\S]*?)^```$/gm)].map(([, sql]) =>
-      sql!.replaceAll("2024-06-25", day),
+      sql!.replaceAll("2024-06-25", day).replace("2024-06-01", dates[0]!).replace("2024-06-30", dates.at(-1)!),
     );
+    const everyone = "SELECT DISTINCT listen_date, user_id FROM listens";
 
     const { stdout } = await execa(
       path.join(root, ".local", "python", "bin", "python"),
       [path.join(root, "test", "end-to-end", "catalog_query.py")],
-      { input: JSON.stringify({ table: Table, folder: copy, queries }) },
+      { input: JSON.stringify({ table: Table, folder: copy, queries: [...queries, everyone] }) },
     );
-    const [tracks, countries, genres]: (string | number)[][][] = JSON.parse(stdout).rows;
+    const [tracks, countries, genres, months, listeners]: (string | number)[][][] = JSON.parse(stdout).rows;
     const ofDay = (kind: string) =>
       items
         .filter(({ pk, sk }) => String(pk).startsWith(`${kind}#`) && sk === `DAY#${day}`)
@@ -83,6 +85,14 @@ describe("a run of the whole program", () => {
     assert.deepEqual(
       genres!.map(([genre, listens, ms]) => [genre, listens, Number(ms)]),
       ofDay("GENRE").map(({ name, listens, listening_ms }) => [name, listens, listening_ms]),
+    );
+    assert.deepEqual(
+      months,
+      [...new Set(dates.map((date) => date.slice(0, 7)))].map((month) => [
+        `${month}-01`,
+        days.reduce((sum, { pk, listens }) => sum + (String(pk).startsWith(`DAY#${month}`) ? Number(listens) : 0), 0),
+        new Set(listeners!.flatMap(([date, user]) => (String(date).startsWith(month) ? [user] : []))).size,
+      ]),
     );
   });
 

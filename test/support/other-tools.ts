@@ -28,6 +28,11 @@ export const OTHER_TOOLS: Record<string, Usage> = {
     options: ["--source-table-name", "--target-table-name", "--restore-date-time"],
   },
   "aws dynamodb get-item": { options: ["--table-name", "--key", "--query"] },
+  "aws dynamodb query": {
+    options: [
+      ...["--table-name", "--key-condition-expression", "--expression-attribute-values", "--query", "--output"],
+    ],
+  },
   "aws dynamodb put-item": { options: ["--table-name", "--item"] },
 };
 
@@ -45,7 +50,7 @@ export function wrongUsageOf(call: string[]): string | undefined {
     const word = rest.shift()!;
     if (!word.startsWith("--")) found.push(word);
     else if (!options.includes(word)) return `${name} has no option ${word} in test/support/other-tools.ts`;
-    else if (!FLAGS.includes(word) && !rest.shift()) return `${word} needs a value`;
+    else if (!FLAGS.includes(word) && rest.shift() === undefined) return `${word} needs a value`;
   }
   if (found.length !== words.length) return `${name} takes ${words.length} words, not ${found.length}`;
   return words.every((pattern, index) => pattern.test(found[index]!)) ? undefined : `${name}: ${found.join(" ")}`;

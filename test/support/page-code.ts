@@ -70,14 +70,15 @@ export async function listener(folder: string): Promise<(block: string) => Promi
   for (const name of NOTED) {
     const program = path.join(name.includes("/") ? folder : bin, name);
     await mkdir(path.dirname(program), { recursive: true });
-    const script = `#!/bin/sh\nprintf '%s\\0' ${name} "$@" >> '${notes}'\necho >> '${notes}'\n`;
+    // One write, since the programs of a pipe run side by side.
+    const script = `#!/bin/sh\nprintf '%s\\0' ${name} "$@" '\n' >> '${notes}'\n`;
     await writeFile(program, script, { mode: 0o755 });
   }
   const env = { PATH: `${bin}:/usr/bin:/bin` };
   return async (block) => {
     await writeFile(notes, "");
     await execa("/bin/sh", ["-ec", block], { cwd: folder, extendEnv: false, env });
-    const lines = (await readFile(notes, "utf8")).split("\0\n").filter(Boolean);
+    const lines = (await readFile(notes, "utf8")).split("\0\n\0").filter(Boolean);
     return lines.map((line) => line.split("\0"));
   };
 }

@@ -20,7 +20,6 @@ export function jobEnvironment(
     TMPDIR: tempDir,
     PYTHONUNBUFFERED: "1",
     PYTHONUTF8: "1",
-    PYTHONDONTWRITEBYTECODE: "1",
     AWS_REGION: options.region,
     AWS_DEFAULT_REGION: options.region,
     AWS_ACCESS_KEY_ID: session.accessKeyId,
