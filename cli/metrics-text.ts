@@ -3,6 +3,9 @@ import { besideMetrics, type Item, jsonItem, mapsOf, textOf, wholeOf } from "./i
 import type { ArtistTrack } from "./read/artists";
 
 const nameLimit = 48;
+/** Tables of tracks with shorter names fit 80 columns. */
+const trackLimit = 30;
+const artistLimit = 24;
 const countriesShown = 10;
 
 function listening(item: Item | undefined, name: string): string {
@@ -102,9 +105,10 @@ export function wholeDayText(date: string, items: Item[]): string {
 
 /** An artist's tracks, as text. */
 export function artistText(tracks: ArtistTrack[]): string {
-  const rows = tracks.map(({ trackId, name, artists }) =>
-    [trackId, name ?? "-", artists].map((text) => brief(text, nameLimit)),
-  );
+  const rows = tracks.map(({ trackId, name, artists }) => [
+    printable(trackId),
+    ...[name ?? "-", artists].map((text) => brief(text, artistLimit)),
+  ]);
   return `${table(["track", "name", "artists"], rows)}\n`;
 }
 
@@ -134,15 +138,15 @@ export function genreText(name: string, items: Item[], date?: string): string | 
   return `Genre ${printable(name)}\n${daysTable}\n\nTop tracks of ${printable(shown ?? "-")}\n${tracks}\n`;
 }
 
+/** A ranking of tracks: name and artists, and below them the id. Fits 80 columns. */
 function topTracksTable(top: Item | undefined): string {
-  const rows = mapsOf(top, "tracks").map((track) => [
-    count(wholeOf(track, "rank")),
-    brief(textOf(track, "track_id") ?? "-", nameLimit),
-    brief(textOf(track, "track_name") ?? "-", nameLimit),
-    brief(textOf(track, "artists") ?? "-", nameLimit),
-    ...numbersOf(track).slice(0, 3),
-  ]);
-  return table(["#", "track", "name", "artists", ...numbers.slice(0, 3)], rows, ["#", ...numbers]);
+  const rows = mapsOf(top, "tracks").map((track) => {
+    const artists = textOf(track, "artists");
+    const name = `${textOf(track, "track_name") ?? "-"}${artists === undefined ? "" : ` by ${artists}`}`;
+    const id = printable(textOf(track, "track_id") ?? "-");
+    return [count(wholeOf(track, "rank")), `${brief(name, trackLimit)}\n${id}`, ...numbersOf(track).slice(0, 3)];
+  });
+  return table(["#", "track", ...numbers.slice(0, 3)], rows, ["#", ...numbers]);
 }
 
 /** A track's days, as text. */

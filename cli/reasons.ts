@@ -8,9 +8,17 @@ export function reasonsText(byReason: Record<string, number>): string {
     .join(", ");
 }
 
-/** A line for each row: reason, text, file and place. */
+/** A line for each row: reason, text and file. Then a line for each object that holds them. */
 export function rowLines(rows: QuarantinedRow[]): string[] {
-  return rows.map(
-    ({ reason, raw, file, at }) => `${printable(reason)}: ${brief(raw, 120)} (${printable(file)}; ${printable(at)})`,
-  );
+  const numbers = new Map<string, string[]>();
+  for (const { at } of rows) {
+    const [, object = at, line = "?"] = /^(.*), line (\d+)$/s.exec(at) ?? [];
+    numbers.set(object, [...(numbers.get(object) ?? []), line]);
+  }
+  return [
+    ...rows.map(({ reason, raw, file }) => `${printable(reason)}: ${brief(raw, 120)} (${printable(file)})`),
+    ...[...numbers].map(
+      ([object, lines]) => `${lines.length === 1 ? "line" : "lines"} ${lines.join(", ")} of ${printable(object)}`,
+    ),
+  ];
 }

@@ -206,7 +206,7 @@ describe("npm run metrics", () => {
 
   it("shows a day's top tracks, its hours and its first ten countries", async () => {
     const { out } = await pipeline.run(main, "day", day);
-    assert.match(out, /Top tracks\n.*1 │ t1 +│ Line.*│ A;B +│ +3 │ +2 │ +1 h 10 min/s);
+    assert.match(out, /Top tracks\n.*1 │ Line.*… +│ +3 │ +2 │ +1 h 10 min │\n│ +│ t1 /s);
     assert.match(out, /Hours \(UTC\)\n.*00 +│ +0 │.*17 +│ +3 │ +2 │ +1 h 10 min/s);
     assert.match(out, /Countries \(10 of 11; - is unknown\)\n.*Chi\\nle +│ +3 │.*- +│ +3 │.*land 8 /s);
     assert.doesNotMatch(out, /land 9/);
