@@ -44,7 +44,11 @@ const rooms = [
     ["runtime/", "terminal/", "local/", "console/", "layout.json"],
     "cli/ works on a pipeline from outside: not on its definition, and not on tests",
   ],
-  ["bench/", ["terminal/", "local/"], "bench/ measures the jobs with the tools of the local cloud"],
+  [
+    "bench/",
+    ["terminal/", "local/", "runtime/", "cli/cost/", "test/support/"],
+    "bench/ measures the jobs on the local cloud, and the Lambdas' decisions in the simulated services of the tests",
+  ],
 ];
 
 const own = /^(index\.ts|layout\.json|(infra|runtime|policy|terminal|local|cli|test|bench|console)\/)/.source;

@@ -5,6 +5,7 @@ import { generateSample } from "../local/sample/generator";
 import { installTestPython, installToolchain } from "../local/toolchain/install";
 import { wholeNumber } from "../terminal/options";
 import { commandLine, runAsProgram, type Terminal } from "../terminal/terminal";
+import { writeMonth } from "./month-page";
 
 /** About as many songs and users as in the data that the project was made for. bench/listens.py makes the listens. */
 const referenceSize = { seed: 1, tracks: 24_400, users: 50_000, listens: 1_000, days: 1 };
@@ -20,6 +21,12 @@ const cases: Record<string, string> = {
   "local-loop": "npm start until it shows metrics, and drop --wait of a small file",
   lambdas: "the packages of the Lambdas, and how long their code takes to load",
 };
+/** Nothing is measured: a virtual clock gives the same figures everywhere. */
+const month = "month";
+const about = {
+  ...cases,
+  [month]: "a month of arrivals through the Lambdas' code, on a virtual clock, for docs/scale.md",
+};
 
 /** `npm run bench`: installs what the benchmarks need, and runs bench/bench.py. */
 async function main(args: string[], terminal: Terminal): Promise<number> {
@@ -33,15 +40,17 @@ async function main(args: string[], terminal: Terminal): Promise<number> {
     .option("--render", "only render docs/performance.md from the newest results", false)
     .addHelpText(
       "after",
-      `\nCases:\n${Object.entries(cases)
-        .map(([name, about]) => `  ${name.padEnd(12)} ${about}`)
+      `\nCases:\n${Object.entries(about)
+        .map(([name, text]) => `  ${name.padEnd(12)} ${text}`)
         .join("\n")}`,
     );
   const { quick, rounds, render } = program
     .parse(args, { from: "user" })
     .opts<{ quick: boolean; rounds: number; render: boolean }>();
-  const unknown = program.args.find((name) => !(name in cases));
-  if (unknown !== undefined) program.error(`error: there is no case "${unknown}": ${Object.keys(cases).join(", ")}`);
+  const unknown = program.args.find((name) => !(name in about));
+  if (unknown !== undefined) program.error(`error: there is no case "${unknown}": ${Object.keys(about).join(", ")}`);
+  if (!render && (program.args.length === 0 || program.args.includes(month))) await writeMonth(terminal.root);
+  if (program.args.length > 0 && program.args.every((name) => name === month)) return 0;
 
   const { javaHome } = await installToolchain(terminal.root, terminal.note);
   const python = await installTestPython(terminal.root, terminal.note);
@@ -61,7 +70,7 @@ async function main(args: string[], terminal: Terminal): Promise<number> {
   const folder = path.join(terminal.root, ".local", "bench");
   if (!existsSync(path.join(folder, "sample", "reference", "songs.csv")))
     await generateSample(path.join(folder, "sample"), referenceSize);
-  const chosen = program.args.length > 0 ? program.args : Object.keys(cases);
+  const chosen = program.args.length > 0 ? program.args.filter((name) => name !== month) : Object.keys(cases);
   const options = ["--folder", folder, "--rounds", String(rounds), ...(quick ? ["--quick"] : [])];
   const code = await inPython("bench/bench.py", ...options, ...chosen);
   return code || inPython("bench/page.py");

@@ -115,9 +115,10 @@ export const checks: Check[] = [
     needs: "python",
     grows: [
       ...["layout", "policy"].map((name) => `test/infra/${name}.test.ts`),
+      "test/bench/month.test.ts",
       ...["emulated", "faults", "model", "waiting"].map((name) => `test/runtime/${name}.test.ts`),
     ],
-    command: (_, chosen = ["test/{console,infra,runtime,terminal}/**/*.test.ts"]) => mocha(...chosen),
+    command: (_, chosen = ["test/{bench,console,infra,runtime,terminal}/**/*.test.ts"]) => mocha(...chosen),
     count: mochaCounts,
   },
   {

@@ -42,7 +42,7 @@ export const daysOfMonth = 30;
 const hoursOfMonth = 24 * daysOfMonth;
 const secondsOfDay = 86_400;
 const cpusPerWorker = 4;
-const leastBilledSeconds = 60;
+export const leastBilledSeconds = 60;
 /** Of Pulumi.yaml. */
 export const defaults = { maxBatchFiles: 5000, maxBatchBytes: 10_737_418_240 };
 // Settings: numberOfWorkers takes at most so many.
@@ -117,7 +117,7 @@ function fewestFor(load: Load, most: number): number {
 }
 
 /** The driver runs no tasks. */
-function transformSeconds(listens: number, workers: number): number {
+export function transformSeconds(listens: number, workers: number): number {
   const cores = (workers - 1) * cpusPerWorker;
   return measured.transformSeconds + (measured.transformCoreSeconds * listens) / 1e6 / cores;
 }
