@@ -185,6 +185,11 @@ def _into(bench: Bench, task: str, earlier: Listens) -> Iterator[Figure]:
     lake = bench.lake()
     first = bench.drop(lake, earlier)
     bench.transform(lake, first)
+    yield from _into_day(bench, "growth", task, lake, first)
+
+
+def _into_day(bench: Bench, case: str, task: str, lake: Lake, first: Batch) -> Iterator[Figure]:
+    """A small batch into the last day of a lake that `first` wrote."""
     batch = bench.drop(lake, Listens(SMALL_BATCH, seed=2), nth=1)
     last_day = [LAST_DAY.isoformat()]
     table = ""
@@ -198,8 +203,20 @@ def _into(bench: Bench, task: str, earlier: Listens) -> Iterator[Figure]:
         return bench.transform(lake, batch)
 
     programs = {"transform": transform, "publish": lambda: bench.publish(lake, batch, table, last_day)}
-    yield from bench.measure("growth", task, programs)
+    yield from bench.measure(case, task, programs)
     lake.remove("")
+
+
+def day_of_batches(bench: Bench) -> Iterator[Figure]:
+    """A small batch into a day that one batch wrote, and into one that as many wrote as the schedule allows."""
+    for batches in (1, 288):
+        lake = bench.lake()
+        first = bench.drop(lake, Listens(MILLION))
+        bench.transform(lake, first)
+        if batches > 1:
+            lake.scatter(first, LAST_DAY.isoformat(), batches)
+        task = f"into {_millions(MILLION)} of {'1 batch' if batches == 1 else f'{batches} batches'}"
+        yield from _into_day(bench, "day-of-batches", task, lake, first)
 
 
 def days(bench: Bench) -> Iterator[Figure]:
@@ -289,6 +306,7 @@ CASES: dict[str, Callable[[Bench], Iterator[Figure]]] = {
     "scaling": scaling,
     "memory": memory,
     "growth": growth,
+    "day-of-batches": day_of_batches,
     "days": days,
     "publish": publish,
     "small-files": small_files,

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import duckdb
 
 from music_streams import layout, store
 
@@ -69,6 +72,20 @@ class Lake:
         """Lists the batch's curated objects, each with Key and Size."""
         entries = self.entries(layout.key("listens"))
         return [entry for entry in entries if f"/batch_id={batch.batch_id}/" in entry["Key"]]
+
+    def scatter(self, batch: Batch, day: str, batches: int) -> None:
+        """Spreads the batch's rows of a day over the files of so many batches, each in the order of its tracks."""
+        own = layout.key("listensBatch", date=day, batchId=batch.batch_id)
+        with tempfile.TemporaryDirectory() as folder:
+            files = [str(file) for file in self.download(own, ".parquet", Path(folder))]
+            rows = duckdb.from_parquet(files, hive_partitioning=False)
+            parts = rows.select(f"*, hash(user_id, track_id, listen_time) % {batches} AS part").order("part, track_id")
+            parts.write_parquet(f"{folder}/parts", partition_by=["part"], compression="zstd")
+            for part in range(batches):
+                to = layout.key("listensBatch", date=day, batchId=f"20240624T{part:06d}Z-abcdefgh")
+                (file,) = Path(folder, "parts", f"part={part}").iterdir()
+                self.s3.upload_file(str(file), self.bucket, f"{to}part-0.parquet")
+        self.remove(own)
 
     def keys(self, prefix: str) -> list[str]:
         """Lists the keys below a prefix."""

@@ -29,6 +29,7 @@ TITLES = {
     "scaling": "Task slots",
     "memory": "Memory",
     "growth": "A small batch into a growing lake",
+    "day-of-batches": "A day of many batches",
     "days": "Many days",
     "publish": "Publish",
     "small-files": "Small files",

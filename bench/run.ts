@@ -15,6 +15,7 @@ const cases: Record<string, string> = {
   scaling: "transform with 1, 2 and 4 task slots, with a table of Spark's stages",
   memory: "transform of 5 M and 20 M listens with the same heap: peak memory, and what Spark spills",
   growth: "10,000 listens into days and lakes of growing size",
+  "day-of-batches": "a small batch into a day of one batch, and of 288",
   days: "one batch over 4,500 days",
   publish: "publish by both engines, next to writing alone",
   "small-files": "thousands of files of 20 rows next to one file of the same rows",
@@ -41,7 +42,7 @@ async function main(args: string[], terminal: Terminal): Promise<number> {
     .addHelpText(
       "after",
       `\nCases:\n${Object.entries(about)
-        .map(([name, text]) => `  ${name.padEnd(12)} ${text}`)
+        .map(([name, text]) => `  ${name.padEnd(14)} ${text}`)
         .join("\n")}`,
     );
   const { quick, rounds, render } = program

@@ -16,6 +16,8 @@ LARGE_DAY = 1.5
 LARGE_DAY_PUBLISHED = 3.0
 SMALL_FILES = 2.0
 LONGEST_LONE_TASK_SECONDS = 2.0
+# Above this, rewriting a day into few files would pay.
+DAY_OF_BATCHES = 1.5
 MANY_DAYS = 4_500
 MANY_DAYS_SECONDS = 60.0
 PACKAGE_MB = 1.0
@@ -68,6 +70,10 @@ def verdicts(case: str, figures: list[Figure]) -> Iterator[Verdict]:
         ):
             first, *others = (figure for figure in program if figure.task.startswith(kind))
             yield from (_ratio(other, first, first.task, limit) for other in others)
+    elif case == "day-of-batches":
+        for name in ("transform", "publish"):
+            one, many = (figure for figure in figures if figure.program == name)
+            yield _ratio(many, one, one.task, DAY_OF_BATCHES)
     elif case == "days":
         for figure in ours:
             # A file for each day. Fewer days get less time.

@@ -182,6 +182,18 @@ describe("the tables of docs/scale.md", () => {
         assert.ok(page.includes(rowOf(listens, batches)), rowOf(listens, batches));
       });
 
+  it("are those of the FAQ's table", () => {
+    const faq = readFileSync(path.join(root, "docs", "faq.md"), "utf8");
+    for (const listensPerDay of [1e6, 1e7, 1e8]) {
+      const sums = [288, 24].map((batchesPerDay) => {
+        const found = estimate({ ...load, listensPerDay, batchesPerDay, filesPerDay: batchesPerDay });
+        return `${found.publishSeconds === undefined ? "at least " : ""}${whole(found.usd)}`;
+      });
+      const row = `| ${[count(listensPerDay), ...sums].join(" | ")} |`;
+      assert.ok(faq.includes(row), row);
+    }
+  });
+
   for (const listens of [1e6, 1e7, 1e8, 1e9])
     it(`have a batch of ${count(listens)} listens by workers`, () => {
       const took = (workers: number) =>
