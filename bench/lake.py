@@ -78,7 +78,9 @@ class Lake:
         own = layout.key("listensBatch", date=day, batchId=batch.batch_id)
         with tempfile.TemporaryDirectory() as folder:
             files = [str(file) for file in self.download(own, ".parquet", Path(folder))]
-            rows = duckdb.from_parquet(files, hive_partitioning=False)
+            # Each thread would write a file of its own.
+            connection = duckdb.connect(config={"threads": 1})
+            rows = connection.from_parquet(files, hive_partitioning=False)
             parts = rows.select(f"*, hash(user_id, track_id, listen_time) % {batches} AS part").order("part, track_id")
             parts.write_parquet(f"{folder}/parts", partition_by=["part"], compression="zstd")
             for part in range(batches):
