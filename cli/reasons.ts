@@ -11,6 +11,7 @@ export function reasonsText(byReason: Record<string, number>): string {
 /** A line for each row: reason, text, file and place. */
 export function rowLines(rows: QuarantinedRow[]): string[] {
   return rows.map(
-    ({ reason, raw, file, at }) => `${printable(reason)}: ${brief(raw, 120)} (${printable(file)}; ${printable(at)})`,
+    ({ reason, raw, file, at }) =>
+      `${printable(reason)}: ${raw === "" ? "no text" : brief(raw, 120)} (${printable(file)}; ${printable(at)})`,
   );
 }
