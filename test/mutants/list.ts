@@ -1278,28 +1278,40 @@ export const MUTANTS: Mutant[] = [
     file: "glue-scripts/transform.py",
     find: "forgotten = forgotten_ids(s3, job.bucket)",
     replace: "forgotten: frozenset[str] = frozenset()",
-    caughtBy: python("test_transform_forgotten.py", "test_a_forgotten_listener_s_rows_are_no_listens"),
+    caughtBy: python(
+      "test_transform_forgotten.py",
+      "test_a_forgotten_listener_s_rows_are_no_listens_however_they_are_read",
+    ),
   },
   {
     name: "a plain good row of a forgotten listener stays a listen",
     file: "glue-scripts/music_streams/lines.py",
     find: "good = good & ~is_forgotten(self.forgotten)",
     replace: "pass",
-    caughtBy: python("test_transform_forgotten.py", "test_a_forgotten_listener_s_rows_are_no_listens"),
+    caughtBy: python(
+      "test_transform_forgotten.py",
+      "test_a_forgotten_listener_s_rows_are_no_listens_however_they_are_read",
+    ),
   },
   {
     name: "the text of a forgotten listener's row stays in quarantine",
     file: "glue-scripts/music_streams/listens.py",
     find: '"raw": F.when(leave_out, "").otherwise(F.col("raw")),',
     replace: '"raw": F.col("raw"),',
-    caughtBy: python("test_transform_forgotten.py", "test_every_row_is_accounted_for"),
+    caughtBy: python(
+      "test_transform_forgotten.py",
+      "test_every_row_is_accounted_for_and_bad_rows_that_name_the_listener_lose_their_text",
+    ),
   },
   {
     name: "a bad row that names a forgotten listener keeps its reason and its text",
     file: "glue-scripts/music_streams/listens.py",
     find: "is_forgotten(forgotten) | (~good & _names_forgotten(forgotten))",
     replace: "is_forgotten(forgotten)",
-    caughtBy: python("test_transform_forgotten.py", "test_every_row_is_accounted_for"),
+    caughtBy: python(
+      "test_transform_forgotten.py",
+      "test_every_row_is_accounted_for_and_bad_rows_that_name_the_listener_lose_their_text",
+    ),
   },
   {
     name: "forget does not look at the batches at work",
