@@ -16,7 +16,10 @@ export function rowLines(rows: QuarantinedRow[]): string[] {
     numbers.set(object, [...(numbers.get(object) ?? []), line]);
   }
   return [
-    ...rows.map(({ reason, raw, file }) => `${printable(reason)}: ${brief(raw, 120)} (${printable(file)})`),
+    ...rows.map(
+      ({ reason, raw, file }) =>
+        `${printable(reason)}: ${raw === "" ? "no text" : brief(raw, 120)} (${printable(file)})`,
+    ),
     ...[...numbers].map(
       ([object, lines]) => `${lines.length === 1 ? "line" : "lines"} ${lines.join(", ")} of ${printable(object)}`,
     ),

@@ -266,6 +266,25 @@ export const verbs: Record<string, Verb> = {
         () => require("./replay").run,
       ),
   },
+  forget: {
+    about: "removes a listener from the listens and the metrics",
+    describe: (line, does) =>
+      does(
+        line
+          .description(
+            `Forgets a listener. From now on no run counts their rows, and every batch that has some runs again from ${folderOf("archived")} without them. It says what stays, and until when. Repeating it does no harm.`,
+          )
+          .argument("<user-id>", "the listener's id, as in the streams")
+          .option("--dry-run", "only say which batches would run again, and what stays")
+          .option(
+            "--wait",
+            "return when no batch has rows of the listener; exit code 0 if nothing is left. Ctrl-C is harmless: repeat it",
+          )
+          .option(...now)
+          .option(...stack),
+        () => require("./forget").run,
+      ),
+  },
   retry: {
     about: `puts the files of FAILED batches back into ${layout.incoming}`,
     describe: (line, does) =>

@@ -6,7 +6,7 @@ import argparse
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
@@ -18,6 +18,7 @@ from music_streams.batch import BatchError, Manifest, ManifestFile, get_json, pu
 from music_streams.column_names import ColumnNames
 from music_streams.curated import Curated
 from music_streams.fence import batch_in_turn
+from music_streams.forgotten import forgotten_ids
 from music_streams.lines import Streams, read_streams
 from music_streams.listens import (
     COLUMNS,
@@ -75,8 +76,9 @@ def run(args: argparse.Namespace, batch_id: str, s3: Any, spark: SparkSession) -
         store.delete_below(s3, job.bucket, layout.key("staged", batchId=batch_id))
         reference = job.open_reference()
         job.plan_for()
+        forgotten = forgotten_ids(s3, job.bucket)
         put_json(s3, job.bucket, layout.key("readingMarker", batchId=batch_id), {"workflowRunId": job.run_id})
-        report = job.transform(reference)
+        report = job.transform(reference, forgotten)
         report["filesChanged"] += [{"name": file.name, "key": file.key} for file in changed_before]
         if names:
             report["columnNames"] = names
@@ -145,8 +147,11 @@ class Job:
         )
         return reference
 
-    def transform(self, reference: Dimensions) -> dict[str, Any]:
-        """Reads, cleans, enriches and writes the batch. Returns the report without its stamps."""
+    def transform(self, reference: Dimensions, forgotten: Collection[str]) -> dict[str, Any]:
+        """Reads, cleans, enriches and writes the batch, without the rows of forgotten listeners.
+
+        Returns the report without its stamps.
+        """
         required = column_names.accepted(COLUMNS, self.names)
         staging = stage(self.s3, self.bucket, f"{self.folder}streams/", self.manifest.files, required)
         self.log_step(
@@ -155,7 +160,7 @@ class Job:
         if refused := [found for found in staging.quarantined if found.reason == REFUSED]:
             log.warn("filesRefused", files=len(refused), first=refused[0].file.key, error=refused[0].detail)
         self._require_archived(staging.changed)
-        streams = read_streams(self.spark, staging, self.manifest.claimed_at, self.multi_line)
+        streams = read_streams(self.spark, staging, self.manifest.claimed_at, self.multi_line, forgotten)
         reading = streams.reading
         self.log_step("read", rows=sum(reading.records.values()), rejected=reading.quarantined_total)
 

@@ -1,6 +1,6 @@
 import * as aws from "@pulumi/aws";
 import * as pulumi from "@pulumi/pulumi";
-import { folderOf, prefixOf } from "../runtime/places";
+import { folderOf, OLD_VERSION_DAYS, prefixOf } from "../runtime/places";
 import { tlsOnly } from "./access";
 import type { Settings } from "./settings";
 
@@ -54,7 +54,7 @@ export class Lake extends pulumi.ComponentResource {
             status: "Enabled",
             filter: { prefix: "" },
             abortIncompleteMultipartUpload: { daysAfterInitiation: 7 },
-            noncurrentVersionExpiration: { noncurrentDays: 30 },
+            noncurrentVersionExpiration: { noncurrentDays: OLD_VERSION_DAYS },
             expiration: { expiredObjectDeleteMarker: true },
           },
           { id: "temporary", status: "Enabled", filter: { prefix: folderOf("staged") }, expiration: { days: 7 } },

@@ -3,6 +3,8 @@
  * "Specification: Embedded metric format"), so one line is both text to read and numbers to watch.
  */
 
+import { quarantined, quarantinedPercent } from "./reports";
+
 type Line = Record<string, unknown>;
 type Values = Record<string, number>;
 
@@ -114,16 +116,15 @@ function metricsOf(line: Line): Values {
 
 function rowsOf(report: Line | undefined): Values {
   if (!report) return {};
-  const quarantined = Object.values((report.rowsQuarantined ?? {}) as Values).reduce((total, rows) => total + rows, 0);
-  const read = count(report.rowsRead);
+  const counts = { rowsRead: count(report.rowsRead), rowsQuarantined: (report.rowsQuarantined ?? {}) as Values };
   return {
-    RowsRead: read,
+    RowsRead: counts.rowsRead,
     RowsKept: count(report.rowsKept),
     RowsDuplicate: count(report.rowsDuplicate),
-    RowsQuarantined: quarantined,
+    RowsQuarantined: quarantined(counts),
     FilesQuarantined: count(report.filesQuarantined),
     ...(Array.isArray(report.referenceFaults) ? { ReferenceFaults: report.referenceFaults.length } : {}),
-    ...(read > 0 ? { RowsQuarantinedPercent: (100 * quarantined) / read } : {}),
+    ...(counts.rowsRead > 0 ? { RowsQuarantinedPercent: quarantinedPercent(counts) } : {}),
   };
 }
 

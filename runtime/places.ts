@@ -5,7 +5,7 @@ type Entry = keyof typeof layout;
 type Place = Exclude<Entry, "incoming" | "reference" | "users" | "songs" | "listens" | "scripts">;
 
 /** The object key or prefix of an entry of the layout, with `parts` filled in unchanged. */
-export function place(name: Place, parts: { batchId?: string; date?: string; name?: string }): string {
+export function place(name: Place, parts: { batchId?: string; date?: string; name?: string; userId?: string }): string {
   // A function as replacement: a name may contain `$&`, which a string would expand.
   const key = layout[name].replace(/\{(\w+)\}/g, (_, part: string) => {
     const value = parts[part as keyof typeof parts];
@@ -41,6 +41,9 @@ export function curatedFolder(): string {
 export function fileOf(name: Entry): string {
   return layout[name].slice(layout[name].lastIndexOf("/") + 1);
 }
+
+/** So many days the bucket keeps the older versions of an object, and deleted objects. */
+export const OLD_VERSION_DAYS = 30;
 
 /** The end of a shortened name. */
 const SHORTENED = /~[0-9a-f]{16}(\.csv(\.gz)?)?$/i;

@@ -1,7 +1,7 @@
 import { QueryCommand } from "@aws-sdk/lib-dynamodb";
 import type { Batch } from "./batch";
 import type { Pipeline } from "./ledger";
-import { quarantined } from "./reports";
+import { quarantinedPercent } from "./reports";
 import type { World } from "./world";
 
 /** For so long after a batch's end each tick reports it again: six ticks of the default schedule. */
@@ -23,9 +23,9 @@ export async function repeatOutcomes(world: World, { claims, endedAt }: Pipeline
   const failed = recent.filter(({ state }) => state === "FAILED");
   const held = recent.filter(({ moves }) => (moves?.held ?? 0) > 0);
   const read = recent.filter(({ state, report }) => state === "ARCHIVED" && report !== undefined);
-  const worst = Math.max(0, ...read.map(quarantinedPercent));
+  const worst = Math.max(0, ...read.map(percentOf));
   const faults = Math.max(0, ...read.map(({ report }) => report?.referenceFaults?.length ?? 0));
-  const [first] = [...failed, ...held, ...read.filter((batch) => quarantinedPercent(batch) > 0 || faults > 0)];
+  const [first] = [...failed, ...held, ...read.filter((batch) => percentOf(batch) > 0 || faults > 0)];
   if (!first) return;
   world.log({
     event: "recentOutcomes",
@@ -37,14 +37,13 @@ export async function repeatOutcomes(world: World, { claims, endedAt }: Pipeline
   });
 }
 
+function percentOf({ report }: Batch): number {
+  return report === undefined ? 0 : quarantinedPercent(report);
+}
+
 function isRecent(world: World, moment: string): boolean {
   // By the absolute value, because the clock that wrote the time may have been ahead.
   return Math.abs(world.clock.now() - Date.parse(moment)) <= RECENT_MS;
-}
-
-function quarantinedPercent({ report }: Batch): number {
-  if (!report || report.rowsRead === 0) return 0;
-  return (100 * quarantined(report)) / report.rowsRead;
 }
 
 async function newestBatches(world: World): Promise<Batch[]> {

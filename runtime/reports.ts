@@ -112,3 +112,9 @@ function unaccounted(document: string, manifest: Manifest, report: TransformRepo
 export function quarantined(counts: Pick<RowCounts, "rowsQuarantined">): number {
   return Object.values(counts.rowsQuarantined ?? {}).reduce((total, count) => total + count, 0);
 }
+
+/** Bad rows in a hundred rows read. The rows of a forgotten listener are quarantined too, but nothing is wrong. */
+export function quarantinedPercent(counts: Pick<RowCounts, "rowsRead" | "rowsQuarantined">): number {
+  if (counts.rowsRead === 0) return 0;
+  return (100 * (quarantined(counts) - (counts.rowsQuarantined.forgotten ?? 0))) / counts.rowsRead;
+}

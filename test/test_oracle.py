@@ -327,6 +327,20 @@ def test_the_program_prints_the_items_as_the_export_does(folder: Folder) -> None
     assert run("--claimed-at", "2024-07-01T12:00:00Z") == b""
 
 
+def test_a_forgotten_listener_s_rows_are_left_out_and_so_are_bad_rows_that_name_them(folder: Folder) -> None:
+    rows = ["u1,t1,2024-06-25 10:00:00", "u2,u1,2024-06-25 10:00:00", "u1.,t1,2024-06-25 10:00:00", "u2,of u1,soon"]
+    place = folder({"a.csv": HEADER + "\n".join([*rows, "u2,t1,soon", 'x,"u1"'])})
+    truth = oracle.truth(place, CLAIMED_AT, None, frozenset({"u1"}))
+    assert {(user, track) for user, track, _ in truth.listens} == {("u2", "u1"), ("u1.", "t1")}
+    assert truth.files["a.csv"].rows_quarantined == {"forgotten": 3, "bad_listen_time": 1}
+    items = subprocess.run(
+        [sys.executable, oracle.__file__, str(place), "--claimed-at", CLAIMED_AT.isoformat(), "--forgotten", "u1"],
+        check=True,
+        capture_output=True,
+    ).stdout
+    assert items == "".join(oracle.line(item) + "\n" for item in truth.items).encode()
+
+
 def test_every_row_of_the_real_data_is_a_listen(real_data: Path) -> None:
     truth = oracle.truth(real_data)
     assert sum(file.rows_read for file in truth.files.values()) == 22_692

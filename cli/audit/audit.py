@@ -4,11 +4,13 @@
 number of `{"breach": {...}}` and `{"information": TEXT, "count": N, "check": NAME}`, then one `{"done": {...}}`.
 `check` is left out where it is the request's own. Requests, by `do`:
 
+    forgotten   ids: the listeners whose rows may be nowhere in curated. Comes before the next three.
     claims      path: lines {batch, name, etag, lastModified} of moved files. Finds versions that two batches moved.
     archived    path, claimed_at, batch: an archived CSV. Keeps its listens by day. done: days, rows.
     unreadable  path, reason (or null), key, batch: a quarantined CSV. Checks that it is quarantined for that reason.
     day         day, files: [{path, key, batch}], items: path of lines {pk, sk, item}, deep: true or false, unsure:
-                batches whose listens need not be in the archive. Audits the day. done: rows by batch, items, listens.
+                batches whose listens need not be in the archive, replaying: batches that will run again. Audits the
+                day. done: rows by batch, items, listens.
 
 It is longer than 300 lines because a breach is told where it is found.
 """
@@ -72,12 +74,19 @@ class Auditor:
         """Creates the folder for the archived listens."""
         self.listens = folder / "archived-listens"
         self.listens.mkdir(parents=True, exist_ok=True)
+        self.left_out: frozenset[str] = frozenset()
         self.waiting: dict[str, list[str]] = {}
         self.lines_waiting = 0
         self.database = duckdb.connect()
         self.database.execute("SET TimeZone = 'UTC'")
         self.database.execute("SET preserve_insertion_order = false")
         self.database.execute(f"SET temp_directory = '{_quoted(str(folder / 'duckdb'))}'")
+
+    def forgotten(self, ids: list[str]) -> dict[str, Any]:
+        """Takes the list of forgotten listeners."""
+        self.left_out = frozenset(ids)
+        self.database.execute("CREATE OR REPLACE TABLE forgotten AS SELECT unnest(?::VARCHAR[]) AS user_id", [ids])
+        return {}
 
     def claims(self, path: str) -> dict[str, Any]:
         """Finds versions of a file that two batches moved."""
@@ -104,7 +113,7 @@ class Auditor:
 
     def archived(self, path: str, claimed_at: str, names: oracle.OtherNames, batch: str) -> dict[str, Any]:
         """Reads an archived CSV with the oracle, and keeps its listens by day."""
-        outcome, listens = oracle.read_stream(Path(path).read_bytes(), _instant(claimed_at), names)
+        outcome, listens = oracle.read_stream(Path(path).read_bytes(), _instant(claimed_at), names, self.left_out)
         if outcome.quarantined:
             return {"quarantined": outcome.quarantined}
         for user_id, track_id, moment in listens:
@@ -140,11 +149,20 @@ class Auditor:
             )
         return {}
 
-    def day(self, day: str, files: list[dict[str, str]], items: Optional[str], deep: bool, unsure: list[str]) -> Item:
+    def day(
+        self,
+        day: str,
+        files: list[dict[str, str]],
+        items: Optional[str],
+        deep: bool,
+        unsure: list[str],
+        replaying: list[str],
+    ) -> Item:
         """Audits one day: its curated rows, its metrics and, if deep, the archived listens."""
         good = [file for file in files if self.is_curated(day, file)]
         self.view(good)
         self.check_rows(day)
+        self.check_forgotten(day, replaying)
         compared = self.check_metrics(day, items)
         done: dict[str, Any] = {
             "items": compared,
@@ -224,6 +242,23 @@ class Auditor:
                 batches=batches,
             )
 
+    def check_forgotten(self, day: str, replaying: list[str]) -> None:
+        """Checks that no forgotten listener has rows, but in a batch that will run again without them."""
+        left = "SELECT user_id, batch, count(*) FROM rows SEMI JOIN forgotten USING (user_id) GROUP BY ALL ORDER BY ALL"
+        for user_id, batch, count in self.rows(left):
+            if batch in replaying:
+                continue
+            breach(
+                "curated",
+                "a forgotten listener has curated rows",
+                f"{user_id} on {day} in batch {batch}",
+                "no row",
+                f"{count} rows",
+                f"npx music-streams forget {user_id}",
+                days=[day],
+                batches=[batch],
+            )
+
     def check_listens(self, day: str, unsure: list[str]) -> int:
         """Checks that the day's curated listens equal the archived ones. Returns the number of archived listens."""
         self.remember()
@@ -250,7 +285,11 @@ class Auditor:
                 days=[day],
                 batches=[batch],
             )
-        invented = "SELECT user_id, track_id, us, batch, key FROM rows ANTI JOIN archived USING (user_id, track_id, us)"
+        # The check of curated rows tells those of forgotten listeners.
+        invented = """
+            SELECT user_id, track_id, us, batch, key
+            FROM rows ANTI JOIN archived USING (user_id, track_id, us) ANTI JOIN forgotten USING (user_id)
+        """
         unchecked = 0
         for user_id, track_id, us, batch, key in self.rows(invented):
             if batch in unsure:
@@ -471,6 +510,7 @@ def main() -> None:
     sys.stdout.reconfigure(encoding="utf-8", newline="\n")  # type: ignore[union-attr]
     auditor = Auditor(Path(sys.argv[1]))
     carry_out: dict[str, Callable[..., Item]] = {
+        "forgotten": auditor.forgotten,
         "claims": auditor.claims,
         "archived": auditor.archived,
         "unreadable": auditor.unreadable,

@@ -33,6 +33,8 @@ export const REFERENCE_COPY = "reference";
 export class DataCheck {
   private readonly items: ItemsByDay;
   private readonly unfinished = `${layout.listens}_temporary/`;
+  /** Batches that will run again. */
+  private readonly replaying: string[];
   /** Rows in curated, by batch. */
   readonly rows = new Map<string, number>();
   /** Days in archived files, when those were read. */
@@ -46,6 +48,7 @@ export class DataCheck {
     private readonly folder: string,
   ) {
     this.items = new ItemsByDay(path.join(folder, "items"));
+    this.replaying = [...ledger.batches].filter(([, batch]) => roleOf(batch) === "replaying").map(([id]) => id);
   }
 
   /** Reads the metrics table and sorts it by day. */
@@ -137,6 +140,7 @@ export class DataCheck {
       items: this.items.fileOf(day) ?? null,
       deep,
       unsure: [...facts.unsure],
+      replaying: this.replaying,
     });
     for (const [batch, rows] of Object.entries(done.rows as Record<string, number>))
       this.rows.set(batch, (this.rows.get(batch) ?? 0) + rows);

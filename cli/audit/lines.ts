@@ -16,3 +16,8 @@ export async function* linesOf(text: AsyncIterable<Uint8Array | string>): AsyncG
   const rest = begun.join("") + decoder.end();
   if (rest !== "") yield rest;
 }
+
+/** The runs of an id's characters in a text, as transform sees them (docs/data.md, "Ids"). */
+export function tokensOf(text: string): string[] {
+  return [...text.matchAll(/[A-Za-z0-9._:-]+/g)].map(([token]) => token);
+}

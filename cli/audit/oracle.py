@@ -4,7 +4,7 @@ Its input is a folder with `reference/users*.csv`, `reference/songs*.csv` (or `r
 `reference/songs/*.csv`) and any files below `streams/`. As a program it prints every item of the metrics table, as
 `npm run metrics -- export` does:
 
-    python cli/audit/oracle.py DIR [--claimed-at 2026-11-23T10:00:00Z]
+    python cli/audit/oracle.py DIR [--claimed-at 2026-11-23T10:00:00Z] [--forgotten ID ...]
 
 It is one file of over 300 lines, so that people can read it as a whole and run it alone.
 """
@@ -34,6 +34,10 @@ EXTENDED = re.compile(
     re.ASCII,
 )
 BASIC = re.compile(r"(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(?:(\d\d)(?:[.,](\d{1,9}))?)?" + ZONE, re.ASCII)
+
+# A run of an id's characters, and the reason of a row that is left out for its listener.
+TOKEN = re.compile(r"[A-Za-z0-9._:-]+")
+FORGOTTEN = "forgotten"
 
 NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,3})?", re.ASCII)
 
@@ -103,10 +107,15 @@ class Truth:
     items: list[dict[str, Any]]
 
 
-def truth(folder: Path, claimed_at: Optional[datetime] = None, other_names: Optional[OtherNames] = None) -> Truth:
+def truth(
+    folder: Path,
+    claimed_at: Optional[datetime] = None,
+    other_names: Optional[OtherNames] = None,
+    forgotten: frozenset[str] = frozenset(),
+) -> Truth:
     """Computes the right result for a folder. `claimed_at` is the time of the claim, by default now.
 
-    `other_names`: header names that stand for a column.
+    `other_names`: header names that stand for a column. `forgotten`: listeners whose rows are left out.
     """
     claimed_at, other_names = claimed_at or datetime.now(timezone.utc), other_names or {}
     streams = folder / "streams"
@@ -115,7 +124,7 @@ def truth(folder: Path, claimed_at: Optional[datetime] = None, other_names: Opti
     for path in sorted(path for path in streams.rglob("*") if path.is_file()):
         if not path.name.lower().endswith((".csv", ".csv.gz")):
             continue
-        outcome, found = read_stream(path.read_bytes(), claimed_at, other_names)
+        outcome, found = read_stream(path.read_bytes(), claimed_at, other_names, forgotten)
         files[path.relative_to(streams).as_posix()] = outcome
         listens |= found
     reference = folder / "reference"
@@ -124,9 +133,12 @@ def truth(folder: Path, claimed_at: Optional[datetime] = None, other_names: Opti
 
 
 def read_stream(
-    content: bytes, claimed_at: datetime, other_names: Optional[OtherNames] = None
+    content: bytes,
+    claimed_at: datetime,
+    other_names: Optional[OtherNames] = None,
+    forgotten: frozenset[str] = frozenset(),
 ) -> tuple[FileOutcome, set[Listen]]:
-    """Reads one stream file. `other_names`: header names that stand for a column."""
+    """Reads one stream file. `other_names`: header names that stand for a column. `forgotten`: see `truth`."""
     other_names = other_names or {}
     outcome, listens = FileOutcome(), set()
     try:
@@ -136,6 +148,8 @@ def read_stream(
         for row in rows:
             outcome.rows_read += 1
             reason, listen = read_row(row, len(header), places, claimed_at)
+            if is_left_out(row, listen, forgotten):
+                reason, listen = FORGOTTEN, None
             if listen:
                 listens.add(listen)
             else:
@@ -165,6 +179,13 @@ def read_row(row: list[str], width: int, places: list[int], claimed_at: datetime
     if not EARLIEST <= listen_time <= claimed_at + timedelta(days=1):
         return "out_of_range_listen_time", None
     return "", (user_id, track_id, listen_time)
+
+
+def is_left_out(row: list[str], listen: Optional[Listen], forgotten: frozenset[str]) -> bool:
+    """Whether a row is a forgotten listener's, or a bad row that has such an id anywhere in its text."""
+    if listen:
+        return listen[0] in forgotten
+    return not forgotten.isdisjoint(token for field in row for token in TOKEN.findall(field))
 
 
 def read_time(text: str) -> Optional[datetime]:
@@ -469,9 +490,11 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--claimed-at", type=lambda text: datetime.fromisoformat(text.replace("Z", "+00:00")))
     parser.add_argument("--column-names", type=json.loads, help='such as {"user_id": ["user"]}')
+    parser.add_argument("--forgotten", nargs="*", default=[], help="listeners whose rows are left out")
     arguments = parser.parse_args()
     sys.stdout.reconfigure(encoding="utf-8", newline="\n")  # type: ignore[union-attr]
-    for item in truth(arguments.folder, arguments.claimed_at, arguments.column_names).items:
+    forgotten = frozenset(arguments.forgotten)
+    for item in truth(arguments.folder, arguments.claimed_at, arguments.column_names, forgotten).items:
         print(line(item))
 
 

@@ -6,7 +6,7 @@ import { breach, publishTotals, totals } from "../../runtime/reports";
 import { counted } from "../../terminal/format";
 import { type Documents, isOfReplay, roleOf } from "./documents";
 import type { Findings } from "./findings";
-import { linesOf } from "./lines";
+import { linesOf, tokensOf } from "./lines";
 import type { Ledger, Source } from "./source";
 
 /** Checks the reports of an archived batch: they belong to its run, they add up, and the ledger says the same. */
@@ -107,6 +107,7 @@ export async function checkQuarantinedRows(
   source: Source,
   ledger: Ledger,
   claimed: Map<string, Claimed>,
+  forgotten: ReadonlySet<string>,
   findings: Findings,
 ): Promise<void> {
   const root = folderOf("quarantinedRows");
@@ -131,7 +132,18 @@ export async function checkQuarantinedRows(
       continue;
     }
     unseen.delete(batchId);
-    compareRows(batchId, said.quarantined, await countRows(source, `${root}${folder}/`), findings);
+    const { counts, named } = await countRows(source, `${root}${folder}/`, forgotten);
+    compareRows(batchId, said.quarantined, counts, findings);
+    for (const userId of named)
+      findings.breach({
+        check: "curated",
+        what: "a quarantined row names a forgotten listener",
+        where: `${root}${folder}/`,
+        expected: `no row with ${userId} in it`,
+        found: "a row with its text",
+        remedy: `npx music-streams forget ${userId}`,
+        batches: [batchId],
+      });
   }
   for (const batchId of unseen) compareRows(batchId, claimed.get(batchId)!.quarantined, {}, findings);
 }
@@ -155,24 +167,29 @@ function compareRows(
   });
 }
 
-async function countRows(source: Source, prefix: string): Promise<Record<string, number>> {
-  const found: Record<string, number> = {};
+/** Quarantined rows by reason, and the forgotten listeners whom they name. */
+async function countRows(source: Source, prefix: string, forgotten: ReadonlySet<string>) {
+  const counts: Record<string, number> = {};
+  const named = new Set<string>();
   for await (const { key } of source.objects(prefix)) {
     const body = await source.read(key);
     if (!body) continue;
     for await (const line of linesOf(body)) {
-      const reason = line === "" ? undefined : reasonOf(line);
-      if (reason !== undefined) found[reason] = (found[reason] ?? 0) + 1;
+      if (line === "") continue;
+      const { reason, raw } = rowOf(line);
+      counts[reason] = (counts[reason] ?? 0) + 1;
+      if (forgotten.size > 0) for (const token of tokensOf(raw)) if (forgotten.has(token)) named.add(token);
     }
   }
-  return found;
+  return { counts, named };
 }
 
-function reasonOf(line: string): string {
+function rowOf(line: string): { reason: string; raw: string } {
   try {
-    return String((JSON.parse(line) as { reason?: unknown }).reason);
+    const { reason, raw } = JSON.parse(line) as { reason?: unknown; raw?: unknown };
+    return { reason: String(reason), raw: String(raw) };
   } catch {
-    return "(no JSON)";
+    return { reason: "(no JSON)", raw: "" };
   }
 }
 

@@ -5,7 +5,7 @@ import path from "node:path";
 import { finished } from "node:stream/promises";
 import type { Batch } from "../../runtime/batch";
 import { inParallel } from "../../runtime/parallel";
-import { place } from "../../runtime/places";
+import { folderOf, place } from "../../runtime/places";
 import { counted } from "../../terminal/format";
 import type { Settled } from "./batch-files";
 import { DataCheck, type Facts } from "./data-check";
@@ -43,6 +43,8 @@ export interface Busy {
 /** Checks the whole pipeline once, and only reads. Fills the findings, and returns what was busy meanwhile. */
 export async function walk(site: Site, deep: boolean): Promise<Busy> {
   const { source, findings, note } = site;
+  // First of all: a replay that leaves a listener out changes its batch in the ledger, so it is busy.
+  const forgotten = await forgottenListeners(source);
   const before = await source.ledger();
   note(`ledger: ${counted(before.batches.size, "batch", "batches")}`);
   checkTurns(before, findings);
@@ -51,8 +53,9 @@ export async function walk(site: Site, deep: boolean): Promise<Busy> {
   const data = new DataCheck(source, site.worker, before, findings, site.folder);
   const batches = new Batches(site, before);
   await batches.check();
+  await data.ask({ do: "forgotten", ids: [...forgotten] });
   await data.ask({ do: "claims", path: batches.moved.file });
-  await checkQuarantinedRows(source, before, batches.claimed, findings);
+  await checkQuarantinedRows(source, before, batches.claimed, forgotten, findings);
   await data.checkTemporary();
   if (deep) await readArchive(site, data, batches);
 
@@ -60,6 +63,14 @@ export async function walk(site: Site, deep: boolean): Promise<Busy> {
   await data.checkDays(batches.facts, deep, (day) => note(`rows and metrics of ${day}`));
   checkKeptRows(batches.claimed, data.rows, findings);
   return busy(source, before, await source.ledger());
+}
+
+/** The listeners on the list. */
+async function forgottenListeners(source: Source): Promise<Set<string>> {
+  const folder = folderOf("forgotten");
+  const ids = new Set<string>();
+  for await (const { key } of source.objects(folder)) if (key !== folder) ids.add(key.slice(folder.length));
+  return ids;
 }
 
 /** A list on disk, a line for each thing. */

@@ -1,9 +1,8 @@
-import { zstdDecompressSync } from "node:zlib";
-import { GetObjectCommand } from "@aws-sdk/client-s3";
 import { parquetReadObjects } from "hyparquet";
 import { type Found, listAll, readDocument } from "../../runtime/lake";
 import { place } from "../../runtime/places";
 import { storeOf, type Target } from "../target";
+import { parquetObject } from "./parquet-object";
 
 /** A track of the reference data. */
 export interface ArtistTrack {
@@ -38,19 +37,9 @@ export async function tracksOf(target: Target, artist: string): Promise<ArtistTr
   return undefined;
 }
 
-async function matchesIn(target: Target, { key, size, etag }: Found, wanted: string): Promise<ArtistTrack[]> {
-  const rows = await parquetReadObjects({
-    file: {
-      byteLength: size,
-      async slice(start, end = size) {
-        const part = { Bucket: target.outputs.bucketName, Key: key, IfMatch: etag, Range: `bytes=${start}-${end - 1}` };
-        const { Body } = await target.s3.send(new GetObjectCommand(part));
-        return new Uint8Array((await Body?.transformToByteArray()) ?? []).buffer;
-      },
-    },
-    columns: ["track_id", "artists", "track_name"],
-    compressors: { ZSTD: (bytes) => zstdDecompressSync(bytes) },
-  });
+async function matchesIn(target: Target, object: Found, wanted: string): Promise<ArtistTrack[]> {
+  const columns = ["track_id", "artists", "track_name"];
+  const rows = await parquetReadObjects({ ...parquetObject(target, object), columns });
   return rows
     .filter(({ artists }) => artists?.toLowerCase().includes(wanted))
     .map(({ track_id, artists, track_name }) => ({ trackId: track_id, name: track_name ?? undefined, artists }));

@@ -5,6 +5,7 @@ import { batchLink, still, type View } from "../view";
 
 /** The rule that a row broke (docs/data.md, "Quarantined rows"). */
 const rules: Record<string, string> = {
+  forgotten: "Its listener is forgotten: music-streams forget. The row's text is not kept.",
   malformed_row: "It does not have as many fields as the header.",
   missing_user_id: "user_id is empty.",
   missing_track_id: "track_id is empty.",

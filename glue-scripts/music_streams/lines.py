@@ -15,7 +15,7 @@ from functools import reduce
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from music_streams.listens import COLUMNS, PLAIN_COLUMNS, checked, in_range
+from music_streams.listens import COLUMNS, PLAIN_COLUMNS, checked, in_range, is_forgotten
 from music_streams.report import Reading, count_rows, time_span
 from music_streams.rows import (
     LONGEST_FIELD,
@@ -65,22 +65,32 @@ class Part:
     reading: Reading
 
 
-def read_streams(spark: SparkSession, staging: Staging, claimed_at: datetime, multi_line: bool) -> Streams:
+def read_streams(
+    spark: SparkSession, staging: Staging, claimed_at: datetime, multi_line: bool, forgotten: Collection[str] = ()
+) -> Streams:
     """Reads and judges the rows of a batch's tables. Quarantines files that turn out to be no table.
 
-    `claimed_at` limits the times of listens. `multi_line`: a quoted field may hold line ends.
+    `claimed_at` limits the times of listens. `multi_line`: a quoted field may hold line ends. `forgotten`: listeners
+    whose rows are left out.
     """
     if not staging.tables:
         return Streams(None, None, Reading())
-    return Reader(spark, staging, claimed_at, multi_line).read()
+    return Reader(spark, staging, claimed_at, multi_line, forgotten).read()
 
 
 class Reader:
     """Reads the tables of a batch. All passes use one list of their files."""
 
-    def __init__(self, spark: SparkSession, staging: Staging, claimed_at: datetime, multi_line: bool) -> None:
+    def __init__(
+        self,
+        spark: SparkSession,
+        staging: Staging,
+        claimed_at: datetime,
+        multi_line: bool,
+        forgotten: Collection[str],
+    ) -> None:
         """`staging` has tables."""
-        self.spark, self.staging, self.claimed_at = spark, staging, claimed_at
+        self.spark, self.staging, self.claimed_at, self.forgotten = spark, staging, claimed_at, forgotten
         self.root = f"s3://{staging.bucket}/"
         self.mode = ReadMode(multi_line)
         self.tables = list(staging.tables)
@@ -134,8 +144,11 @@ class Reader:
             # The cast ignores a "\r" behind the time.
             time.try_cast("timestamp").alias("listen_time"),
         )
-        plain = F.coalesce(in_range("listen_time", self.claimed_at), F.lit(False)).alias("plain")
-        judged = found.select("*", plain)
+        good = in_range("listen_time", self.claimed_at)
+        if self.forgotten:
+            # The long way gives such a row its reason.
+            good = good & ~is_forgotten(self.forgotten)
+        judged = found.select("*", F.coalesce(good, F.lit(False)).alias("plain"))
         return judged.persist() if sum(staged.table.text_bytes for staged in self.tables) <= KEPT_BYTES else judged
 
     def _field(self, column: str) -> Column:
@@ -205,7 +218,7 @@ class Reader:
         return [part]
 
     def _judged(self, rows: DataFrame) -> Part:
-        rows = checked(rows, self.claimed_at).persist()
+        rows = checked(rows, self.claimed_at, self.forgotten).persist()
         return Part(rows, materialised(rows, count_rows))
 
     def _is_header(self) -> Column:

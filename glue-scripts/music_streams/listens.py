@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime, timedelta, timezone
 
 from pyspark.sql import Column, DataFrame
@@ -14,6 +15,10 @@ ORDER = ["listen_date", "track_id", "listen_time", "user_id"]
 
 ANY_ID = "[A-Za-z0-9][A-Za-z0-9._:-]{0,127}"
 ID = rf"\A{ANY_ID}\z"
+# A run of an id's characters. A forgotten listener's id in a bad row counts only as a whole run.
+ID_RUN = "[A-Za-z0-9._:-]+"
+# The reason of a row that is left out because its listener is forgotten. It comes before all others.
+FORGOTTEN = "forgotten"
 # Unicode's white space, and four separators that only Python counts as white space.
 BLANK = r"(?U)\A[\s\x1c-\x1f]*\z"
 EARLIEST = datetime(2000, 1, 1, tzinfo=timezone.utc)
@@ -36,10 +41,11 @@ ISO_TIME = (
 BASIC_TIME = r"\A[0-9]{8}T[0-9]{4}(?:[0-9]{2}(?:[.,][0-9]{1,9})?)?" + ZONE + r"\z"
 
 
-def checked(rows: DataFrame, claimed_at: datetime) -> DataFrame:
+def checked(rows: DataFrame, claimed_at: datetime, forgotten: Collection[str]) -> DataFrame:
     """Adds `reason` (the first rule that a row breaks, null for a listen), and listen_time as a timestamp.
 
     Needs file, raw, problem, inexact, width_ok and the three columns as text. Only rows with a reason keep `raw`.
+    `forgotten`: listeners whose rows get this reason, and an empty `raw`. So do other bad rows that name one of them.
     """
     ids = rows.withColumn("instant", instant("listen_time"))
     reason = (
@@ -52,6 +58,14 @@ def checked(rows: DataFrame, claimed_at: datetime) -> DataFrame:
     )
     judged = ids.select("file", "problem", "inexact", "user_id", "track_id", "instant", "raw", reason.alias("reason"))
     good = F.col("reason").isNull()
+    if forgotten:
+        leave_out = is_forgotten(forgotten) | (~good & _names_forgotten(forgotten))
+        judged = judged.withColumns(
+            {
+                "reason": F.when(leave_out, FORGOTTEN).otherwise(F.col("reason")),
+                "raw": F.when(leave_out, "").otherwise(F.col("raw")),
+            }
+        )
     return judged.select(
         "file",
         "problem",
@@ -62,6 +76,20 @@ def checked(rows: DataFrame, claimed_at: datetime) -> DataFrame:
         F.when(good, F.col("track_id")).alias("track_id"),
         F.when(good, F.col("instant")).alias("listen_time"),
     )
+
+
+def is_forgotten(ids: Collection[str]) -> Column:
+    """Whether `user_id` is one of these, at least one. Null where there is no user_id."""
+    return F.expr(f"user_id IN ({_literals(ids)})")
+
+
+def _names_forgotten(ids: Collection[str]) -> Column:
+    return F.expr(f"exists(regexp_extract_all(raw, '{ID_RUN}', 0), token -> token IN ({_literals(ids)}))")
+
+
+def _literals(ids: Collection[str]) -> str:
+    # One text, because a call of Spark for each of thousands of ids takes seconds. An id needs no escapes.
+    return ", ".join(f"'{one}'" for one in sorted(ids))
 
 
 def in_range(column: str, claimed_at: datetime) -> Column:

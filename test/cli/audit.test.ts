@@ -159,8 +159,11 @@ describe("npm run audit", () => {
 
   it("finds no breach in a replay that is queued, is prepared, or ended before it ran", async () => {
     const batchId = "20261120T120000Z-CUTREPLA";
-    const read = { name: "read.csv", listens: [["u1", "hit", "2026-11-20 04:00:00"]] } satisfies Given;
+    const read = { name: "read.csv", listens: [["goes", "hit", "2026-11-20 04:00:00"]] } satisfies Given;
     await lake.archived(batchId, [read, files.empty]);
+    // The replay leaves this listener out.
+    const forgotten = place("forgotten", { userId: "goes" });
+    await lake.put(forgotten, "{}");
     await lake.flush();
     await lake.turn("CLAIMS", { claims: 20 });
     const { item } = await lake.batch(batchId);
@@ -183,8 +186,23 @@ describe("npm run audit", () => {
 
     await lake.leaveQueue(batchId);
     await lake.ledger(item);
+    assert.match((await audit(lake)).breaches[0]?.what ?? "", /forgotten listener/, "nothing will remove the row");
+    await lake.remove(forgotten);
     const ended = await audit(lake, "--deep");
     assert.deepEqual(ended.breaches, []);
+  });
+
+  it("finds no breach in a replay that left a forgotten listener out", async () => {
+    const batchId = "20261120T120000Z-LEFTOUTS";
+    const read = { name: "read.csv", listens: [["u1", "hit", "2026-11-20 04:00:00"]] } satisfies Given;
+    const gone = "goes,hit,2026-11-20 04:00:00";
+    await lake.archived(batchId, [{ ...read, quarantinedRows: { forgotten: [gone] } }]);
+    const rows = JSON.stringify({ key: `${folders.incoming}read.csv`, reason: "forgotten", raw: "" });
+    await lake.put(`${place("quarantinedRows", { batchId })}part-0.json`, `${rows}\n`);
+    await lake.put(place("forgotten", { userId: "goes" }), "{}");
+    await lake.flush();
+    await lake.turn("CLAIMS", { claims: 20 });
+    assert.deepEqual((await audit(lake, "--deep")).breaches, []);
   });
 
   it("finds no breach in a file that S3 refused to move", async () => {

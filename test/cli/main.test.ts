@@ -20,6 +20,7 @@ const verbs = [
   "genres",
   "metrics",
   "replay",
+  "forget",
   "retry",
   "abandon",
   "pause",

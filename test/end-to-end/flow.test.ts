@@ -9,6 +9,7 @@ import {
   PutObjectTaggingCommand,
 } from "@aws-sdk/client-s3";
 import pMap from "p-map";
+import type { BatchRow } from "../../cli/ledger";
 import { readDataFolder, uploadAll } from "../../cli/start/load";
 import layout from "../../layout.json";
 import type { Batch, Manifest } from "../../runtime/batch";
@@ -155,7 +156,8 @@ describe("the pipeline on the local cloud", () => {
 
   it("claims a file on its schedule alone", async () => {
     // One row and one file are to be quarantined.
-    const body = csv(["tick-1,tickTrack,2024-07-06 10:00:00", "tick-2,,2024-07-06 10:00:00"]);
+    const rows = ["tick-1,tickTrack,2024-07-06 10:00:00", "fail-1,tickTrack,2024-07-06 11:00:00"];
+    const body = csv([...rows, "tick-2,,2024-07-06 10:00:00"]);
     await live.put(`${folders.incoming}no-table.csv`, "no,columns\n1,2\n");
     const tagged = {
       Bucket: live.bucket,
@@ -184,6 +186,25 @@ describe("the pipeline on the local cloud", () => {
     assert.equal(again?.state, "ARCHIVED");
     assert.ok(again.attempt > 1, "it ran again");
     assert.equal(await live.metrics(), before);
+  });
+
+  it("forgets a listener of two batches with `npm run forget -- --wait`, and keeps all others", async () => {
+    assert.match(await live.metrics(), /"pk":"TRACK#tickTrack","sk":"DAY#2024-07-06",.*"listens":2/);
+    const forgetting = npm("forget", "fail-1", "--wait");
+    await until("the listener is on the list", async () => (await live.keys(folders.forgotten)).length > 0);
+    await live.settled();
+    const { exitCode, stdout, all } = await forgetting;
+    assert.equal(exitCode, 0, all);
+    assert.match(stdout, /\nNothing of listener fail-1 is left in /);
+    const after = await live.metrics();
+    assert.match(after, /"pk":"TRACK#tickTrack","sk":"DAY#2024-07-06",.*"listens":1/);
+    assert.doesNotMatch(after, /failTrack/);
+    const batches: BatchRow[] = JSON.parse((await npm("batches", "--json")).stdout);
+    const ran = batches.filter(({ rowsQuarantined }) => rowsQuarantined?.forgotten);
+    assert.deepEqual(ran.map(({ batchId }) => batchId).sort(), [failed.batchId, scheduled].sort());
+    for (const { batchId } of ran)
+      for (const key of await live.keys(place("quarantinedRows", { batchId })))
+        assert.doesNotMatch((await live.bytes(key)).toString(), /fail-1/);
   });
 
   it("claims more than a page of objects, odd names included, and ignores what is not CSV", async () => {

@@ -7,6 +7,7 @@ import { ROOT } from "../support/program-record";
 const BUCKET = "arn:aws:s3:::BUCKET_NAME";
 const OBJECT = `${BUCKET}/any/key`;
 const INCOMING = `${BUCKET}/incoming/any.csv`;
+const FORGOTTEN = `${BUCKET}/forgotten/any`;
 const LEDGER = "arn:aws:dynamodb:REGION:ACCOUNT:table/LEDGER_TABLE_NAME";
 const METRICS = "arn:aws:dynamodb:REGION:ACCOUNT:table/METRICS_TABLE_NAME";
 const SENSE = "arn:aws:lambda:REGION:ACCOUNT:function:SENSE_FUNCTION_NAME";
@@ -57,6 +58,11 @@ const SDK: Record<string, Needs> = {
 /** What the commands call of runtime/. Functions without a call need nothing. */
 const RUNTIME: Record<string, Needs> = {
   listAll: [["s3:ListBucket", BUCKET]],
+  listPages: [["s3:ListBucket", BUCKET]],
+  batchesAtWork: [["dynamodb:Query", LEDGER]],
+  putOnList: [["s3:PutObject", FORGOTTEN]],
+  // Its search is the command's own.
+  leaveOut: [["dynamodb:Query", LEDGER], ...GET, ...READ, ...WRITE],
   pause: WRITE,
   resume: REMOVE,
   readBatch: GET,
@@ -78,6 +84,7 @@ const RUNTIME: Record<string, Needs> = {
       (pure) => [pure, []],
     ),
   ),
+  OLD_VERSION_DAYS: [],
   publishTotals: [],
   quarantined: [],
   referenceFaults: [],

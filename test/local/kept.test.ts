@@ -115,6 +115,8 @@ describe("data that a local cloud keeps", () => {
     assert.equal(await putBack({ endpoint, ...client }), 0);
     const { Contents = [] } = await next.s3.send(new ListObjectsV2Command({ Bucket: "lake", EncodingType: "url" }));
     assert.equal(Contents.find(({ Key }) => Key === objects.cut)?.Size, 3);
+    // Every later run must honour the list of forgotten listeners.
+    const left = [place("forgotten", { userId: "u1" })];
     const again = [
       "again/B1/a b.csv",
       `again/B1/${oddName}`,
@@ -124,8 +126,8 @@ describe("data that a local cloud keeps", () => {
       "waiting.csv",
     ];
     assert.deepEqual(
-      Contents.map(({ Key }) => plainKey(Key!)),
-      again.map((name) => folders.incoming + name),
+      Contents.map(({ Key }) => plainKey(Key!)).sort(),
+      [...left, ...again.map((name) => folders.incoming + name)].sort(),
     );
     assert.equal(await objectOf(next.s3, `${folders.incoming}again/B2/a b.csv`), "two");
     assert.equal(await objectOf(next.s3, `${folders.incoming}again/B1/${oddName}`), "odd");
@@ -185,6 +187,7 @@ const objects = {
   cut: `${folders.incoming}cut.csv`,
   curated: `${place("listensBatch", { date, batchId: "B1" })}part-0.parquet`,
   manifest: place("manifest", { batchId: "B1" }),
+  forgotten: place("forgotten", { userId: "u1" }),
 };
 
 function clientsOf(endpoint: string) {
@@ -203,6 +206,7 @@ async function fill({ s3, dynamodb }: ReturnType<typeof clientsOf>): Promise<voi
     cut: "five",
     curated: "rows",
     manifest: "{}",
+    forgotten: "{}",
   };
   for (const [name, Key] of Object.entries(objects))
     await s3.send(new PutObjectCommand({ Bucket: "lake", Key, Body: bodies[name as keyof typeof bodies] }));

@@ -1273,4 +1273,81 @@ export const MUTANTS: Mutant[] = [
       title: "the local provider makes a table's index, also on a table of an earlier version",
     },
   },
+  {
+    name: "a run of transform ignores the list of forgotten listeners",
+    file: "glue-scripts/transform.py",
+    find: "forgotten = forgotten_ids(s3, job.bucket)",
+    replace: "forgotten: frozenset[str] = frozenset()",
+    caughtBy: python(
+      "test_transform_forgotten.py",
+      "test_a_forgotten_listener_s_rows_are_no_listens_however_they_are_read",
+    ),
+  },
+  {
+    name: "a plain good row of a forgotten listener stays a listen",
+    file: "glue-scripts/music_streams/lines.py",
+    find: "good = good & ~is_forgotten(self.forgotten)",
+    replace: "pass",
+    caughtBy: python(
+      "test_transform_forgotten.py",
+      "test_a_forgotten_listener_s_rows_are_no_listens_however_they_are_read",
+    ),
+  },
+  {
+    name: "the text of a forgotten listener's row stays in quarantine",
+    file: "glue-scripts/music_streams/listens.py",
+    find: '"raw": F.when(leave_out, "").otherwise(F.col("raw")),',
+    replace: '"raw": F.col("raw"),',
+    caughtBy: python(
+      "test_transform_forgotten.py",
+      "test_every_row_is_accounted_for_and_bad_rows_that_name_the_listener_lose_their_text",
+    ),
+  },
+  {
+    name: "a bad row that names a forgotten listener keeps its reason and its text",
+    file: "glue-scripts/music_streams/listens.py",
+    find: "is_forgotten(forgotten) | (~good & _names_forgotten(forgotten))",
+    replace: "is_forgotten(forgotten)",
+    caughtBy: python(
+      "test_transform_forgotten.py",
+      "test_every_row_is_accounted_for_and_bad_rows_that_name_the_listener_lose_their_text",
+    ),
+  },
+  {
+    name: "forget does not look at the batches at work",
+    file: "runtime/forget.ts",
+    find: "const atWork = await batchesAtWork(world);",
+    replace: "const atWork: string[] = [];",
+    caughtBy: histories,
+  },
+  {
+    name: "forget looks at the batches at work only after its search",
+    file: "runtime/forget.ts",
+    find: "  const atWork = await batchesAtWork(world);\n  const found = await search();\n",
+    replace: "  const found = await search();\n  const atWork = await batchesAtWork(world);\n",
+    caughtBy: {
+      file: "test/runtime/forget.test.ts",
+      title: "forgetting a listener counts a batch as at work that settles during the search",
+    },
+  },
+  {
+    name: "the audit compares the archive as if nobody was forgotten",
+    file: "cli/audit/audit.py",
+    find: "_instant(claimed_at), names, self.left_out)",
+    replace: "_instant(claimed_at), names)",
+    caughtBy: {
+      file: "test/cli/audit.test.ts",
+      title: "npm run audit finds no breach in a replay that left a forgotten listener out",
+    },
+  },
+  {
+    name: "the audit ignores the list of forgotten listeners",
+    file: "cli/audit/walk.ts",
+    find: 'await data.ask({ do: "forgotten", ids: [...forgotten] });',
+    replace: 'await data.ask({ do: "forgotten", ids: [] });',
+    caughtBy: {
+      file: "test/cli/audit/data.test.ts",
+      title: "npm run audit: rows and metrics finds a forgotten listener's curated rows, and nothing else",
+    },
+  },
 ];

@@ -107,6 +107,26 @@ describe("a line's metrics", () => {
     assert.ok(!("RowsQuarantinedPercent" in metrics({ event: "archived", report })));
   });
 
+  it("have a share of bad rows that leaves out the rows of forgotten listeners, also when a tick repeats it", async () => {
+    const rowsQuarantined = { bad_id: 5, forgotten: 60 };
+    const report = { rowsRead: 100, rowsKept: 35, rowsDuplicate: 0, rowsQuarantined, filesQuarantined: 0 };
+    const told = metrics({ event: "archived", report });
+    assert.deepEqual([told.RowsQuarantined, told.RowsQuarantinedPercent], [65, 5]);
+    for (const [body, percent] of [
+      ["l1,l2,l3,BAD", 25],
+      ["l1,l2", undefined],
+    ] as const) {
+      const simulation = createSimulation();
+      simulation.s3.put(`${folders.forgotten}l2`, "{}");
+      simulation.drop("a.csv", body);
+      await observedTick(simulation.actor().world, 60_000);
+      simulation.finish("good");
+      await observedTick(simulation.actor().world, 60_000);
+      const repeated = simulation.logs.find(({ event }) => event === "recentOutcomes");
+      assert.equal(repeated?.rows_quarantined_percent, percent);
+    }
+  });
+
   it("are none for a line that counts nothing", () => {
     const line = { event: "runStarted", batch_id: "b" };
     assert.equal(withMetrics(line, "n", 1), line);

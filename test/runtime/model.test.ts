@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import path from "node:path";
 import fc from "fast-check";
+import { leaveOut, putOnList } from "../../runtime/forget";
 import { pause, requestAbandon, requestReplay, requestRetry, resume } from "../../runtime/operator";
 import { RefusedError } from "../../runtime/refused";
 import { settle } from "../../runtime/settle";
@@ -41,6 +42,8 @@ type Event =
       ending: Ending["kind"] | undefined;
       drop: [string, string] | undefined;
       remove: string | undefined;
+      /** A listener whom a person forgets meanwhile. */
+      forget?: string | undefined;
     }
   /** Someone restores the ledger, one batch's item or the metrics to an earlier moment, and does as the manual says. */
   | { kind: "restore"; what: "ledger" | "batch" | "metrics"; index: number; moment: number }
@@ -48,6 +51,8 @@ type Event =
   /** A run from its start to its end, with nothing in between: so that histories get far. */
   | { kind: "round"; ending: Ending["kind"] }
   | { kind: "wait"; minutes: number }
+  /** A person forgets a listener, who is the listen of this name. The command does not wait. */
+  | ({ kind: "forget"; listener: string } & Trouble)
   | ({ kind: "command"; of: "pause" | "resume" | "replay" | "retry" | "abandon"; index: number } & Trouble);
 
 /** A name too long for archive/, and one that looks like its shortened form there. */
@@ -57,7 +62,8 @@ const name = fc.oneof(
   { weight: 6, arbitrary: fc.constantFrom("a.csv", "b.csv", "x/c.csv", "d e+%.csv", "é.csv", "f.csv") },
   { weight: 1, arbitrary: fc.constantFrom(LONG, TWIN) },
 );
-const listens = fc.uniqueArray(fc.constantFrom("l1", "l2", "l3", "l4", "l5", "l6", "l7"), {
+const listen = fc.constantFrom("l1", "l2", "l3", "l4", "l5", "l6", "l7");
+const listens = fc.uniqueArray(listen, {
   minLength: 1,
   maxLength: 4,
 });
@@ -96,6 +102,7 @@ const event: fc.Arbitrary<Event> = fc.oneof(
       ending: fc.option(ending, { nil: undefined }),
       drop: fc.option(fc.tuple(name, body), { nil: undefined }),
       remove: fc.option(name, { nil: undefined, freq: 1 }),
+      forget: fc.option(listen, { nil: undefined, freq: 1 }),
     }),
   },
   { weight: 4, arbitrary: fc.record({ kind: fc.constant("finish" as const), ending }) },
@@ -105,6 +112,7 @@ const event: fc.Arbitrary<Event> = fc.oneof(
     weight: 2,
     arbitrary: fc.record({ kind: fc.constant("command" as const), of: command, index: fc.nat(3), ...trouble }),
   },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant("forget" as const), listener: listen, ...trouble }) },
 );
 
 const restoration: fc.Arbitrary<Event> = fc.record({
@@ -132,9 +140,11 @@ async function call(actor: Actor, of: "tick" | "settle"): Promise<void> {
 async function together(simulation: Simulation, event: Event & { kind: "together" }): Promise<void> {
   const waiting: (() => void)[] = [];
   const turn = () => new Promise<void>((resolve) => waiting.push(resolve));
-  let running = event.of.length;
-  for (const of of event.of)
-    void call(simulation.actor({ turn }), of).finally(() => {
+  const work = event.of.map((of) => call(simulation.actor({ turn }), of));
+  if (event.forget !== undefined) work.push(forget(simulation, simulation.actor({ turn }), event.forget, turn));
+  let running = work.length;
+  for (const one of work)
+    void one.finally(() => {
       running--;
     });
   let state = event.seed;
@@ -156,6 +166,20 @@ async function together(simulation: Simulation, event: Event & { kind: "together
     }
     if (waiting.length > 0) waiting.splice(random(waiting.length), 1)[0]!();
   }
+}
+
+/** The command `forget`, which does not wait. `turn` waits until its search may begin, and until it may end. */
+async function forget(simulation: Simulation, actor: Actor, listener: string, turn = async () => {}): Promise<void> {
+  await actor.run(async (world) => {
+    await putOnList(world, listener);
+    const { atWork, impossible } = await leaveOut(world, async () => {
+      await turn();
+      const found = simulation.jobs.search(listener);
+      await turn();
+      return found;
+    });
+    if (atWork.length === 0 && impossible.size === 0) simulation.promised.add(listener);
+  });
 }
 
 /** Carries out a person's request, which may be refused. */
@@ -211,6 +235,9 @@ async function happen(simulation: Simulation, event: Event): Promise<void> {
     case "wait":
       await simulation.deliver(false);
       return simulation.clock.advance(event.minutes * 60_000);
+    case "forget":
+      await forget(simulation, troubled(event), event.listener);
+      return;
     case "command":
       await troubled(event).run((world) => obey(world, simulation, event));
   }

@@ -12,6 +12,7 @@ export const folders = {
   listens: folderOf("listens"),
   staged: folderOf("staged"),
   reference: folderOf("reference"),
+  forgotten: folderOf("forgotten"),
   scripts: folderOf("scripts"),
 };
 

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import type { Batch, Manifest } from "../../runtime/batch";
+import { leaveOut } from "../../runtime/forget";
 import { requestReplay } from "../../runtime/operator";
 import { place } from "../../runtime/places";
 import { RefusedError } from "../../runtime/refused";
@@ -38,11 +39,11 @@ export async function quiesce(simulation: Simulation): Promise<Effort> {
         .filter((batch) => batch.notReplayed?.includes("abandoned") || isForgotten(simulation, batch));
       let asked = 0;
       for (const { batchId } of half) if (await asksReplay(simulation, batchId)) asked++;
-      if (asked > 0) continue;
+      if (asked > 0 || (await leaveOutForgotten(simulation))) continue;
       if ((await simulation.deliver(true)) === 0) return effort;
       // A run that began so late finds that the ledger does not expect it.
       simulation.finish("good");
-      if (isAtRest(simulation)) return effort;
+      if (isAtRest(simulation) && !(await leaveOutForgotten(simulation))) return effort;
       effort = { ticks: 0, runs: 0 };
     }
     const refused = simulation.jobs.refused.length;
@@ -50,6 +51,23 @@ export async function quiesce(simulation: Simulation): Promise<Effort> {
     later();
   }
   throw new Error(`not settled: ${JSON.stringify(simulation.batches())}`);
+}
+
+/** The command's last pass for every listener on the list, with nothing at work. Whether a batch runs again. */
+async function leaveOutForgotten(simulation: Simulation): Promise<boolean> {
+  const { jobs, unforgettable, promised } = simulation;
+  const { world } = simulation.actor();
+  let isAsked = false;
+  for (const listener of jobs.forgotten()) {
+    const { holdings, queued, atWork, impossible } = await leaveOut(world, async () => jobs.search(listener));
+    // A restored ledger may have lost a replay that was asked for.
+    const isKept = promised.has(listener) && !simulation.wasRestored().ledger;
+    const broken = isKept ? holdings.filter(({ batchId }) => simulation.batch(batchId).notReplayed === undefined) : [];
+    assert.deepEqual(broken, [], `the command said that nothing of ${listener} would be left`);
+    isAsked = isAsked || queued.length > 0 || atWork.length > 0;
+    for (const [batchId, why] of impossible) unforgettable.set(batchId, why);
+  }
+  return isAsked;
 }
 
 /** Asks for a replay. False when it is refused: then the batch has no rows that could be missing, or not its files. */
@@ -171,7 +189,8 @@ export function check(simulation: Simulation): void {
       // A restored ledger has forgotten the runs since: their reports are newer than its items.
       if (simulation.wasRestored().ledger && report.workflowRunId !== batch.workflowRunId) continue;
       assert.equal(report.workflowRunId, batch.workflowRunId, "its report is its run's");
-      assert.equal(report.rowsRead, report.rowsKept + report.rowsDuplicate, "its report adds up");
+      const quarantined = (report.rowsQuarantined.forgotten ?? 0) as number;
+      assert.equal(report.rowsRead, report.rowsKept + report.rowsDuplicate + quarantined, "its report adds up");
       assert.equal(batch.report?.rowsRead, report.rowsRead, "the ledger has the report's totals");
       const won = glue.started.find(({ id }) => id === batch.workflowRunId);
       assert.deepEqual(
@@ -228,7 +247,18 @@ export function check(simulation: Simulation): void {
     .filter(({ state }) => state === "ARCHIVED")
     .flatMap(({ batchId }) => [...(jobs.readBy.get(batchId)?.values() ?? [])]);
   const archived = s3.keys(folders.archived).map((key) => s3.objects.get(key)!.body);
-  const expected = [...new Set([...read, ...archived].flatMap((text) => text.split(",")))].sort();
+  const forgotten = jobs.forgotten();
+  const there = new Set([...read, ...archived].flatMap((text) => text.split(",")));
+  // A forgotten listener's rows stay only where their batch can't run again.
+  const staying = [...forgotten].flatMap((listener) =>
+    jobs.search(listener).holdings.map((one) => [listener, one] as const),
+  );
+  for (const [listener, { batchId }] of staying) {
+    const why = simulation.unforgettable.get(batchId);
+    assert.match(why ?? "", /can't run again: /, `${listener} is forgotten, and ${batchId} still has it`);
+  }
+  const left = staying.map(([listener]) => listener);
+  const expected = [...there].filter((listen) => !forgotten.has(listen) || left.includes(listen)).sort();
   assert.deepEqual(jobs.curated().sort(), expected, "curated holds every listen once");
   const isSure = (listen: string) => !simulation.unmended.has(listen);
   assert.deepEqual(

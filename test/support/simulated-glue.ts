@@ -63,6 +63,8 @@ export interface SimulatedRun {
   trailsUntil?: number;
   unseenUntil?: number;
   miscounts?: true;
+  /** The list of forgotten listeners that its transform reads: as early as can be. */
+  forgotten: ReadonlySet<string>;
 }
 
 /** The jobs' effects on bucket and metrics; each reports whether it succeeded. */
@@ -70,6 +72,7 @@ export interface Jobs {
   transform(run: SimulatedRun, early: boolean, late: boolean): { ok: boolean; error: string };
   publish(run: SimulatedRun, cut: boolean): void;
   lie?(run: SimulatedRun): void;
+  forgotten?(): ReadonlySet<string>;
 }
 
 /** A Glue workflow in memory: one run at a time, listed newest first in small pages. Tests end its runs. */
@@ -128,6 +131,7 @@ export class SimulatedGlue {
           startedAt: new Date(this.now()),
           status: "RUNNING",
           jobs: [{ name: "transform", state: "RUNNING" }],
+          forgotten: this.jobs.forgotten?.() ?? new Set(),
         };
         this.runs.unshift(run);
         this.started.push(run);

@@ -1,4 +1,5 @@
 import type { Manifest } from "../../runtime/batch";
+import type { Found } from "../../runtime/forget";
 import { place } from "../../runtime/places";
 import { folders } from "./folders";
 import type { SimulatedDynamoDB } from "./simulated-dynamodb";
@@ -8,7 +9,8 @@ import type { SimulatedS3 } from "./simulated-s3";
 /**
  * The jobs, as far as the protocol can see them. A file's text is a list of listens, split by commas; a listen's last
  * character picks its day. `POISON` makes transform fail, `JUNK` and `SEALED` make the file a quarantined
- * one, and a row that begins with `BAD` is quarantined itself.
+ * one, and a row that begins with `BAD` is quarantined itself. Each listen is also the id of its listener: a row of a
+ * forgotten one is quarantined.
  */
 export class SimulatedJobs implements Jobs {
   /** By listen: how often it is counted. */
@@ -62,8 +64,9 @@ export class SimulatedJobs implements Jobs {
         .split(",")
         .filter((row) => row !== "POISON");
       const bad = rows.filter((row) => row.startsWith("BAD")).length;
+      const forgotten = rows.filter((row) => run.forgotten.has(row)).length;
       const kept = rows.filter((row) => {
-        if (row.startsWith("BAD")) return false;
+        if (row.startsWith("BAD") || run.forgotten.has(row)) return false;
         const known = seen.has(row) || this.isCounted(row, batchId);
         seen.add(row);
         if (!known) listens.set(dayOf(row), [...(listens.get(dayOf(row)) ?? []), row]);
@@ -73,8 +76,8 @@ export class SimulatedJobs implements Jobs {
         name,
         rowsRead: rows.length,
         rowsKept: kept.length,
-        rowsDuplicate: rows.length - kept.length - bad,
-        rowsQuarantined: bad > 0 ? { bad_id: bad } : {},
+        rowsDuplicate: rows.length - kept.length - bad - forgotten,
+        rowsQuarantined: { ...(bad > 0 ? { bad_id: bad } : {}), ...(forgotten > 0 ? { forgotten } : {}) },
       };
     });
     const days = [...new Set([...wasTouched, ...listens.keys()])].sort();
@@ -97,7 +100,12 @@ export class SimulatedJobs implements Jobs {
       rowsRead: sum("rowsRead"),
       rowsKept: sum("rowsKept"),
       rowsDuplicate: sum("rowsDuplicate"),
-      rowsQuarantined: { bad_id: counts.reduce((total, file) => total + (file.rowsQuarantined.bad_id ?? 0), 0) },
+      rowsQuarantined: Object.fromEntries(
+        (["bad_id", "forgotten"] as const).map((reason) => [
+          reason,
+          counts.reduce((total, { rowsQuarantined }) => total + (rowsQuarantined[reason] ?? 0), 0),
+        ]),
+      ),
       filesQuarantined: junk.map(({ name, key }) => ({ name, key, reason: reasonOf(texts.get(name)!) })),
       filesChanged: changed.map(({ name, key }) => ({ name, key })),
       days,
@@ -105,6 +113,21 @@ export class SimulatedJobs implements Jobs {
     });
     this.readBy.set(batchId, new Map(files.map(({ name }) => [name, texts.get(name)!])));
     return { ok: true, error: "" };
+  }
+
+  /** The listeners on the list. */
+  forgotten(): Set<string> {
+    return new Set(this.s3.keys(folders.forgotten).map((key) => key.slice(folders.forgotten.length)));
+  }
+
+  /** What the curated files have of a listener, as the command's search finds it. */
+  search(listener: string): Found {
+    const files = this.s3.keys(folders.listens).filter((key) => (this.s3.json(key) as string[]).includes(listener));
+    const holdings = files.map((key) => {
+      const [, day = "", batchId = ""] = /listen_date=([^/]+)\/batch_id=([^/]+)\//.exec(key) ?? [];
+      return { batchId, days: [day], rows: 1, quarantinedRows: 0 };
+    });
+    return { holdings, changed: [] };
   }
 
   /** The same rule as in glue-scripts/music_streams/fence.py. */

@@ -230,6 +230,10 @@ export function createSimulation(given: Given = {}) {
     },
     /** Listens of batches that could not run again after the metrics were restored. */
     unmended: new Set<string>(),
+    /** Forgotten listeners of whom the command said that only the replays that it asked for are still to come. */
+    promised: new Set<string>(),
+    /** Batches with rows of forgotten listeners that can't run again, and why. */
+    unforgettable: new Map<string, string>(),
     /** Whether a table was ever restored. */
     wasRestored: () => restored,
     /**

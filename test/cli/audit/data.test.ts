@@ -31,6 +31,24 @@ describe("npm run audit: rows and metrics", () => {
       found: { curated: /copies of a batch/ },
     },
     {
+      title: "a forgotten listener's curated rows",
+      plant: (lake) => lake.put(place("forgotten", { userId: "u5" }), "{}"),
+      found: { curated: /a forgotten listener has curated rows/ },
+      remedy: /^npx music-streams forget u5$/,
+    },
+    {
+      title: "a forgotten listener's curated rows, and not that the archive lacks them, with --deep",
+      plant: (lake) => lake.put(place("forgotten", { userId: "u5" }), "{}"),
+      found: { curated: /a forgotten listener has curated rows/ },
+      deep: true,
+    },
+    {
+      title: "a forgotten listener in the text of a quarantined row",
+      plant: (lake) => lake.put(place("forgotten", { userId: "soon" }), "{}"),
+      found: { curated: /a quarantined row names a forgotten listener/ },
+      remedy: /^npx music-streams forget soon$/,
+    },
+    {
       title: "a listen that two batches have",
       plant: async (lake) => {
         const rows = [...files.b.listens.slice(1), files.a.listens[2]].map((one) => rowOf(one as never));

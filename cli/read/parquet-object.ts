@@ -1,0 +1,19 @@
+import { zstdDecompressSync } from "node:zlib";
+import { GetObjectCommand } from "@aws-sdk/client-s3";
+import type { Found } from "../../runtime/lake";
+import type { Target } from "../target";
+
+/** What hyparquet needs to read an object of the bucket by parts. It fails when the object has changed meanwhile. */
+export function parquetObject(target: Target, { key, size, etag }: Found) {
+  return {
+    file: {
+      byteLength: size,
+      async slice(start: number, end = size) {
+        const part = { Bucket: target.outputs.bucketName, Key: key, IfMatch: etag, Range: `bytes=${start}-${end - 1}` };
+        const { Body } = await target.s3.send(new GetObjectCommand(part));
+        return new Uint8Array((await Body?.transformToByteArray()) ?? []).buffer;
+      },
+    },
+    compressors: { ZSTD: (bytes: Uint8Array) => zstdDecompressSync(bytes) },
+  };
+}
