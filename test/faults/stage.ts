@@ -33,6 +33,8 @@ export interface Outcome {
 const quietMs = 3_000;
 /** How long after its deadline a request to start a run may still arrive (runtime/start.ts). */
 const arrivesWithinMs = 10_500;
+/** A run that Glue does not know counts as running for so long after its start (runtime/glue-runs.ts). */
+const unknownForMs = 60_000;
 
 /**
  * A site on which scenarios play. It counts faults, ticks and runs, and keeps account of every file that was ever
@@ -243,7 +245,7 @@ export class Stage extends Site {
       const sign = JSON.stringify([pipeline, batch?.version, waiting, isWorking]);
       if (sign !== last) changedMs = Date.now();
       last = sign;
-      if (Date.now() - changedMs > quietMs && !isWorking && !mustWait(batch)) {
+      if (Date.now() - changedMs > quietMs && !isWorking && !mustWait(batch, runs)) {
         await this.tick();
         changedMs = Date.now();
       }
@@ -292,8 +294,11 @@ export class Stage extends Site {
 }
 
 /** Whether a tick would find nothing to do yet. */
-function mustWait(batch: Batch | undefined): boolean {
+function mustWait(batch: Batch | undefined, runs: WorkflowRun[]): boolean {
   const now = Date.now();
+  const isYoung = batch?.startedAt !== undefined && now < Date.parse(batch.startedAt) + unknownForMs;
+  if (isYoung && batch.state === "RUNNING" && !runs.some((run) => run.WorkflowRunId === batch.workflowRunId))
+    return true;
   if (batch?.startBy !== undefined && now < Date.parse(batch.startBy) + arrivesWithinMs) return true;
   if (batch?.lease !== undefined && now < Date.parse(batch.lease.until)) return true;
   return batch?.state === "RETRY" && now < Date.parse(batch.nextAttemptAt ?? "");

@@ -33,9 +33,10 @@ async function main(args: string[], terminal: Terminal): Promise<number> {
     )
     .argument("[word...]", "only the bugs whose name or file holds one of these words")
     .option("--list", "only list the bugs, with the tests that find them")
+    .option("--at-once", "don't run the tests without a bug first: they have just passed")
     .option("--jobs <n>", "how many at once", wholeNumber(1, 99), Math.min(4, availableParallelism()));
   await program.parseAsync(args, { from: "user" });
-  const { list, jobs } = program.opts<{ list?: boolean; jobs: number }>();
+  const { list, atOnce, jobs } = program.opts<{ list?: boolean; atOnce?: boolean; jobs: number }>();
   const words = program.args.map((word) => word.toLowerCase());
   const isChosen = ({ name, file }: Mutant) =>
     words.length === 0 || words.some((word) => `${name} ${file}`.toLowerCase().includes(word));
@@ -47,10 +48,10 @@ async function main(args: string[], terminal: Terminal): Promise<number> {
   }
   await installToolchain(terminal.root, terminal.note);
   await installTestPython(terminal.root, terminal.note);
-  return hunt(chosen, jobs, terminal);
+  return hunt(chosen, jobs, atOnce ?? false, terminal);
 }
 
-async function hunt(mutants: Mutant[], jobs: number, terminal: Terminal): Promise<number> {
+async function hunt(mutants: Mutant[], jobs: number, atOnce: boolean, terminal: Terminal): Promise<number> {
   const folder = await mkdtemp(path.join(tmpdir(), "music-streams-mutants-"));
   const interrupted = new AbortController();
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => interrupted.abort());
@@ -64,8 +65,8 @@ async function hunt(mutants: Mutant[], jobs: number, terminal: Terminal): Promis
       return work(tree).finally(() => free.push(tree));
     };
     // A test that fails without a bug finds nothing.
-    const checks = [...new Map(mutants.map(({ caughtBy }) => [textOf(caughtBy), caughtBy])).values()];
-    terminal.note(`${checks.length} tests without a bug ...`);
+    const checks = atOnce ? [] : [...new Map(mutants.map(({ caughtBy }) => [textOf(caughtBy), caughtBy])).values()];
+    if (checks.length > 0) terminal.note(`${checks.length} tests without a bug ...`);
     const unfit = await pMap(
       checks,
       (check) => inTree(async (tree) => ((await verdict(tree, check, interrupted.signal)) === "passes" ? [] : [check])),
