@@ -1,4 +1,7 @@
-"""The cases: which programs do which task, and which outputs must be equal."""
+"""The cases: which programs do which task, and which outputs must be equal.
+
+One file: a function for each case, and what they share.
+"""
 
 from __future__ import annotations
 

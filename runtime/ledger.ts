@@ -1,3 +1,4 @@
+// One file: all reads and writes of the ledger, because each write's condition counts on the others.
 import { DeleteCommand, GetCommand, PutCommand, QueryCommand, TransactWriteCommand } from "@aws-sdk/lib-dynamodb";
 import { type Batch, iso, type ManifestFile } from "./batch";
 import { isError, type Store } from "./world";

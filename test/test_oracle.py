@@ -1,4 +1,7 @@
-"""Tests the oracle, which the pipeline's tests compare with, by cases worked out by hand."""
+"""Tests the oracle, which the pipeline's tests compare with, by cases worked out by hand.
+
+One file: nearly all of it are tables of cases.
+"""
 
 from __future__ import annotations
 

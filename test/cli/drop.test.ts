@@ -1,3 +1,4 @@
+// One file, because its stories share an emulator and the play of a batch's end.
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { mkdir, symlink, writeFile } from "node:fs/promises";

@@ -1,3 +1,4 @@
+// One file, because every page is asked through the same fixtures.
 import assert from "node:assert/strict";
 import { parseHTML } from "linkedom";
 import { consoleApp, reportOf } from "../../console/app";

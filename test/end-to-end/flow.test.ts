@@ -1,3 +1,4 @@
+// One file, because its stories share one local cloud, and the last test looks at the calls of all.
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { CloudWatchLogsClient, paginateFilterLogEvents } from "@aws-sdk/client-cloudwatch-logs";

@@ -1,3 +1,4 @@
+// One file: the life of one stack, in which each test goes on where the one before it ended.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import path from "node:path";

@@ -1,3 +1,4 @@
+// One file: a scenario's whole stage, whose counts of ticks, runs and faults belong together.
 import assert from "node:assert/strict";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";

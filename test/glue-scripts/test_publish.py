@@ -1,4 +1,7 @@
-"""The publish job on an emulator: what it writes, and that it writes only what changed."""
+"""The publish job on an emulator: what it writes, and that it writes only what changed.
+
+One file, because its tests share the fixtures above them.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Files that change or fail while the job runs, and the reference data. bad_input.py has the contents of bad files."""
+"""Files that change or fail while the job runs, and the reference data. bad_input.py has the contents of bad files.
+
+One file, because its tests share a warm Spark and the fixtures above them.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
 """The front door of the local cloud: hand-made requests that it must refuse, and signed ones that it must let through.
 
 Requests go over a socket, byte by byte as a row of a table has them: no client would send most of them.
+
+One file: half of it is the table of requests.
 """
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+// One file: nearly all of it is a table of requests, with the answer of the API to each.
 import assert from "node:assert/strict";
 import {
   CreateDatabaseCommand,
