@@ -7,6 +7,16 @@ import { execa } from "execa";
 import { isAlive, root, until } from "../support/commands";
 import { type Block, blocksOf, needsAws } from "../support/page-code";
 
+/** A person asks this of a batch that is not archived; ours is. */
+const REFUSED = /^npm run (retry|abandon) /;
+/** Whatever stands for something of the reader's, and what goes on, or takes long, or needs a program more. */
+const OF_THE_READER: [RegExp, string][] = [
+  [/^npm run console .*/, "true"],
+  [/\bUSER_ID\b/, "nobody"],
+  [/> FILE\b/, "> metrics.ndjson"],
+  [/\bDIR --listens 1000000\b/, "sample --listens 1000"],
+  [/\| jq\b/, `| node -e 'JSON.parse(require("fs").readFileSync(0))'`],
+];
 const BATCH_ID = /\b\d{8}T\d{6}Z-[A-Z0-9]{8}\b/g;
 
 /** What a block below "It prints" must find in an output: its lines, in their order, with any text for each `...`. */
@@ -77,4 +87,23 @@ describe("docs/tutorial.md", () => {
       this.test!.parent!.bail(true);
       for (const block of blocks.filter((one) => one.section === section)) await follow(block);
     });
+
+  it("README's commands work on the same cloud", async () => {
+    const block = blocksOf("README.md").find(
+      ({ section, text }) => section === "Work with it" && text.includes("npm run drop"),
+    )!;
+    for (const line of block.text.trimEnd().split("\n")) {
+      const command = OF_THE_READER.reduce((text, [from, to]) => text.replace(from, to), line);
+      const { exitCode, all } = await type(command.replaceAll("BATCH_ID", batchId));
+      assert.equal(exitCode, REFUSED.test(command) ? 1 : 0, `${command}\n${all}`);
+      batchId = all.match(BATCH_ID)?.at(-1) ?? batchId;
+      if (command.startsWith("npm run replay ")) await until("it is archived again", areArchived, 3000);
+    }
+  });
+
+  async function areArchived(): Promise<boolean> {
+    const { stdout } = await type("npx music-streams batches --json");
+    const batches: { state: string }[] = JSON.parse(stdout);
+    return batches.every(({ state }) => state === "ARCHIVED");
+  }
 });
