@@ -78,7 +78,7 @@ class Bench:
 
     def publish(self, lake: Lake, batch: Batch, table: str, days: list[str], engine: str = "duckdb") -> Run:
         """Runs publish on a batch that transform has written."""
-        run = self.programs.python if engine == "duckdb" else self.programs.spark
+        run = self.programs.spark if engine == "spark" else self.programs.python
         return run("publish_job.py", engine, lake.bucket, table, batch.batch_id, *days)
 
     def measure(self, case: str, task: str, programs: dict[str, Callable[[], Run]]) -> Iterator[Figure]:
@@ -249,6 +249,7 @@ def publish(bench: Bench) -> Iterator[Figure]:
 
     programs: dict[str, Callable[[], Run]] = {
         "publish": partial(by, "duckdb"),
+        "publish, earlier items": lambda: bench.publish(lake, batch, bench.table(), [LAST_DAY.isoformat()], "earlier"),
         "publish, Spark": partial(by, "spark"),
         "batch writer": lambda: bench.programs.python("baselines/batch_writer.py", tables["duckdb"], bench.table()),
     }

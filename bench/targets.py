@@ -18,6 +18,8 @@ SMALL_FILES = 2.0
 LONGEST_LONE_TASK_SECONDS = 2.0
 # Above this, rewriting a day into few files would pay.
 DAY_OF_BATCHES = 1.5
+# Top tracks, hours and countries of a day, next to the rest of publish.
+LATER_ITEMS = 1.15
 MANY_DAYS = 4_500
 MANY_DAYS_SECONDS = 60.0
 PACKAGE_MB = 1.0
@@ -74,6 +76,9 @@ def verdicts(case: str, figures: list[Figure]) -> Iterator[Verdict]:
         for name in ("transform", "publish"):
             one, many = (figure for figure in figures if figure.program == name)
             yield _ratio(many, one, one.task, DAY_OF_BATCHES)
+    elif case == "publish":
+        whole, *others = figures
+        yield from (_ratio(whole, one, one.program, LATER_ITEMS) for one in others if "earlier" in one.program)
     elif case == "days":
         for figure in ours:
             # A file for each day. Fewer days get less time.
