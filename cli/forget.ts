@@ -127,7 +127,7 @@ function holdingsText({ holdings, impossible, atWork }: Plan, runs: string): str
 
 function daysText(days: string[]): string {
   if (days.length <= 1) return days[0] ?? "-";
-  return `${count(days.length)} days, ${days[0]} to ${days.at(-1)}`;
+  return `${counted(days.length, "day")}, ${days[0]} to ${days.at(-1)}`;
 }
 
 /** What the command does not remove, and until when it stays. */
@@ -139,8 +139,8 @@ function staysText(userId: string): string {
     `- The files as they were dropped, in ${files[0]}, ${files[1]} and ${files[2]}. A replay or a retry leaves the`,
     `  listener out. The bucket deletes ${files[0]} after archiveRetentionDays, and ${files[2]} after`,
     "  quarantineRetentionDays, if the stack sets them.",
-    `- Older versions of what is replaced, for ${OLD_VERSION_DAYS} days: until ${date} for all that is replaced today.`,
-    `- Backups of the tables, for ${backupDays} days. They hold counts, and no listener's id.`,
+    `- Older versions of what is replaced, for ${counted(OLD_VERSION_DAYS, "day")}: until ${date} for all that is replaced today.`,
+    `- Backups of the tables, for ${counted(backupDays, "day")}. They hold counts, and no listener's id.`,
     "- Your reference data: remove the listener from it. Transform's copy of it goes within 7 days.",
     `- ${place("forgotten", { userId })}: it keeps later runs from counting the listener.`,
     "",

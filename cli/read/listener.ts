@@ -6,7 +6,7 @@ import type { Found, Holding } from "../../runtime/forget";
 import { listPages, type Found as StoredObject } from "../../runtime/lake";
 import { folderOf } from "../../runtime/places";
 import { isError } from "../../runtime/world";
-import { count } from "../../terminal/format";
+import { counted } from "../../terminal/format";
 import { linesOf, tokensOf } from "../audit/lines";
 import { storeOf, type Target } from "../target";
 import { parquetObject } from "./parquet-object";
@@ -32,7 +32,7 @@ export async function findListener(
           const { batchId, date } = file.exec(object.key.slice(folder.length))?.groups ?? {};
           if (batchId === undefined) return;
           const rows = await unlessChanged(() => rowsIn(object));
-          if (++read % noteEvery === 0) note(`${count(read)} files searched`);
+          if (++read % noteEvery === 0) note(`${counted(read, "file")} searched`);
           if (rows === undefined) changed.add(batchId);
           if (!rows) return;
           const holding = holdings.get(batchId) ?? { batchId, days: [], rows: 0, quarantinedRows: 0 };
