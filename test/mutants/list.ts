@@ -616,10 +616,17 @@ export const MUTANTS: Mutant[] = [
     caughtBy: protocol("a tick stops before the Lambda's time is up, and the next one goes on"),
   },
   {
-    name: "a file is put back over another",
+    name: "a file is put back without a mark",
     file: "runtime/endings.ts",
     find: "await copy(world, source, target, mark);",
     replace: "await copy(world, source, target);",
+    caughtBy: faults,
+  },
+  {
+    name: "another file is taken for one that was put back",
+    file: "runtime/endings.ts",
+    find: "return (await head(world, target))?.mark === mark;",
+    replace: "return true;",
     caughtBy: protocol("an operator never has a file put back over another"),
   },
   {
