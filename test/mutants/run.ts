@@ -135,7 +135,8 @@ async function verdict(tree: string, check: Check, stop: AbortSignal): Promise<V
   const counts = (word: string) => Number(new RegExp(`(\\d+) ${word}\\b`).exec(run.all ?? "")?.[1] ?? 0);
   const [passed, failed] = [counts("passing") + counts("passed"), counts("failing") + counts("failed")];
   if (run.exitCode === 0 && passed > 0) return "passes";
-  return failed > 0 ? "fails" : "broken";
+  // pytest ends with 1 also when a fixture fails, and with 2 when a file does not load.
+  return failed > 0 || (check.file.endsWith(".py") && run.exitCode === 1) ? "fails" : "broken";
 }
 
 function commandOf(tree: string, { file, title }: Check): string[] {
