@@ -43,6 +43,8 @@ REASONS = {
     "scaling": "Java's compiler and the emulator take part of the second core.\n"
     "With four slots on two cores, more tasks are open at once, and some of them spill.",
     "small-files": "Each file is copied, and the copy opened with two requests: S3A asks for its size first.",
+    "day-of-batches": "Transform opens each of the day's files for their keys, some nine requests a file.\n"
+    "docs/decisions.md says why days are not rewritten into fewer files all the same.",
     "days": "Each day is a file of its own, and S3A's committer needs some 40 requests for it.",
     "local-loop": "Spark's start takes 9 s or more of both.\n"
     "A start also begins with an empty bucket, so its first batch parses the reference data.",
