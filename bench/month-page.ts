@@ -2,14 +2,13 @@ import { readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
 import type { PlotOptions } from "@observablehq/plot";
 import { count, duration } from "../terminal/format";
-import { DAY_MS, type Fresh, INCIDENTS, type Incident, type Month, START_MS, simulate } from "./month";
+import { DAY_MS, type Fresh, HOUR_MS, INCIDENTS, type Incident, type Month, START_MS, simulate } from "./month";
 
 const DAYS = 30;
 /** Ticks, in minutes. The first is the default, and is drawn. */
 export const SCHEDULES = [5, 15, 60];
 const BEGIN = "<!-- npm run bench -- month -->";
 const END = "<!-- the end of it -->";
-const HOUR_MS = DAY_MS / 24;
 
 export const play = (minutes: number): Promise<Month> => simulate(minutes * 60_000, DAYS, INCIDENTS);
 

@@ -11,7 +11,7 @@ import { type Jobs, SimulatedGlue, type SimulatedRun } from "../test/support/sim
 import { awsError, type Command, SimulatedS3 } from "../test/support/simulated-s3";
 
 const MINUTE_MS = 60_000;
-const HOUR_MS = 60 * MINUTE_MS;
+export const HOUR_MS = 60 * MINUTE_MS;
 export const DAY_MS = 24 * HOUR_MS;
 export const START_MS = Date.parse("2026-06-01T00:00:00Z");
 /** A file's text has a character for so many listens, so that a month of files fits the memory. */

@@ -14,7 +14,7 @@ export interface Holding {
   quarantinedRows: number;
 }
 
-/** What a search of the output found. `changed`: batches whose output changed while it was read. */
+/** The result of a search. `changed`: a run replaced files of these batches during the search. */
 export interface Found {
   holdings: Holding[];
   changed: string[];

@@ -6,6 +6,7 @@ import { inParallel } from "../../runtime/parallel";
 import { folderOf, place } from "../../runtime/places";
 import { besideMetrics, type Item, jsonItem, textOf } from "../items";
 import { placeInIndex } from "../read/metrics";
+import { CURATED_FILE } from "../read/parquet-object";
 import { roleOf } from "./documents";
 import type { CheckName, Findings } from "./findings";
 import type { LakeObject, Ledger, Source } from "./source";
@@ -196,10 +197,7 @@ export class DataCheck {
         );
         continue;
       }
-      const [, date = "", batch = ""] =
-        /^listen_date=(\d{4}-\d\d-\d\d)\/batch_id=([^/]+)\/(?![_.])[^/]+\.parquet$/.exec(
-          object.key.slice(layout.listens.length),
-        ) ?? [];
+      const [, date = "", batch = ""] = CURATED_FILE.exec(object.key.slice(layout.listens.length)) ?? [];
       if (date === "") {
         this.wrong(
           "an object that is no curated file",

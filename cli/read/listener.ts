@@ -9,7 +9,7 @@ import { isError } from "../../runtime/world";
 import { counted } from "../../terminal/format";
 import { linesOf, tokensOf } from "../audit/lines";
 import { storeOf, type Target } from "../target";
-import { parquetObject } from "./parquet-object";
+import { CURATED_FILE, parquetObject } from "./parquet-object";
 
 const filesAtOnce = 8;
 const noteEvery = 1000;
@@ -47,8 +47,7 @@ export async function findListener(
       );
   }
 
-  const curated = /^listen_date=(?<date>\d{4}-\d\d-\d\d)\/batch_id=(?<batchId>[^/]+)\/(?![_.])[^/]+\.parquet$/;
-  await search(layout.listens, curated, (object) => curatedRows(target, object, userId));
+  await search(layout.listens, CURATED_FILE, (object) => curatedRows(target, object, userId));
   const rows = /^batch_id=(?<batchId>[^/]+)\/(?![_.])[^/]+\.json$/;
   await search(folderOf("quarantinedRows"), rows, (object) => quarantinedRows(target, object, userId));
   const inOrder = [...holdings.values()].sort((one, other) => (one.batchId < other.batchId ? -1 : 1));

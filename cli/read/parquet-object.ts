@@ -3,6 +3,10 @@ import { GetObjectCommand } from "@aws-sdk/client-s3";
 import type { Found } from "../../runtime/lake";
 import type { Target } from "../target";
 
+/** A curated file's key below the folder of listens: its day and batch. Names with _ or a dot first are hidden. */
+export const CURATED_FILE =
+  /^listen_date=(?<date>\d{4}-\d\d-\d\d)\/batch_id=(?<batchId>[^/]+)\/(?![_.])[^/]+\.parquet$/;
+
 /** What hyparquet needs to read an object of the bucket by parts. It fails when the object has changed meanwhile. */
 export function parquetObject(target: Target, { key, size, etag }: Found) {
   return {
