@@ -1,4 +1,5 @@
 import { type EngineEvent, LocalWorkspace, type Stack } from "@pulumi/pulumi/automation";
+import { withoutMappedTraces } from "../../local/provider/program";
 import type { Project } from "./project";
 
 /** A resource as the stack's state has it. */
@@ -88,17 +89,22 @@ interface Watch {
 async function watched(operate: (watch: Watch) => Promise<unknown>): Promise<Outcome> {
   const changes = new Set<string>();
   let output = "";
-  await operate({
-    onOutput: (text) => {
-      output += text;
-    },
-    onEvent: ({ resourcePreEvent, resOutputsEvent }) => {
-      // A refresh reports only at the end what it found.
-      const { op, urn } = (resOutputsEvent ?? resourcePreEvent)?.metadata ?? {};
-      if (urn === undefined || op === undefined || op === "same" || op === "refresh") return;
-      // A replacement is reported in steps.
-      changes.add(`${/replace/.test(op) ? "replace" : op} ${labelOf(urn)}`);
-    },
-  });
+  const restoreTraces = withoutMappedTraces();
+  try {
+    await operate({
+      onOutput: (text) => {
+        output += text;
+      },
+      onEvent: ({ resourcePreEvent, resOutputsEvent }) => {
+        // A refresh reports only at the end what it found.
+        const { op, urn } = (resOutputsEvent ?? resourcePreEvent)?.metadata ?? {};
+        if (urn === undefined || op === undefined || op === "same" || op === "refresh") return;
+        // A replacement is reported in steps.
+        changes.add(`${/replace/.test(op) ? "replace" : op} ${labelOf(urn)}`);
+      },
+    });
+  } finally {
+    restoreTraces();
+  }
   return { changes: [...changes].sort(), output };
 }

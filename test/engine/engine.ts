@@ -89,13 +89,16 @@ export async function startEngine(): Promise<Engine> {
 
 /**
  * Writes the script that starts policy packs for Node, and returns its folder. Pulumi's releases have such a script; a
- * CLI built from its Go sources has not.
+ * CLI built from its Go sources has not. Pulumi compiles a pack with ts-node, which checks all types of the AWS package
+ * each time. Here it does so the first time; later the project's own compiler takes the files that ts-node ignores.
  */
 async function policyStarter(folder: string): Promise<string> {
   const bin = path.join(folder, "bin");
   const modules = path.join(ROOT, "node_modules");
+  const checked = path.join(folder, "policy-pack-is-checked");
+  const compiled = `export TS_NODE_IGNORE=. NODE_OPTIONS="--require '${path.join(ROOT, "local", "toolchain", "compile.cjs")}'"`;
   const start = `exec ${modules}/.bin/node ${modules}/@pulumi/pulumi/cmd/run-policy-pack "$@"`;
-  const script = `#!/bin/sh\nunset TS_NODE_PROJECT\n${start}\n`;
+  const script = `#!/bin/sh\nunset TS_NODE_PROJECT\nif [ -e ${checked} ]; then\n${compiled}\nfi\ntouch ${checked}\n${start}\n`;
   await mkdir(bin);
   await writeFile(path.join(bin, "pulumi-analyzer-policy-nodejs"), script, { mode: 0o755 });
   return bin;
