@@ -5,38 +5,41 @@ import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { takeLock } from "../../local/toolchain/lock.cjs";
-import { npm, root, until } from "../support/commands";
+import { familyOf, isAlive, npm, root, until } from "../support/commands";
 import { KeptStart } from "../support/start-ends";
 
-describe("npm start -- --keep", () => {
+// One folder that is kept: the second test ends the run that the first one has begun.
+describe("npm start -- --keep", function () {
+  this.bail(true);
   let folder: string;
   let kept: KeptStart;
-  beforeEach(async () => {
+  before(async () => {
     folder = await mkdtemp(path.join(tmpdir(), "music-streams-ends-"));
     kept = new KeptStart(folder);
   });
-  afterEach(async () => {
+  after(async () => {
     await kept.close();
     await rm(folder, { recursive: true, force: true, maxRetries: 5 });
   });
 
-  it("goes on after Ctrl-C during transform, and after kill -9 of its own process during publish", async () => {
+  it("goes on after Ctrl-C during transform, by itself after kill -9 of a job, and after kill -9 of its own process during publish", async () => {
     // The emulator saves its tables while the next start begins.
-    const output = await kept.survive([
+    await kept.meet([
       [/transform +running/, "Ctrl-C"],
+      [/transform +running/, "job"],
       [/publish +running/, "program"],
     ]);
+    const output = await kept.check();
     assert.match(output, /Going on with the data in/);
     assert.doesNotMatch(output, /did not shut down cleanly/);
-    assert.ok(!(await readdir(path.join(folder, "kept"))).includes("lock"), "no lock is left");
   });
 
-  it("goes on by itself after kill -9 of a job, and processes every file again after kill -9 of everything", async () => {
-    const output = await kept.survive([
-      [/transform +running/, "job"],
-      [/Waiting for files/, "all"],
-    ]);
+  it("processes every file again after kill -9 of everything, and leaves no lock when it ends", async () => {
+    await kept.reach(/Waiting for files/);
+    await kept.kill("all");
+    const output = await kept.finish();
     assert.match(output, /did not shut down cleanly: .* files will be processed again/);
+    assert.ok(!(await readdir(path.join(folder, "kept"))).includes("lock"), "no lock is left");
   });
 });
 
@@ -56,10 +59,12 @@ describe("npm start, more than once at a time", () => {
     const run = JSON.parse(await readFile(path.join(root, ".local", "run.json"), "utf8"));
     assert.match(run.endpoint, /:\d+$/);
     assert.doesNotMatch(run.endpoint, /:(4999|4566)$/);
+    const family = await familyOf(runs[winner]!.pid!);
     runs[winner]!.kill("SIGINT");
     // 130 while it loads, 0 once it waits for work.
     assert.ok([0, 130].includes((await runs[winner]!).exitCode!), outputs[winner]!());
     assert.ok(!(await readdir(path.join(root, ".local"))).includes("cloud.lock"), "no lock is left");
+    await until("every process is gone", () => !family.some(isAlive));
   });
 
   it("leaves a folder of --keep alone that a cloud elsewhere uses", async () => {

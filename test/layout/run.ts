@@ -4,13 +4,15 @@ import path from "node:path";
 import { installTestPython, installToolchain } from "../../local/toolchain/install";
 import { runAsProgram, type Terminal } from "../../terminal/terminal";
 import { copyWithOtherLayout, linkPackages, runIn } from "./copy";
+import { thatNameAFolder } from "./names";
 
 /**
  * Suites that touch every folder. `unit` at full count runs infra/ and runtime/ (test/infra/layout.test.ts). The rooms
  * glue, sample and toolchain of local/ may not read the layout (.dependency-cruiser.cjs), so theirs would only repeat.
+ * A test that names no folder repeats as well.
  */
 const SUITES: Record<string, (tree: string) => [string, ...string[]]> = {
-  local: () => [...MOCHA, "test/local/*.test.ts", "test/local/provider/*.test.ts", "test/cli/**/*.test.ts"],
+  local: (tree) => [...MOCHA, ...thatNameAFolder(tree, ["test/local/*", "test/local/provider/*", "test/cli/**/*"])],
   python: (tree) => [
     path.join(tree, ".local", "python-test", "bin", "python"),
     ...["-m", "pytest", "-p", "no:cacheprovider"],

@@ -28,10 +28,11 @@ export async function visit(browser: Browser, url: string, options: BrowserConte
   return { page, wrong, go: (to: string) => page.goto(new URL(to, url).href), close: () => context.close() };
 }
 
-/** What axe-core finds that is serious or worse. */
-export async function findings(page: Page): Promise<string[]> {
+/** What axe-core finds that is serious or worse, by all of its rules or by some. */
+export async function findings(page: Page, rules?: string[]): Promise<string[]> {
   await page.evaluate(axe);
-  const { violations } = (await page.evaluate("axe.run()")) as {
+  const options = rules ? { runOnly: rules } : {};
+  const { violations } = (await page.evaluate(`axe.run(${JSON.stringify(options)})`)) as {
     violations: { id: string; impact: string; nodes: { html: string }[] }[];
   };
   return violations

@@ -28,11 +28,11 @@ export function npm(script: string, ...args: string[]) {
   });
 }
 
-/** The metrics of a data folder, computed from scratch by the oracle, as `metrics export` prints them. */
-export async function oracle(folder: string): Promise<string> {
+/** The metrics of a data folder without forgotten listeners, by the oracle, as `metrics export` prints them. */
+export async function oracle(folder: string, ...forgotten: string[]): Promise<string> {
   const { stdout } = await execa(path.join(root, ".local", "python", "bin", "python"), [
-    path.join(root, "cli", "audit", "oracle.py"),
-    folder,
+    ...[path.join(root, "cli", "audit", "oracle.py"), folder],
+    ...(forgotten.length > 0 ? ["--forgotten", ...forgotten] : []),
   ]);
   return `${stdout}\n`;
 }

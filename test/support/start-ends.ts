@@ -4,10 +4,10 @@ import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { localTarget, storeOf } from "../../cli/target";
 import { findRunningCloud } from "../../local/run-file";
-import { generateSample } from "../../local/sample/generator";
 import type { BatchState } from "../../runtime/batch";
 import { readBatch, readPipeline } from "../../runtime/ledger";
 import type { Store } from "../../runtime/world";
+import { smallSample } from "../end-to-end/data";
 import { commandOf, familyOf, isAlive, npm, oracle, root, until, WAIT_MS } from "./commands";
 
 /** What a test kills: one process, or all of them, as when the power goes off. */
@@ -37,7 +37,7 @@ export class KeptStart {
 
   /** Starts it. Only the first start loads the data. */
   async start(...more: string[]): Promise<void> {
-    if (!this.run) await generateSample(this.data, { listens: 3_000, tracks: 60, users: 200 });
+    if (!this.run) await smallSample(this.data);
     this.output = "";
     this.ledger = undefined;
     this.run = npm("start", "--port", "0", "--keep", this.kept, "--data", this.data, ...more);
@@ -90,8 +90,8 @@ export class KeptStart {
     if (enders.includes(victim)) await this.run;
   }
 
-  /** Waits until nothing is left to do, checks metrics and audit, and ends it. */
-  async finish(): Promise<string> {
+  /** Starts it, waits until nothing is left to do, and checks metrics and audit. @returns its output */
+  async check(): Promise<string> {
     const exported = path.join(this.folder, "metrics.ndjson");
     await rm(exported, { force: true });
     await this.start("--export", exported);
@@ -99,24 +99,35 @@ export class KeptStart {
     const audit = await npm("audit", "--deep");
     assert.equal(audit.exitCode, 0, audit.all);
     assert.equal(await readFile(exported, "utf8"), await oracle(this.data));
+    return this.output;
+  }
+
+  /** Checks the same, and ends it. */
+  async finish(): Promise<string> {
+    await this.check();
     await this.interrupt();
     assert.equal(this.run!.exitCode, 0, this.output);
     return this.output;
   }
 
-  /** Starts it, if need be, for each of some ends, and checks everything when the last one is over. */
-  async survive(ends: readonly (readonly [Moment, Victim | "Ctrl-C"])[]): Promise<string> {
+  /** Starts it, if need be, for each of some ends. */
+  async meet(ends: readonly (readonly [Moment, Victim | "Ctrl-C"])[]): Promise<void> {
     for (const [moment, end] of ends) {
       if (!this.isRunning) await this.start();
       await this.reach(moment);
       await (end === "Ctrl-C" ? this.interrupt() : this.kill(end));
     }
+  }
+
+  /** Meets some ends, and checks everything when the last one is over. */
+  async survive(ends: readonly (readonly [Moment, Victim | "Ctrl-C"])[]): Promise<void> {
+    await this.meet(ends);
     if (this.isRunning) {
       await this.reach(/Waiting for files/);
       await this.interrupt();
       assert.equal(this.run!.exitCode, 0, this.output);
     }
-    return this.finish();
+    await this.finish();
   }
 
   /** Ends whatever a failed test left running. */
