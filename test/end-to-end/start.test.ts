@@ -49,8 +49,18 @@ describe("npm start", () => {
     assert.equal(run.exitCode, 0, run.all);
     assert.equal(await readFile(exported(), "utf8"), await oracle(mixed));
     assert.match(run.stdout, /Top genres/);
-    // Of the data 22,692 rows, which are all kept.
-    if (realData) assert.match(run.stdout, /read XX = kept XX \+ duplicate XX \+ quarantined 11/);
+    const counts = /read ([\d,]+) = kept ([\d,]+) \+ duplicate ([\d,]+) \+ quarantined ([\d,]+)/.exec(run.stdout);
+    const [read, keptRows, duplicate, quarantined] = counts!.slice(1).map((text) => Number(text.replaceAll(",", "")));
+    assert.equal(keptRows, await listensIn(exported()));
+    assert.equal(read, keptRows! + duplicate! + quarantined!);
+    if (realData) {
+      // All rows of the real data are good, and none comes twice.
+      assert.ok(keptRows! > 22_692);
+      assert.equal(
+        quarantined,
+        Object.values(odd.badRows).reduce((sum, rows) => sum + rows, 0),
+      );
+    }
     for (const [name, reason] of Object.entries(odd.badFiles))
       assert.ok(run.stdout.includes(`quarantined ${name}: ${reason}`), `${name}: ${run.stdout}`);
     for (const [reason, rows] of Object.entries(odd.badRows)) {
@@ -153,3 +163,12 @@ describe("npm start", () => {
     assert.match(run.stderr, new RegExp(`Port ${port} is in use.*--port N`));
   });
 });
+
+/** All listens of an export of the metrics. */
+async function listensIn(file: string): Promise<number> {
+  const items: { sk: string; listens: number }[] = (await readFile(file, "utf8"))
+    .trimEnd()
+    .split("\n")
+    .map((line) => JSON.parse(line));
+  return items.reduce((sum, { sk, listens }) => sum + (sk === "SUMMARY" ? listens : 0), 0);
+}
