@@ -1,10 +1,10 @@
-import { rmSync } from "node:fs";
+import { globSync, readFileSync, rmSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import path from "node:path";
+import layout from "../../layout.json";
 import { installTestPython, installToolchain } from "../../local/toolchain/install";
 import { runAsProgram, type Terminal } from "../../terminal/terminal";
 import { copyWithOtherLayout, linkPackages, runIn } from "./copy";
-import { thatNameAFolder } from "./names";
 
 /**
  * Suites that touch every folder. `unit` at full count runs infra/ and runtime/ (test/infra/layout.test.ts). The rooms
@@ -21,6 +21,17 @@ const SUITES: Record<string, (tree: string) => [string, ...string[]]> = {
   "end-to-end": () => [...MOCHA, "test/end-to-end/run.test.ts"],
 };
 const MOCHA: [string, ...string[]] = ["mocha", "--config", "test/.mocharc.json"];
+
+/** Test files below `tree` that name a folder of the bucket, by what they import or by its usual name. */
+function thatNameAFolder(tree: string, patterns: string[]): string[] {
+  const usual = new Set(Object.values(layout).map((folder) => folder.split("/")[0]));
+  const names = new RegExp(`(layout\\.json|support/folders|runtime/places)"|\\b(${[...usual].join("|")})/`);
+  const files = globSync(
+    patterns.map((pattern) => `${pattern}.test.ts`),
+    { cwd: tree },
+  );
+  return files.filter((file) => names.test(readFileSync(path.join(tree, file), "utf8"))).sort();
+}
 
 /** The `layout` check of `npm run test:all`: the tests pass under another layout.json. Arguments name suites. */
 async function main(args: string[], { root, note, out }: Terminal): Promise<number> {
