@@ -96,9 +96,18 @@ async function policyStarter(folder: string): Promise<string> {
   const bin = path.join(folder, "bin");
   const modules = path.join(ROOT, "node_modules");
   const checked = path.join(folder, "policy-pack-is-checked");
-  const compiled = `export TS_NODE_IGNORE=. NODE_OPTIONS="--require '${path.join(ROOT, "local", "toolchain", "compile.cjs")}'"`;
-  const start = `exec ${modules}/.bin/node ${modules}/@pulumi/pulumi/cmd/run-policy-pack "$@"`;
-  const script = `#!/bin/sh\nunset TS_NODE_PROJECT\nif [ -e ${checked} ]; then\n${compiled}\nfi\ntouch ${checked}\n${start}\n`;
+  const compiler = path.join(ROOT, "local", "toolchain", "compile.cjs");
+  const start = (options: string) =>
+    `exec ${modules}/.bin/node ${options} ${modules}/@pulumi/pulumi/cmd/run-policy-pack "$@"`;
+  const script = `#!/bin/sh
+unset TS_NODE_PROJECT
+if [ -e ${checked} ]; then
+  export TS_NODE_IGNORE=.
+  ${start(`--require ${compiler}`)}
+fi
+touch ${checked}
+${start("")}
+`;
   await mkdir(bin);
   await writeFile(path.join(bin, "pulumi-analyzer-policy-nodejs"), script, { mode: 0o755 });
   return bin;
