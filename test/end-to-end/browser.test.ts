@@ -12,7 +12,7 @@ import pMap from "p-map";
 import { type BrowserContext, chromium, type Page } from "playwright-core";
 import { findBrowser } from "../support/browser";
 import { familyOf, isAlive, listeningAddresses, npm, oracle, root, until } from "../support/commands";
-import { dataFolder, smallSample } from "./data";
+import { dataFolder } from "./data";
 import { RealConsole } from "./real-console";
 
 /** Names that the browser, and it alone, resolves to this machine: an attacker's, and one that was rebound. */
@@ -132,8 +132,7 @@ describe("web pages", () => {
   });
 
   it("get nothing and change nothing on any listener of npm start", async () => {
-    // Pictures for the docs show the sample of npm start.
-    const data = await (process.env.SCREENSHOTS ? dataFolder(folder) : smallSample(path.join(folder, "data")));
+    const data = await dataFolder(folder);
     const started = npm("start", "--port", "0", "--data", data, "--export", exported());
     run = started;
     const family = () => familyOf(started.pid!);

@@ -11,9 +11,3 @@ export async function dataFolder(folder: string): Promise<string> {
   );
   return data;
 }
-
-/** A small sample in `folder`, for tests that show nothing more with more data. */
-export async function smallSample(folder: string): Promise<string> {
-  await generateSample(folder, { listens: 3_000, tracks: 60, users: 200 });
-  return folder;
-}

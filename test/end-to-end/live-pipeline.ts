@@ -12,6 +12,7 @@ import type { Batch } from "../../runtime/batch";
 import { listAll } from "../../runtime/lake";
 import { connect, type World } from "../../runtime/world";
 import { root, until } from "../support/commands";
+import { dataFolder } from "./data";
 
 /** The whole program on a local cloud: real Spark, and the Lambdas as Pulumi serialised them. */
 export class LivePipeline {
@@ -34,13 +35,10 @@ export class LivePipeline {
     this.watch = watchPipeline(world, this.target.lambda, this.target.outputs.senseFunctionName, glue);
   }
 
-  /**
-   * Starts a cloud, deploys the program and uploads the reference data. `dataIn` names a folder with data, to which it
-   * may write.
-   */
-  static async start(dataIn: (folder: string) => Promise<string>): Promise<LivePipeline> {
+  /** Starts a cloud, deploys the program and uploads the reference data. */
+  static async start(): Promise<LivePipeline> {
     const folder = await mkdtemp(path.join(tmpdir(), "music-streams-live-"));
-    const data = await dataIn(path.join(folder, "data"));
+    const data = await dataFolder(folder);
     const cloud = await startCloud({ root, port: 0, log: () => {}, authorizationsFile: authorizationsIn(folder) });
     const { s3, documents, outputs } = localTarget(cloud);
     const { endpoint, region, credentials } = cloud;

@@ -9,7 +9,6 @@ import { oracle, root } from "../support/commands";
 import { deployedPermissions, recordedCalls } from "../support/deployed-permissions";
 import { folders } from "../support/folders";
 import { differences } from "../support/permissions";
-import { dataFolder } from "./data";
 import { LivePipeline } from "./live-pipeline";
 
 /** The one end-to-end run of `npm test`. The others in this folder are part of `npm run test:all`. */
@@ -17,7 +16,7 @@ describe("a run of the whole program", () => {
   let live: LivePipeline;
 
   before(async () => {
-    live = await LivePipeline.start(dataFolder);
+    live = await LivePipeline.start();
   });
   after(() => live?.close());
 

@@ -11,7 +11,7 @@ import { type Block, blocksOf, needsAws } from "../support/page-code";
 const REFUSED = /^npm run (retry|abandon) /;
 /** Whatever stands for something of the reader's, and what goes on, or takes long, or needs a program more. */
 const OF_THE_READER: [RegExp, string][] = [
-  [/^npm run console .*/, "true"],
+  [/^npm run console\b.*/, "true"],
   [/\bUSER_ID\b/, "nobody"],
   [/> FILE\b/, "> metrics.ndjson"],
   [/\bDIR --listens 1000000\b/, "sample --listens 1000"],

@@ -4,10 +4,10 @@ import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { localTarget, storeOf } from "../../cli/target";
 import { findRunningCloud } from "../../local/run-file";
+import { generateSample } from "../../local/sample/generator";
 import type { BatchState } from "../../runtime/batch";
 import { readBatch, readPipeline } from "../../runtime/ledger";
 import type { Store } from "../../runtime/world";
-import { smallSample } from "../end-to-end/data";
 import { commandOf, familyOf, isAlive, npm, oracle, root, until, WAIT_MS } from "./commands";
 
 /** What a test kills: one process, or all of them, as when the power goes off. */
@@ -37,7 +37,7 @@ export class KeptStart {
 
   /** Starts it. Only the first start loads the data. */
   async start(...more: string[]): Promise<void> {
-    if (!this.run) await smallSample(this.data);
+    if (!this.run) await generateSample(this.data, { listens: 3_000, tracks: 60, users: 200 });
     this.output = "";
     this.ledger = undefined;
     this.run = npm("start", "--port", "0", "--keep", this.kept, "--data", this.data, ...more);
