@@ -31,6 +31,7 @@ interface StartOptions {
   export?: string;
   data?: string;
   port: number;
+  standby: boolean;
 }
 
 const lookEveryMs = 500;
@@ -58,6 +59,7 @@ export async function run(_: string[], options: StartOptions, terminal: Terminal
       port: options.port,
       log: terminal.note,
       stop,
+      standby: options.standby ? (options.once ? "first" : "always") : undefined,
       ...(keepIn !== undefined && { keepIn }),
     });
     const pipeline = await connectPipeline(cloud);

@@ -52,7 +52,8 @@ export const verbs: Record<string, Verb> = {
             "--keep [dir]",
             "keep the cloud's data in DIR (default: .local/kept/) and start with it the next time; sample data or --data is loaded only the first time",
           )
-          .option("--port <n>", "the emulator's port on 127.0.0.1; 0 = any free one", wholeNumber(0, 65535), 4566),
+          .option("--port <n>", "the emulator's port on 127.0.0.1; 0 = any free one", wholeNumber(0, 65535), 4566)
+          .option("--no-standby", "keep no Spark process ready between runs: saves memory, and each run starts slower"),
         () => require("./start").run,
       ),
   },

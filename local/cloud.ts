@@ -21,6 +21,8 @@ export interface CloudOptions {
   log: (line: string) => void;
   /** A folder that keeps the cloud's data. Without it, every start is an empty cloud. */
   keepIn?: string;
+  /** Keeps a Spark process ready for the first run of a job, or for every one. Default: none. */
+  standby?: "first" | "always" | undefined;
   /** Aborts the start, and stops what was started. */
   stop?: AbortSignal;
   /**
@@ -114,6 +116,7 @@ export async function startCloud(options: CloudOptions): Promise<LocalCloud> {
       // Kept from one start to the next: what a job asks for is installed once.
       modulesDir: path.join(root, ".local", "modules"),
       classArchiveDir: path.join(root, ".local", "classes"),
+      standby: options.standby,
       ...(options.minuteMs === undefined ? {} : { minuteMs: options.minuteMs }),
       ...toolchain,
     });

@@ -24,6 +24,11 @@ export interface LocalGlueOptions {
   readonly javaHome?: string;
   /** Folder for Java's class archive, with which every Spark job after the first starts faster. Default: no archive. */
   readonly classArchiveDir?: string;
+  /**
+   * Keeps a Spark process ready for the next run: "first" for the first run alone, "always" for each. Default: every
+   * run starts a process of its own.
+   */
+  readonly standby?: "first" | "always" | undefined;
   /** Environment variables added to every job's clean environment. */
   readonly env?: Readonly<Record<string, string>>;
   /** Memory of the Spark process, as a value of `--driver-memory`. */

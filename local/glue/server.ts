@@ -52,12 +52,14 @@ export async function startLocalGlue(options: LocalGlueOptions): Promise<LocalGl
   const operations = Object.values(operationsByResource({ jobs, runs, triggers, workflows, tags }));
   const server = createServer(requestListener(Object.assign({}, ...operations), emulator, options));
   endpoint = `http://127.0.0.1:${await listen(server, options.port ?? 0)}`;
+  launcher.ready();
   const clock = everyMinute((time) => triggers.tick(time), log);
   let closing: Promise<void> | undefined;
   const close = async () => {
     clearTimeout(clock.timer);
     workflows.close();
     await runs.close();
+    await launcher.close();
     await events.close();
     await mirror.close();
     sessions.close();

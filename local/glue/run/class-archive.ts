@@ -7,6 +7,8 @@ import type { LocalGlueOptions } from "../options";
 /** Java options for a run, and what to do after its success. */
 export interface ArchivedRun {
   readonly javaOptions: readonly string[];
+  /** Whether this run writes the archive. */
+  readonly isFirst: boolean;
   keep(): Promise<void>;
 }
 
@@ -16,15 +18,17 @@ export interface ArchivedRun {
  * fit.
  */
 export function archivedRun(options: LocalGlueOptions, folder: string): ArchivedRun {
-  if (!options.classArchiveDir) return { javaOptions: [], keep: async () => {} };
+  if (!options.classArchiveDir) return { javaOptions: [], isFirst: false, keep: async () => {} };
   const identity = JSON.stringify([options.javaHome, options.sparkSubmit, options.sparkJars]);
   const name = `spark-${createHash("sha256").update(identity).digest("hex").slice(0, 16)}.jsa`;
   const archive = join(options.classArchiveDir, name);
   const quiet = ["-Xlog:cds=off", "-Xlog:cds+dynamic=off"];
-  if (existsSync(archive)) return { javaOptions: [`-XX:SharedArchiveFile=${archive}`, ...quiet], keep: async () => {} };
+  if (existsSync(archive))
+    return { javaOptions: [`-XX:SharedArchiveFile=${archive}`, ...quiet], isFirst: false, keep: async () => {} };
   const fresh = join(folder, "classes.jsa");
   return {
     javaOptions: [`-XX:ArchiveClassesAtExit=${fresh}`, ...quiet],
+    isFirst: true,
     keep: async () => {
       if (!existsSync(fresh)) return;
       await mkdir(options.classArchiveDir!, { recursive: true });

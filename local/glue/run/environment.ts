@@ -22,9 +22,7 @@ export function jobEnvironment(
     PYTHONUTF8: "1",
     AWS_REGION: options.region,
     AWS_DEFAULT_REGION: options.region,
-    AWS_ACCESS_KEY_ID: session.accessKeyId,
-    AWS_SECRET_ACCESS_KEY: session.secretAccessKey,
-    AWS_SESSION_TOKEN: session.sessionToken,
+    ...sessionVariables(session),
     AWS_CONFIG_FILE: devNull,
     AWS_SHARED_CREDENTIALS_FILE: devNull,
     AWS_EC2_METADATA_DISABLED: "true",
@@ -35,6 +33,15 @@ export function jobEnvironment(
     no_proxy: withLoopback(process.env.no_proxy ?? process.env.NO_PROXY),
     ...(options.javaHome ? { JAVA_HOME: options.javaHome } : {}),
     ...options.env,
+  };
+}
+
+/** The variables with a run's credentials. */
+export function sessionVariables(session: Session): Record<string, string> {
+  return {
+    AWS_ACCESS_KEY_ID: session.accessKeyId,
+    AWS_SECRET_ACCESS_KEY: session.secretAccessKey,
+    AWS_SESSION_TOKEN: session.sessionToken,
   };
 }
 

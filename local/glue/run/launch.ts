@@ -14,14 +14,21 @@ import { failureMessage, Tail } from "./failure";
 import { LogStream, logsClient } from "./logs";
 import { Modules } from "./modules";
 import { type Command, type Exit, runCommand } from "./process";
-import { sparkCommand } from "./spark";
+import { type SparkJob, sparkCommand } from "./spark";
 import { Staging } from "./staging";
+import { Standbys } from "./standby";
 
 export interface Work {
   readonly job: Job;
   readonly arguments: Arguments;
   readonly facts: RunFacts;
   readonly timeoutMinutes: number;
+}
+
+/** How to start a run: by a command, or in a Spark that is ready. */
+interface Start {
+  readonly command: Command;
+  readonly spark?: SparkJob;
 }
 
 /** Time of a run beyond its timeout, which counts from the process's start: to download, to install, and to end. */
@@ -39,6 +46,7 @@ export function logGroup(job: Job, args: Arguments): string {
 /** Runs the script of a job as a process on this machine. */
 export class Launcher {
   private readonly modules: Modules;
+  private readonly standbys: Standbys;
 
   constructor(
     private readonly options: LocalGlueOptions,
@@ -47,6 +55,17 @@ export class Launcher {
     private readonly log: (line: string) => void,
   ) {
     this.modules = new Modules(options);
+    this.standbys = new Standbys(options, glueEndpoint, log);
+  }
+
+  /** Call it when the endpoint is known. */
+  ready(): void {
+    this.standbys.ready();
+  }
+
+  /** Call it when no run is left. */
+  async close(): Promise<void> {
+    await this.standbys.close();
   }
 
   logFile(runId: string): string {
@@ -59,8 +78,11 @@ export class Launcher {
    */
   async run(work: Work, signal: AbortSignal, onStarted: () => void): Promise<string | undefined> {
     const { runId } = work.facts;
-    const folder = join(this.options.workDir, "runs", runId);
-    const group = logGroup(work.job, resolvedArguments(work.job, work.arguments));
+    const args = resolvedArguments(work.job, work.arguments);
+    const isSpark = work.job.Command?.Name === "glueetl";
+    const standby = this.standbys.begin(isSpark, args);
+    const folder = standby?.folder ?? join(this.options.workDir, "runs", runId);
+    const group = logGroup(work.job, args);
     const tail = new Tail();
     await mkdir(join(this.options.workDir, "logs"), { recursive: true });
     const file = createWriteStream(this.logFile(runId), { flags: "a" });
@@ -82,19 +104,24 @@ export class Launcher {
         stderr: new LogStream(logs, `${group}/error`, runId, this.log),
       };
       const staging = new Staging(this.options, session, this.modules);
-      const command = await this.command(work, { session, staging, folder }, archived.javaOptions, signal).finally(() =>
-        staging.close(),
-      );
-      const exit = await runCommand(command, signal, write, onStarted);
+      const { command, spark } = await this.start(
+        work,
+        { session, staging, folder },
+        archived.javaOptions,
+        signal,
+      ).finally(() => staging.close());
+      const exit =
+        (spark && (await standby?.run(spark, session, signal, write, onStarted))) ??
+        (await runCommand(command, signal, write, onStarted));
       if (succeeded(exit)) await archived.keep();
-      return succeeded(exit)
-        ? undefined
-        : failureMessage(exit, tail, work.job.Command?.Name === "glueetl" ? "stdout" : "stderr");
+      return succeeded(exit) ? undefined : failureMessage(exit, tail, isSpark ? "stdout" : "stderr");
     } catch (error) {
       const message = error instanceof LaunchError ? error.message : `LAUNCH ERROR | ${(error as Error).message}`;
       write("stderr", message);
       return message;
     } finally {
+      await standby?.close();
+      this.standbys.end();
       file.end();
       await Promise.all([streams?.stdout.close(), streams?.stderr.close(), finished(file).catch(() => {})]);
       logs?.destroy();
@@ -102,12 +129,12 @@ export class Launcher {
     }
   }
 
-  private async command(
+  private async start(
     work: Work,
     { session, staging, folder }: { session: Session; staging: Staging; folder: string },
     javaOptions: readonly string[],
     signal: AbortSignal,
-  ): Promise<Command> {
+  ): Promise<Start> {
     const { job, facts } = work;
     const args = resolvedArguments(job, work.arguments);
     const kind = job.Command?.Name;
@@ -127,16 +154,15 @@ export class Launcher {
     const list = argv(job, args, facts);
     if (kind !== "glueetl") {
       const path = { PYTHONPATH: pythonPath.join(delimiter) };
-      return { file: this.options.python, args: [script, ...list], env: { ...env, ...path }, cwd: folder };
+      return {
+        command: { file: this.options.python, args: [script, ...list], env: { ...env, ...path }, cwd: folder },
+      };
     }
     await staging.files(args["--extra-files"], folder, signal);
     const extraJars = await staging.files(args["--extra-jars"], join(folder, "jars"), signal);
     const settings = sparkSettings(args["--conf"]);
-    return sparkCommand(
-      this.options,
-      { name: job.Name!, script, argv: list, pythonPath, extraJars, settings, javaOptions, folder },
-      env,
-    );
+    const spark = { name: job.Name!, script, argv: list, pythonPath, extraJars, settings, javaOptions, folder };
+    return { command: await sparkCommand(this.options, spark, env), spark };
   }
 }
 
