@@ -80,8 +80,6 @@ export class Launcher {
     const { runId } = work.facts;
     const args = resolvedArguments(work.job, work.arguments);
     const isSpark = work.job.Command?.Name === "glueetl";
-    const standby = this.standbys.begin(isSpark, args);
-    const folder = standby?.folder ?? join(this.options.workDir, "runs", runId);
     const group = logGroup(work.job, args);
     const tail = new Tail();
     await mkdir(join(this.options.workDir, "logs"), { recursive: true });
@@ -94,6 +92,8 @@ export class Launcher {
       file.write(`${line}\n`);
       streams?.[stream].add(line);
     };
+    const standby = this.standbys.begin(isSpark, args);
+    const folder = standby?.folder ?? join(this.options.workDir, "runs", runId);
     try {
       await mkdir(join(folder, "tmp"), { recursive: true });
       const archived = archivedRun(this.options, folder);

@@ -128,6 +128,7 @@ export class Standby {
     onStarted: () => void,
   ): Promise<Exit | undefined> {
     signal.addEventListener("abort", () => this.abort.abort(), { once: true });
+    if (signal.aborted) this.abort.abort();
     const draft = join(this.folder, "tmp", "order.draft");
     const started = new Promise<true>((resolve) => {
       this.onStarted = () => {
@@ -150,7 +151,7 @@ export class Standby {
   /** Ends every process of it, and removes its folder. */
   async close(): Promise<void> {
     await this.end();
-    await rm(this.folder, { recursive: true, force: true });
+    await rm(this.folder, { recursive: true, force: true }).catch(() => {});
   }
 
   private async end(): Promise<void> {

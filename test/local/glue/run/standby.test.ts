@@ -188,6 +188,17 @@ rows.write.text("${FOLDER}/refused/")
     assert.deepEqual([isRunning(pid), isRunning(java)], [false, false]);
   });
 
+  it("a run that is stopped before its script starts leaves no process", async () => {
+    await sparkJob(cloud, "stopped-early", PIDS);
+    const folder = await standbyOf(cloud);
+    const java = await until(() => javaOf(folder), "its Java");
+    const runId = await startJob(cloud, "stopped-early");
+    await cloud.glue.send(new BatchStopJobRunCommand({ JobName: "stopped-early", JobRunIds: [runId] }));
+    assert.equal((await ended(cloud, "stopped-early", runId)).JobRunState, "STOPPED");
+    assert.deepEqual([isRunning(java), existsSync(folder)], [false, false]);
+    assert.doesNotMatch(outputOf(cloud, runId), /PID/);
+  });
+
   it("a run starts without it when it has died, and when the job has settings of its own", async () => {
     await sparkJob(cloud, "pids-again", PIDS);
     await standbyOf(cloud);
