@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shlex
 from collections.abc import Iterator
@@ -10,10 +11,11 @@ from typing import Any
 
 import boto3
 import pytest
+from py4j import java_gateway  # type: ignore[import-untyped]
 from pyspark.sql import SparkSession
 
 from emulator_process import emulator
-from spark_support import QUICK, spark_environment, spark_settings
+from spark_support import JAVA, JAVA_ROOM, QUICK, SHARED, spark_environment, spark_settings
 
 # Names the folder that holds `data/` and `cases/`. They are not part of the repository.
 DATA_VARIABLE = "MUSIC_STREAMS_DATA"
@@ -45,7 +47,11 @@ def spark(endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
     """The session that transform opens, one for all tests. s3:// is the emulator."""
     from music_streams.session import open_spark
 
-    settings = spark_settings(endpoint, tmp_path_factory.mktemp("spark"))
+    settings = {**spark_settings(endpoint, tmp_path_factory.mktemp("spark")), **SHARED}
+    settings["spark.driver.extraJavaOptions"] = f"{JAVA} {JAVA_ROOM}"
+    # Without it, Java searches all jars for each class name, again for each call.
+    for named in (java_gateway.JVMView, java_gateway.JavaPackage):
+        named.__getattr__ = functools.cache(named.__getattr__)
     os.environ.update(spark_environment())
     confs = shlex.join(part for name, value in settings.items() for part in ("--conf", f"{name}={value}"))
     os.environ["PYSPARK_SUBMIT_ARGS"] = f"--master local[2] --driver-memory 2g {confs} pyspark-shell"

@@ -9,13 +9,32 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 # `npm run test:all` sets it: every repeat and every order runs.
 FULL = os.environ.get("FULL") == "1"
-# Planning and compiling take most of a small batch's time. These settings halve it and change no result. The corpus of
-# bad files and all runs on the local cloud have Spark's own settings.
+# The jobs are short: the better compiler takes longer than it saves.
+JAVA = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1"
+# Planning and compiling take most of a small batch's time. These settings halve it and change no result. Transform sets
+# them itself for each batch. At full count the corpus of bad files has Spark's own, as all runs on the local cloud.
 QUICK = {
     "spark.sql.adaptive.enabled": "false",
     "spark.sql.shuffle.partitions": "2",
     "spark.sql.codegen.wholeStage": "false",
     "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+}
+# For a session that many tests share; they change no result. Java gets room for code, classes and rows from the start:
+# otherwise it collects and compiles again and again.
+JAVA_ROOM = "-XX:ReservedCodeCacheSize=256m -XX:MetaspaceSize=256m -Xms1g -Xmn512m -XX:-UsePerfData"
+SHARED = {
+    # A list of the driver goes through a Python worker for each part.
+    "spark.default.parallelism": "1",
+    "spark.sql.leafNodeDefaultParallelism": "2",
+    # Fewer looks at S3 before each write.
+    "spark.hadoop.fs.s3a.performance.flags": "*",
+    "spark.hadoop.fs.s3a.audit.enabled": "false",
+    "spark.hadoop.fs.s3a.cross.region.access.enabled": "false",
+    # Nobody looks at the history of queries.
+    "spark.sql.ui.explainMode": "simple",
+    "spark.sql.ui.retainedExecutions": "5",
+    "spark.ui.retainedJobs": "10",
+    "spark.ui.retainedStages": "10",
 }
 
 
@@ -31,8 +50,7 @@ def spark_settings(endpoint: str, folder: Path) -> dict[str, str]:
     """Returns the local cloud's settings: s3:// is the emulator, everything else is in `folder`."""
     s3a = "org.apache.hadoop.fs.s3a.S3AFileSystem"
     return {
-        # The jobs are short: the better compiler takes longer than it saves.
-        "spark.driver.extraJavaOptions": "-XX:+UseSerialGC -XX:TieredStopAtLevel=1",
+        "spark.driver.extraJavaOptions": JAVA,
         "spark.hadoop.fs.s3.impl": s3a,
         "spark.hadoop.fs.s3a.endpoint": endpoint,
         "spark.hadoop.fs.s3a.endpoint.region": "us-east-1",
