@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import tempfile
 import uuid
@@ -87,21 +88,9 @@ class Lake:
 
     def put_parquet(self, key: str, columns: str, data: list[tuple[Any, ...]]) -> None:
         """Writes a Parquet file with the given columns."""
-        with tempfile.TemporaryDirectory() as folder, duckdb.connect() as connection:
-            names = [column.split()[0] for column in columns.split(",")]
-            with Path(f"{folder}/rows.json").open("w", encoding="utf-8") as lines:
-                lines.writelines(json.dumps(dict(zip(names, row))) + "\n" for row in data)
-            types = (
-                "{"
-                + ", ".join(f"{name}: '{column.split()[1]}'" for name, column in zip(names, columns.split(",")))
-                + "}"
-            )
-            connection.execute("SET TimeZone = 'UTC'")
-            source = f"read_json('{folder}/rows.json', format = 'newline_delimited', columns = {types})"
-            connection.execute(
-                f"COPY (SELECT * FROM {source}) TO '{folder}/file.parquet' (FORMAT parquet, COMPRESSION zstd)"
-            )
-            self.s3.upload_file(f"{folder}/file.parquet", self.bucket, key)
+        names = [column.split()[0] for column in columns.split(",")]
+        lines = "".join(json.dumps(dict(zip(names, row))) + "\n" for row in data)
+        self.s3.put_object(Bucket=self.bucket, Key=key, Body=parquet(columns, lines))
 
     def keys(self, prefix: str) -> list[str]:
         """Lists the keys below a prefix."""
@@ -178,6 +167,20 @@ CURATED = """user_id VARCHAR, track_id VARCHAR, listen_time TIMESTAMPTZ, track_n
     album_name VARCHAR, popularity BIGINT, duration_ms BIGINT, genres VARCHAR[],
     user_country VARCHAR, user_age BIGINT"""
 REPLACED = "listen_date DATE, track_id VARCHAR, genres VARCHAR[]"
+
+
+@functools.lru_cache(maxsize=256)
+def parquet(columns: str, lines: str) -> bytes:
+    """Makes a Parquet file of lines of JSON. The same rows are made once: many tests have them."""
+    with tempfile.TemporaryDirectory() as folder, duckdb.connect() as connection:
+        Path(f"{folder}/rows.json").write_text(lines, encoding="utf-8")
+        types = ", ".join(f"{name}: '{kind}'" for name, kind in (column.split() for column in columns.split(",")))
+        connection.execute("SET TimeZone = 'UTC'")
+        source = f"read_json('{folder}/rows.json', format = 'newline_delimited', columns = {{{types}}})"
+        connection.execute(
+            f"COPY (SELECT * FROM {source}) TO '{folder}/file.parquet' (FORMAT parquet, COMPRESSION zstd)"
+        )
+        return Path(f"{folder}/file.parquet").read_bytes()
 
 
 def curated(row: Row) -> tuple[Any, ...]:
