@@ -19,6 +19,7 @@ from transform_support import SONGS_KEY, USERS_KEY, Lake, csv, listen_keys, zipp
 from music_streams import layout, placement
 
 SORTED_DAYS = ["2024-05-20", "2024-05-21", "2024-05-22"]
+LARGE_DAY = "2024-06-25"
 WEEK = [f"2024-06-{day}" for day in range(24, 31)]
 
 
@@ -126,41 +127,51 @@ def test_a_week_of_odd_files_adds_up(mixed: tuple[Lake, dict[str, Any]]) -> None
     assert (report["rowsRead"], report["rowsKept"], report["rowsDuplicate"]) == (3493, 3483, 0)
 
 
+@pytest.fixture(scope="module")
+def twice(s3: Any, spark: SparkSession) -> tuple[Lake, list[list[dict[str, Any]]]]:
+    """A batch of seven small days and a large one, and what S3 lists after each of two runs."""
+    lake = Lake(s3, spark)
+    small = [f"u{n % 50},t{n % 3},2024-06-{1 + n % 7:02} {n % 24:02}:{n // 168:02}:00" for n in range(2000)]
+    large = [f"u{n},t{n // 2:05},{LARGE_DAY} 10:00:00" for n in range(4000)]
+    batch = lake.claim({"a.csv": csv(*small[::2]), "b.csv": csv(*small[1::2]), "large.csv": csv(*large)})
+    written = []
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(placement, "FEWEST_ROWS", 400)
+        patched.setattr(placement, "MOST_ROWS", 400)
+        patched.setattr(placement, "FILE_ROWS", 1)
+        for _ in range(2):
+            assert lake.transform(batch)["files"][2]["rowsKept"] == 4000
+            written.append(lake.entries(layout.key("listens")))
+    return lake, written
+
+
 def test_a_large_day_becomes_several_files_each_with_tracks_of_its_own(
-    lake: Lake, monkeypatch: pytest.MonkeyPatch
+    twice: tuple[Lake, list[list[dict[str, Any]]]],
 ) -> None:
-    monkeypatch.setattr(placement, "FEWEST_ROWS", 400)
-    monkeypatch.setattr(placement, "MOST_ROWS", 400)
-    monkeypatch.setattr(placement, "FILE_ROWS", 1)
-    report = lake.run({"a.csv": csv(*[f"u{n},t{n // 2:05},2024-06-25 10:00:00" for n in range(4000)])})
-    keys = lake.keys(layout.key("listens"))
-    assert report["rowsKept"] == 4000
+    lake, _ = twice
+    keys = lake.keys(layout.key("listensDay", date=LARGE_DAY))
     assert len(keys) == 10
-    files = lake.spark.read.parquet(*[f"s3://{lake.bucket}/{key}" for key in keys])
     tracks_of: dict[str, list[str]] = {}
-    for row in files.selectExpr("track_id", "_metadata.file_name AS name").collect():
-        tracks_of.setdefault(row["name"], []).append(row["track_id"])
+    for row in lake.parquet(keys, "track_id, key"):
+        tracks_of.setdefault(row["key"], []).append(row["track_id"])
     assert len(tracks_of) == len(keys)
     assert all(tracks == sorted(tracks) for tracks in tracks_of.values())
+    assert sum(len(tracks) for tracks in tracks_of.values()) == 4000
     assert sum(len(set(tracks)) for tracks in tracks_of.values()) == 2000
     assert all(200 < len(tracks) < 800 for tracks in tracks_of.values())
 
 
-def test_a_batch_that_runs_again_writes_the_same_bytes(lake: Lake) -> None:
+def test_a_batch_that_runs_again_writes_the_same_bytes(twice: tuple[Lake, list[list[dict[str, Any]]]]) -> None:
     # Publish's checkpoint knows the days of an earlier attempt by the ETags of their files.
-    rows = [f"u{n % 50},t{n % 3},2024-06-{1 + n % 7:02} {n % 24:02}:{n // 168:02}:00" for n in range(2000)]
-    batch = lake.claim({"a.csv": csv(*rows[::2]), "b.csv": csv(*rows[1::2])})
-
-    def written() -> list[tuple[str, int, str]]:
-        lake.transform(batch)
-        entries = lake.entries(layout.key("listens"))
-        return sorted((entry["Key"].rpartition("/")[0], entry["Size"], entry["ETag"]) for entry in entries)
-
-    first = written()
-    names = lake.keys(layout.key("listens"))
-    assert len(first) == 7
-    assert written() == first
-    assert not set(names) & set(lake.keys(layout.key("listens")))
+    _, written = twice
+    first, again = (
+        sorted((entry["Key"].rpartition("/")[0], entry["Size"], entry["ETag"]) for entry in entries)
+        for entries in written
+    )
+    assert len(first) == 7 + 10
+    assert again == first
+    first_names, names = ({entry["Key"] for entry in entries} for entries in written)
+    assert not first_names & names
 
 
 def test_generated_days_reconcile_row_by_row(lake: Lake) -> None:

@@ -80,10 +80,7 @@ export const MUTANTS: Mutant[] = [
     file: "glue-scripts/music_streams/staging.py",
     find: "if why is None or not",
     replace: "if True or not",
-    caughtBy: python(
-      "test_transform_files.py",
-      "test_files_that_s3_refuses_are_quarantined_in_one_run[AccessDenied-403]",
-    ),
+    caughtBy: python("test_transform_files.py", "test_files_that_s3_refuses_are_quarantined_in_one_run[AccessDenied]"),
   },
   {
     name: "a replay forgets the header names of the batch's last run",
