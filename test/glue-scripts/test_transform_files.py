@@ -49,10 +49,10 @@ FOUND_BEFORE = {"empty.csv": ("", "empty_file"), "no table.csv": ("x", "missing_
 @pytest.mark.parametrize("files", [FOUND_BEFORE, FOUND_BY_SPARK], ids=["before Spark reads", "by Spark"])
 def test_a_batch_of_bad_files_alone_succeeds_with_nothing_kept(lake: Lake, files: dict[str, tuple[str, str]]) -> None:
     report = lake.run({name: content for name, (content, _) in files.items()})
-    assert (report["rowsRead"], report["days"], report["files"]) == (0, [], [])
     assert {file["name"]: file["reason"] for file in report["filesQuarantined"]} == {
         name: reason for name, (_, reason) in files.items()
     }
+    assert (report["rowsRead"], report["days"], report["files"]) == (0, [], [])
 
 
 class Refusing:
