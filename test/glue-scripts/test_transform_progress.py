@@ -29,6 +29,7 @@ def test_a_long_write_says_how_far_it_is(
     monkeypatch.setattr(progress, "SECONDS_BETWEEN", 0.05)
     # Five tasks, of six days each.
     monkeypatch.setattr(placement, "FEWEST_ROWS", 61_000)
+    monkeypatch.setattr(placement, "TASKS_A_CORE", 6)
     log.start("transform")
     report = Lake(s3, spark).run({"long.csv": csv(*[f"u1,t1,{day} 10:00:00" for day in DAYS])})
     assert report["days"] == DAYS
