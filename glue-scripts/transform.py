@@ -212,21 +212,24 @@ class Job:
 
     def _distinct_listens(self, placement: Placement, rows: DataFrame, reading: Reading, curated: Curated) -> DataFrame:
         """Returns each listen of the batch once, and whether another batch has it. Only keys are kept in memory."""
-        once = distinct_listens(placement.place(rows)).sortWithinPartitions(*ORDER).persist()
+        once = distinct_listens(placement.place(rows)).persist()
         known = curated.known(reading)
         if known is None:
             return once.withColumn("elsewhere", F.lit(False))
         self.plan_for(known.bytes)
         if sum(reading.valid.values()) <= FEW_LISTENS:
             return marked(once, known.keys).persist()
-        return placement.place(marked_by_shuffle(once, known.keys)).sortWithinPartitions(*ORDER).persist()
+        rows = placement.place(marked_by_shuffle(once, known.keys))
+        return rows.sortWithinPartitions(*ORDER).drop("day_and_track").persist()
 
     def _enriched(self, placement: Placement, listens: DataFrame, reference: Dimensions) -> DataFrame:
         """Returns the curated rows, each in the task and in the order in which it is written."""
         kept = listens.where(~F.col("elsewhere"))
         rows = enriched(kept, reference.tracks, reference.users)
         # Joins with small tables leave rows in their task, and in order.
-        return rows if reference.small else placement.place(rows).drop("part").sortWithinPartitions(*ORDER)
+        if reference.small:
+            return rows
+        return placement.place(rows).sortWithinPartitions(*ORDER).drop("part", "day_and_track")
 
     def _quarantined_rows(self, streams: Streams) -> DataFrame | None:
         if streams.quarantined is None:

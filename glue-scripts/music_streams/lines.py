@@ -142,7 +142,7 @@ class Reader:
             user.alias("user_id"),
             track.alias("track_id"),
             # The cast ignores a "\r" behind the time.
-            time.try_cast("timestamp").alias("listen_time"),
+            _once(time.try_cast("timestamp")).alias("listen_time"),
         )
         good = in_range("listen_time", self.claimed_at)
         if self.forgotten:
@@ -227,6 +227,12 @@ class Reader:
 
 def _plain_row(columns: Sequence[str]) -> str:
     return rf"\A{','.join(PLAIN_COLUMNS.get(column, OTHER_COLUMN) for column in columns)}\r?\z"
+
+
+def _once(value: Column) -> Column:
+    """The value, computed once for each row. Otherwise Spark computes it again in each filter that uses it."""
+    # Spark moves no filter below a column that need not have the same value twice.
+    return F.when(F.spark_partition_id() >= 0, value)
 
 
 def _bare() -> Column:

@@ -10,8 +10,9 @@ from pyspark.sql import functions as F
 
 COLUMNS = ("user_id", "track_id", "listen_time")
 LISTEN_KEY = ["user_id", "track_id", "listen_time"]
-# The order in which a task writes its rows. So the same rows give the same files, and a track's rows stand together.
-ORDER = ["listen_date", "track_id", "listen_time", "user_id"]
+# The order in which a task writes its placed rows: by day, track, time and user. So the same rows give the same files,
+# and a track's rows stand together.
+ORDER = ["day_and_track", "listen_time", "user_id"]
 
 ANY_ID = "[A-Za-z0-9][A-Za-z0-9._:-]{0,127}"
 ID = rf"\A{ANY_ID}\z"
@@ -133,11 +134,15 @@ def _iso_instant(text: Column) -> Column:
 def distinct_listens(rows: DataFrame) -> DataFrame:
     """Returns each listen once: part, listen_date, the key, its first file, and its number of copies.
 
-    Rows are placed: those of one listen have the same `part`.
+    Rows are placed: those of one listen have the same `part`. The listens of a task are returned in ORDER.
     """
     # Producers resend a file when an upload times out, so the same listen comes twice, often in another batch.
-    once = rows.groupBy("part", "listen_date", *LISTEN_KEY)
-    return once.agg(F.min("file").alias("file"), F.count("*").alias("copies"))
+    # The rows must be sorted anyway, and copies then stand together: there is no hash table to fill. Spark drops the
+    # second sort then.
+    key = [*ORDER, "part", "listen_date", "track_id"]
+    once = rows.sortWithinPartitions(*key, "file").groupBy(*key)
+    counted = once.agg(F.first("file").alias("file"), F.count("*").alias("copies"))
+    return counted.sortWithinPartitions(*ORDER).drop("day_and_track")
 
 
 def marked(listens: DataFrame, known: DataFrame) -> DataFrame:

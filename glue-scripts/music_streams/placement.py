@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from datetime import date
 
@@ -42,14 +43,23 @@ class Placement:
                 self.tasks += parts
             at = (day - self.first).days
             self.part[at], self.parts_of_day[at] = begin, parts
+        days_of_part = Counter(self.part[(day - self.first).days] for day in work)
+        self.alone = [int(days_of_part[part] == 1) for part in self.part]
 
     def place(self, rows: DataFrame) -> DataFrame:
-        """Adds `part`, and moves each row to the task of this number."""
-        return rows.withColumn("part", self._part()).repartitionById(self.tasks, F.col("part"))
+        """Adds `part`, and moves each row to the task of this number. Adds `day_and_track`, which sorts a task's rows.
+
+        In a task of one day, it is the track alone: Spark compares the first eight bytes of what it sorts by, and whole
+        rows only where these are equal.
+        """
+        placed = rows.withColumn("part", self._part()).repartitionById(self.tasks, F.col("part"))
+        alone = F.get(constants(self.alone), self._at()) == 1
+        both = F.concat(F.col("listen_date").cast("string"), F.col("track_id"))
+        return placed.withColumn("day_and_track", F.when(alone, F.col("track_id")).otherwise(both))
 
     def _part(self) -> Column:
-        if self.tasks == 1:
-            return F.lit(0)
-        at = F.datediff("listen_date", F.lit(self.first))
-        parts = F.get(constants(self.parts_of_day), at)
-        return F.get(constants(self.part), at) + F.pmod(F.xxhash64("track_id"), parts).cast("int")
+        parts = F.get(constants(self.parts_of_day), self._at())
+        return F.get(constants(self.part), self._at()) + F.pmod(F.xxhash64("track_id"), parts).cast("int")
+
+    def _at(self) -> Column:
+        return F.datediff("listen_date", F.lit(self.first))

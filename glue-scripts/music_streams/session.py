@@ -28,8 +28,10 @@ def open_spark() -> SparkSession:
         "spark.sql.inMemoryColumnarStorage.compressed": "false",
         # The plan is fixed: its sizes are known before it runs, and each step of an adaptive one is a job of its own.
         "spark.sql.adaptive.enabled": "false",
-        # Without it, Spark sorts all rows by day before it writes them, also those that are in that order.
-        "spark.sql.maxConcurrentOutputFileWriters": "1",
+        # Rows that are in the order of their groups need no hash table.
+        "spark.sql.execution.replaceHashWithSortAgg": "true",
+        # Spark sorts a task's rows by day when they have more days than this: those of large days are not sorted again.
+        "spark.sql.maxConcurrentOutputFileWriters": "8",
         "spark.sql.files.ignoreCorruptFiles": "false",
         "spark.sql.files.ignoreMissingFiles": "false",
         # By default a small file counts as 4 MB, and listing files starts a task for each.
