@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import time
 from collections import Counter
@@ -234,10 +235,9 @@ class Job:
     def _quarantined_rows(self, streams: Streams) -> DataFrame | None:
         if streams.quarantined is None:
             return None
-        keys = self.spark.createDataFrame(
-            list(enumerate(file.key for file in self.manifest.files)), "file INT, key STRING"
-        )
-        return streams.quarantined.join(F.broadcast(keys), on="file", how="inner").select("key", "reason", "raw")
+        # One constant: a DataFrame of a list would start a process of Python.
+        keys = F.from_json(F.lit(json.dumps([file.key for file in self.manifest.files])), "array<string>")
+        return streams.quarantined.select(F.get(keys, F.col("file")).alias("key"), "reason", "raw")
 
     def remove_copies(self) -> None:
         """Deletes the copies. Copies that it can't delete expire by the bucket's lifecycle."""
