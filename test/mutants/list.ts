@@ -682,8 +682,8 @@ export const MUTANTS: Mutant[] = [
   {
     name: "a listen is counted as often as a batch holds it",
     file: "glue-scripts/music_streams/listens.py",
-    find: 'rows.groupBy("part", "listen_date", *LISTEN_KEY)',
-    replace: 'rows.groupBy("part", "listen_date", *LISTEN_KEY, F.monotonically_increasing_id().alias("row"))',
+    find: 'rows.sortWithinPartitions(*key, "file").groupBy(*key)',
+    replace: 'rows.sortWithinPartitions(*key, "file").groupBy(*key, F.monotonically_increasing_id().alias("row"))',
     caughtBy: python(
       "test_transform_batches.py",
       "test_a_listen_counts_once_whatever_file_batch_or_writing_brings_it_again",
@@ -882,6 +882,20 @@ export const MUTANTS: Mutant[] = [
     find: 'F.pmod(F.xxhash64("track_id"), parts)',
     replace: "F.pmod(F.monotonically_increasing_id(), parts)",
     caughtBy: python("test_placement.py", "test_a_large_day_is_divided_by_track_and_small_days_are_together"),
+  },
+  {
+    name: "each row of a large batch is matched twice in each pass",
+    file: "glue-scripts/music_streams/lines.py",
+    find: "return F.when(F.spark_partition_id() >= 0, value)",
+    replace: "return value",
+    caughtBy: python("test_transform_plan.py", "test_a_row_is_matched_once_and_sorted_once"),
+  },
+  {
+    name: "the rows of a large day are in no order",
+    file: "glue-scripts/music_streams/placement.py",
+    find: 'F.when(alone, F.col("track_id")).otherwise(both)',
+    replace: 'F.when(alone, F.lit("")).otherwise(both)',
+    caughtBy: python("test_transform_curated.py", "test_a_large_day_becomes_several_files_each_with_tracks_of_its_own"),
   },
   {
     name: "the name of a zone makes a time unreadable",

@@ -7,17 +7,17 @@ import type { LocalGlueOptions } from "../options";
 /** Java options for a run, and what to do after its success. */
 export interface ArchivedRun {
   readonly javaOptions: readonly string[];
-  /** Whether this run writes the archive. */
+  /** Whether there is no archive yet. */
   readonly isFirst: boolean;
   keep(): Promise<void>;
 }
 
 /**
- * Spark's start is mostly Java loading some ten thousand classes. The first successful run writes them to an archive
- * (JDK, "Class Data Sharing": dynamic archive), which later runs map into memory. Java ignores an archive that does not
- * fit.
+ * Spark's start is mostly Java loading some ten thousand classes. The first successful run that may write it leaves an
+ * archive of them (JDK, "Class Data Sharing": dynamic archive), which later runs map into memory. Writing takes Java
+ * half a minute at its end. Java ignores an archive that does not fit.
  */
-export function archivedRun(options: LocalGlueOptions, folder: string): ArchivedRun {
+export function archivedRun(options: LocalGlueOptions, folder: string, mayWrite = true): ArchivedRun {
   if (!options.classArchiveDir) return { javaOptions: [], isFirst: false, keep: async () => {} };
   const identity = JSON.stringify([options.javaHome, options.sparkSubmit, options.sparkJars]);
   const name = `spark-${createHash("sha256").update(identity).digest("hex").slice(0, 16)}.jsa`;
@@ -25,6 +25,7 @@ export function archivedRun(options: LocalGlueOptions, folder: string): Archived
   const quiet = ["-Xlog:cds=off", "-Xlog:cds+dynamic=off"];
   if (existsSync(archive))
     return { javaOptions: [`-XX:SharedArchiveFile=${archive}`, ...quiet], isFirst: false, keep: async () => {} };
+  if (!mayWrite) return { javaOptions: [], isFirst: true, keep: async () => {} };
   const fresh = join(folder, "classes.jsa");
   return {
     javaOptions: [`-XX:ArchiveClassesAtExit=${fresh}`, ...quiet],

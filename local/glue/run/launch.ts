@@ -96,7 +96,8 @@ export class Launcher {
     const folder = standby?.folder ?? join(this.options.workDir, "runs", runId);
     try {
       await mkdir(join(folder, "tmp"), { recursive: true });
-      const archived = archivedRun(this.options, folder);
+      // Nobody waits for a standby to write it.
+      const archived = archivedRun(this.options, folder, this.options.standby !== "always");
       const session = await this.sessions.open(work.job.Role!, work.timeoutMinutes * 60 + MARGIN_SECONDS);
       logs = logsClient(this.options.emulatorEndpoint, this.options.region, session);
       streams = {

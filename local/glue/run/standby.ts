@@ -1,10 +1,11 @@
 import { randomUUID } from "node:crypto";
 import { copyFile, mkdir, rename, rm, writeFile } from "node:fs/promises";
+import { constants, setPriority } from "node:os";
 import { delimiter, join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import type { LocalGlueOptions } from "../options";
 import type { Arguments } from "./arguments";
-import { archivedRun } from "./class-archive";
+import { type ArchivedRun, archivedRun } from "./class-archive";
 import type { Session } from "./credentials";
 import { jobEnvironment, sessionVariables } from "./environment";
 import { failureMessage, Tail } from "./failure";
@@ -31,8 +32,11 @@ const ANSWER_MS = 60_000;
 /** Keeps one Spark process ready for the next run, if the options say so. */
 export class Standbys {
   private next: Standby | undefined;
+  /** Writes Java's class archive. */
+  private writer: Standby | undefined;
   private timer: NodeJS.Timeout | undefined;
   private running = 0;
+  private isClosed = false;
 
   constructor(
     private readonly options: LocalGlueOptions,
@@ -42,8 +46,9 @@ export class Standbys {
 
   /** Readies one, unless Java's class archive is still to be written, or memory is short. */
   ready(): void {
-    const isWanted = this.options.standby && !this.next && process.availableMemory() >= NEEDED_BYTES;
-    if (isWanted) this.next = Standby.start(this.options, this.glueEndpoint(), this.log);
+    if (!this.options.standby || this.isClosed || this.next || process.availableMemory() < NEEDED_BYTES) return;
+    const standby = this.standby();
+    if (!standby.writesArchive) this.next = standby.start();
   }
 
   /** A run begins. @returns the process in which it may run; its folder must be the run's */
@@ -60,62 +65,89 @@ export class Standbys {
   /** A run has ended. */
   end(): void {
     this.running -= 1;
-    if (this.running === 0 && this.options.standby === "always")
-      this.timer = setTimeout(() => this.ready(), QUIET_MS).unref();
+    if (this.running > 0 || this.options.standby !== "always") return;
+    this.timer = setTimeout(() => void this.writeArchive().then(() => this.ready()), QUIET_MS).unref();
   }
 
   /** Call it when no run can begin any more. */
   async close(): Promise<void> {
+    this.isClosed = true;
     clearTimeout(this.timer);
-    await this.next?.close();
+    await Promise.all([this.next?.close(), this.writer?.close()]);
+  }
+
+  private async writeArchive(): Promise<void> {
+    const standby = this.standby();
+    if (!standby.writesArchive || this.writer) return;
+    this.writer = standby.start();
+    await this.writer.ended();
+    this.writer = undefined;
+  }
+
+  private standby(): Standby {
+    const folder = join(this.options.workDir, "runs", `standby-${randomUUID()}`);
+    return new Standby(folder, this.options, archivedRun(this.options, folder), this.glueEndpoint(), this.log);
   }
 }
 
-/** A process that has started Spark and waits for its one run. */
+/** A process that has started Spark and waits for its one run. Without a class archive, it only writes that. */
 export class Standby {
   private readonly abort = new AbortController();
   private readonly tail = new Tail();
-  private readonly exit: Promise<Exit>;
+  private exit: Promise<Exit> = Promise.resolve({ code: null, signal: null });
   /** What to do at the script's start, and with each line from then on. */
   private onStarted: (() => void) | undefined;
   private onLine: OnLine | undefined;
 
-  /** @returns nothing while Java has no class archive: an ordinary run writes it */
-  static start(options: LocalGlueOptions, glueEndpoint: string, log: Log): Standby | undefined {
-    const folder = join(options.workDir, "runs", `standby-${randomUUID()}`);
-    const { javaOptions, isFirst } = archivedRun(options, folder);
-    return isFirst ? undefined : new Standby(folder, options, javaOptions, glueEndpoint, log);
+  constructor(
+    readonly folder: string,
+    private readonly options: LocalGlueOptions,
+    private readonly archived: ArchivedRun,
+    private readonly glueEndpoint: string,
+    private readonly log: Log,
+  ) {}
+
+  get writesArchive(): boolean {
+    return this.archived.isFirst;
   }
 
-  private constructor(
-    readonly folder: string,
-    options: LocalGlueOptions,
-    javaOptions: readonly string[],
-    glueEndpoint: string,
-    private readonly log: Log,
-  ) {
-    this.exit = this.start(options, javaOptions, glueEndpoint).catch((error: Error) => {
+  start(): this {
+    this.exit = this.spawn().catch((error: Error) => {
       this.tail.add("stdout", error.message);
       return { code: 1, signal: null };
     });
     this.exit.then((exit) => {
-      if (!this.onLine && !this.abort.signal.aborted)
-        log(`The standby has ended, and runs start without it: ${failureMessage(exit, this.tail, "stdout")}`);
+      if (exit.code !== 0 && !this.onLine && !this.abort.signal.aborted)
+        this.log(`The standby has ended, and runs start without it: ${failureMessage(exit, this.tail, "stdout")}`);
     });
+    return this;
   }
 
-  private async start(options: LocalGlueOptions, javaOptions: readonly string[], glueEndpoint: string): Promise<Exit> {
-    const { folder } = this;
+  /** Waits for its end, and keeps the class archive that it wrote. */
+  async ended(): Promise<void> {
+    const { code } = await this.exit;
+    if (code === 0) await this.archived.keep();
+    await this.close();
+  }
+
+  private async spawn(): Promise<Exit> {
+    const { folder, options } = this;
     const script = join(folder, "tmp", "standby.py");
     await mkdir(join(folder, "tmp"), { recursive: true });
     await copyFile(SCRIPT, script);
-    const job = { name: "standby", argv: [], pythonPath: [], extraJars: [], settings: [FROM_SETTINGS] };
-    const env = jobEnvironment(options, NOBODY, glueEndpoint, join(folder, "tmp"));
+    const argv = this.writesArchive ? ["--warm-up-only"] : [];
+    const job = { name: "standby", argv, pythonPath: [], extraJars: [], settings: [FROM_SETTINGS] };
+    const env = jobEnvironment(options, NOBODY, this.glueEndpoint, join(folder, "tmp"));
+    const { javaOptions } = this.archived;
     const command = await sparkCommand(options, { ...job, script, javaOptions, folder }, env);
-    return runCommand(command, this.abort.signal, (stream, line) => {
+    const onLine = (stream: Stream, line: string) => {
       if (this.onLine) this.onLine(stream, line);
       else if (line === "STARTED") this.onStarted?.();
       else this.tail.add(stream, line);
+    };
+    return runCommand(command, this.abort.signal, onLine, (pid) => {
+      // A run beside it goes first.
+      if (this.writesArchive) setPriority(pid, constants.priority.PRIORITY_LOW);
     });
   }
 

@@ -213,20 +213,23 @@ rows.write.text("${FOLDER}/refused/")
     cloud.lines.length = 0;
   });
 
-  it("begins with Java's class archive, once a run has written it; closing ends it", async () => {
-    const other = await start("standby-archive", { standby: "first", classArchiveDir: join(cloud.workDir, "classes") });
-    await sparkJob(other, "pids-first", PIDS);
+  it("has Java's class archive, which no run waits for; closing ends it", async () => {
+    const other = await start("archive", { standby: "always", classArchiveDir: join(cloud.workDir, "classes") });
+    const print = "import subprocess\nprint(subprocess.check_output(['ps', '-o', 'args=', '-p', str(os.getppid())]))\n";
+    await sparkJob(other, "pids-first", PIDS + print);
     assert.equal(existsSync(join(other.workDir, "runs")), false, "no standby before there is an archive");
-    assert.equal((await runJob(other, "pids-first")).JobRunState, "SUCCEEDED");
+    const { Id, JobRunState } = await runJob(other, "pids-first");
+    assert.equal(JobRunState, "SUCCEEDED");
+    assert.match(outputOf(other, Id!), /java .*-XX:/);
+    assert.doesNotMatch(outputOf(other, Id!), /-XX:(ArchiveClassesAtExit|SharedArchiveFile)/);
+    const commandOf = (java: number) => execFileSync("ps", ["-o", "args=", "-p", `${java}`], { encoding: "utf8" });
+    const writer = await until(async () => javaOf(await standbyOf(other)), "the process that writes it");
+    assert.match(commandOf(writer), /-XX:ArchiveClassesAtExit=\S+\.jsa/);
+    await until(() => !isRunning(writer) || undefined, "its end");
+    const folder = await standbyOf(other);
+    const java = await until(() => javaOf(folder), "the Java of the standby");
+    assert.match(commandOf(java), /-XX:SharedArchiveFile=\S+\.jsa/);
     await other.close();
-    const next = await start("standby-archive", { standby: "first", classArchiveDir: join(cloud.workDir, "classes") });
-    const folder = await standbyOf(next);
-    const java = await until(() => javaOf(folder), "its Java");
-    assert.match(
-      execFileSync("ps", ["-o", "args=", "-p", `${java}`], { encoding: "utf8" }),
-      /SharedArchiveFile=\S+\.jsa/,
-    );
-    await next.close();
     assert.deepEqual([isRunning(java), existsSync(folder)], [false, false]);
   });
 });
