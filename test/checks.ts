@@ -104,7 +104,10 @@ export const checks: Check[] = [
     in: "test",
     about: "mocha: the local cloud, and the commands on it",
     needs: "python",
-    grows: ["test/cli/audit.test.ts", "test/local/glue/run/inputs.test.ts", "test/local/sample/generator.test.ts"],
+    grows: [
+      "test/cli/audit.test.ts",
+      ...["glue/run/inputs", "glue/run/standby", "sample/generator"].map((name) => `test/local/${name}.test.ts`),
+    ],
     command: (_, chosen = ["test/{local,cli}/**/*.test.ts"]) => mocha(...chosen),
     count: mochaCounts,
   },

@@ -4,6 +4,7 @@ import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { BatchStopJobRunCommand, type CreateJobCommandInput, type JobRun } from "@aws-sdk/client-glue";
 import type { LocalGlueOptions } from "../../../../local/glue/options";
+import { FULL } from "../../../support/full";
 import {
   BUCKET,
   createJob,
@@ -105,7 +106,10 @@ describe("the standby of the local Glue", () => {
     return run;
   };
 
-  it("a script finds in it what it finds in a process of its own", async () => {
+  /** Each of these waits for a standby, some ten seconds. */
+  const atFullCount = (title: string, test: () => Promise<void>) => FULL && it(title, test);
+
+  atFullCount("a script finds in it what it finds in a process of its own", async () => {
     await put(cloud, "standby/songs.csv", "track\nb\na\nb\n");
     const library = await put(cloud, "standby/own_library.py", "MINE = True\n");
     const more = { DefaultArguments: { "--extra-py-files": library, "--word": "schön & gut", "--empty": "" } };
@@ -153,14 +157,14 @@ describe("the standby of the local Glue", () => {
     killed: "import os\nos.kill(os.getpid(), 9)\n",
   };
   for (const [name, script] of Object.entries(failures))
-    it(`a script that fails (${name}) fails as in a process of its own`, async () => {
+    atFullCount(`a script that fails (${name}) fails as in a process of its own`, async () => {
       for (const on of [cold, cloud]) await sparkJob(on, name, script);
       const [own, standby] = [await runJob(cold, name), await runInStandby(cloud, name)];
       assert.equal(own.JobRunState, "FAILED");
       assert.deepEqual([standby.JobRunState, standby.ErrorMessage], [own.JobRunState, own.ErrorMessage]);
     });
 
-  it("a role without a permission is refused", async () => {
+  atFullCount("a role without a permission is refused", async () => {
     const actions = ["s3:GetObject", "s3:ListBucket", "logs:*"];
     await createRole(cloud.emulator, "standby-reader", { service: "glue.amazonaws.com", actions });
     const script = `
@@ -188,7 +192,7 @@ rows.write.text("${FOLDER}/refused/")
     assert.deepEqual([isRunning(pid), isRunning(java)], [false, false]);
   });
 
-  it("a run that is stopped before its script starts leaves no process", async () => {
+  atFullCount("a run that is stopped before its script starts leaves no process", async () => {
     await sparkJob(cloud, "stopped-early", PIDS);
     const folder = await standbyOf(cloud);
     const java = await until(() => javaOf(folder), "its Java");
@@ -199,7 +203,7 @@ rows.write.text("${FOLDER}/refused/")
     assert.doesNotMatch(outputOf(cloud, runId), /PID/);
   });
 
-  it("a run starts without it when it has died, and when the job has settings of its own", async () => {
+  atFullCount("a run starts without it when it has died, and when the job has settings of its own", async () => {
     await sparkJob(cloud, "pids-again", PIDS);
     await standbyOf(cloud);
     const run = await runJob(cloud, "pids-again", { Arguments: { "--conf": "spark.sql.ansi.enabled=false" } });
@@ -213,7 +217,7 @@ rows.write.text("${FOLDER}/refused/")
     cloud.lines.length = 0;
   });
 
-  it("has Java's class archive, which no run waits for; closing ends it", async () => {
+  atFullCount("has Java's class archive, which no run waits for; closing ends it", async () => {
     const other = await start("archive", { standby: "always", classArchiveDir: join(cloud.workDir, "classes") });
     const print = "import subprocess\nprint(subprocess.check_output(['ps', '-o', 'args=', '-p', str(os.getppid())]))\n";
     await sparkJob(other, "pids-first", PIDS + print);
