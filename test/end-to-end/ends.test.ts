@@ -5,12 +5,13 @@ import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { takeLock } from "../../local/toolchain/lock.cjs";
+import { stopsAtFailure } from "../support/chain";
 import { familyOf, isAlive, npm, root, until } from "../support/commands";
 import { KeptStart } from "../support/start-ends";
 
 // One folder that is kept: the second test ends the run that the first one has begun.
-describe("npm start -- --keep", function () {
-  this.bail(true);
+describe("npm start -- --keep", () => {
+  stopsAtFailure();
   let folder: string;
   let kept: KeptStart;
   before(async () => {

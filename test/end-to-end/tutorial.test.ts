@@ -4,6 +4,7 @@ import { mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { execa } from "execa";
+import { stopsAtFailure } from "../support/chain";
 import { isAlive, root, until } from "../support/commands";
 import { type Block, blocksOf, needsAws } from "../support/page-code";
 
@@ -34,6 +35,7 @@ function expected(text: string): RegExp {
 
 /** Types docs/tutorial.md as its first section says. */
 describe("docs/tutorial.md", () => {
+  stopsAtFailure();
   /** It looks like the project's folder, so that what the reader writes there stays out of it. */
   let folder: string;
   let started: ReturnType<typeof type> | undefined;
@@ -88,9 +90,7 @@ describe("docs/tutorial.md", () => {
   const sections = [...new Set(blocks.map(({ section }) => section))];
 
   for (const section of sections)
-    it(`works as it is written: ${section}`, async function () {
-      // What follows builds on it.
-      this.test!.parent!.bail(true);
+    it(`works as it is written: ${section}`, async () => {
       for (const block of blocks.filter((one) => one.section === section)) await follow(block);
     });
 

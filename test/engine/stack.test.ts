@@ -8,6 +8,7 @@ import { GetJobCommand, GetTriggersCommand, GetWorkflowRunsCommand, UntagResourc
 import { GetFunctionCommand, InvokeCommand, UpdateFunctionConfigurationCommand } from "@aws-sdk/client-lambda";
 import { HeadObjectCommand } from "@aws-sdk/client-s3";
 import { parse } from "yaml";
+import { stopsAtFailure } from "../support/chain";
 import { ROOT, recordProgram } from "../support/program-record";
 import { CONFIGURATION, groupsOf } from "./configuration";
 import { type DeployedStack, labelOf } from "./deployed-stack";
@@ -16,8 +17,8 @@ import { type Inventory, PARTS, takeInventory } from "./inventory";
 import type { Project } from "./project";
 
 // One stack through its life: each test begins where the one before ended.
-describe("under the real engine", function () {
-  this.bail(true);
+describe("under the real engine", () => {
+  stopsAtFailure();
   let engine: Engine;
   let project: Project;
   let dev: DeployedStack;
