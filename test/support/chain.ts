@@ -1,6 +1,6 @@
 /**
- * Skips the tests of a suite that stand below one that failed: they build on it. Mocha's `bail` also skips them, without
- * a word, when a test of another suite failed.
+ * Skips the tests of a suite after one of it that failed, because they build on it. Mocha's `bail` does so too, but
+ * without a word, and also when a test of another suite failed.
  */
 export function stopsAtFailure(): void {
   let failed = false;

@@ -230,8 +230,9 @@ rows.write.text("${FOLDER}/refused/")
     const writer = await until(async () => javaOf(await standbyOf(other)), "the process that writes it");
     assert.match(commandOf(writer), /-XX:ArchiveClassesAtExit=\S+\.jsa/);
     await until(() => !isRunning(writer) || undefined, "its end");
+    // Its folder may be there a moment longer.
+    const java = await until(async () => javaOf(await standbyOf(other)), "the Java of the standby");
     const folder = await standbyOf(other);
-    const java = await until(() => javaOf(folder), "the Java of the standby");
     assert.match(commandOf(java), /-XX:SharedArchiveFile=\S+\.jsa/);
     await other.close();
     assert.deepEqual([isRunning(java), existsSync(folder)], [false, false]);
