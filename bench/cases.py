@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import statistics
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -27,6 +28,7 @@ from results import Figure
 MILLION = 1_000_000
 SMALL_BATCH = 10_000
 ROWS_OF_A_SMALL_FILE = 20
+STANDBY_SECONDS = 30
 
 
 @dataclass
@@ -275,6 +277,8 @@ def local_loop(bench: Bench) -> Iterator[Figure]:
     runs: dict[str, list[Run]] = {"npm start": [], "drop --wait": []}
     for nth in range(1 + bench.rounds):
         with started(bench.folder / "start.log") as start:
+            # By then the local cloud has Spark ready again.
+            time.sleep(STANDBY_SECONDS)
             drop = dropped(file)
         if nth > 0:
             runs["npm start"].append(start)
