@@ -23,9 +23,9 @@ from music_streams.forgotten import forgotten_ids
 from music_streams.lines import Streams, read_streams
 from music_streams.listens import (
     COLUMNS,
-    ORDER,
     distinct_listens,
     enriched,
+    in_order,
     marked,
     marked_by_shuffle,
     unknown_counts,
@@ -220,17 +220,14 @@ class Job:
         self.plan_for(known.bytes)
         if sum(reading.valid.values()) <= FEW_LISTENS:
             return marked(once, known.keys).persist()
-        rows = placement.place(marked_by_shuffle(once, known.keys))
-        return rows.sortWithinPartitions(*ORDER).drop("day_and_track").persist()
+        return in_order(placement.place(marked_by_shuffle(once, known.keys))).persist()
 
     def _enriched(self, placement: Placement, listens: DataFrame, reference: Dimensions) -> DataFrame:
         """Returns the curated rows, each in the task and in the order in which it is written."""
         kept = listens.where(~F.col("elsewhere"))
         rows = enriched(kept, reference.tracks, reference.users)
         # Joins with small tables leave rows in their task, and in order.
-        if reference.small:
-            return rows
-        return placement.place(rows).sortWithinPartitions(*ORDER).drop("part", "day_and_track")
+        return rows if reference.small else in_order(placement.place(rows)).drop("part")
 
     def _quarantined_rows(self, streams: Streams) -> DataFrame | None:
         if streams.quarantined is None:

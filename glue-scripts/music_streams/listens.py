@@ -141,8 +141,12 @@ def distinct_listens(rows: DataFrame) -> DataFrame:
     # second sort then.
     key = [*ORDER, "part", "listen_date", "track_id"]
     once = rows.sortWithinPartitions(*key, "file").groupBy(*key)
-    counted = once.agg(F.first("file").alias("file"), F.count("*").alias("copies"))
-    return counted.sortWithinPartitions(*ORDER).drop("day_and_track")
+    return in_order(once.agg(F.first("file").alias("file"), F.count("*").alias("copies")))
+
+
+def in_order(placed: DataFrame) -> DataFrame:
+    """Sorts the rows of each task as they are written, and drops the column that only serves this."""
+    return placed.sortWithinPartitions(*ORDER).drop("day_and_track")
 
 
 def marked(listens: DataFrame, known: DataFrame) -> DataFrame:
