@@ -66,7 +66,13 @@ export class Standbys {
   end(): void {
     this.running -= 1;
     if (this.running > 0 || this.options.standby !== "always") return;
-    this.timer = setTimeout(() => void this.writeArchive().then(() => this.ready()), QUIET_MS).unref();
+    const prepare = async () => {
+      await this.writeArchive();
+      // A run that began meanwhile calls this again at its end.
+      if (this.running === 0) this.ready();
+    };
+    const failed = (error: Error) => this.log(`Java's class archive can't be kept: ${error.message}`);
+    this.timer = setTimeout(() => void prepare().catch(failed), QUIET_MS).unref();
   }
 
   /** Call it when no run can begin any more. */
@@ -80,8 +86,9 @@ export class Standbys {
     const standby = this.standby();
     if (!standby.writesArchive || this.writer) return;
     this.writer = standby.start();
-    await this.writer.ended();
-    this.writer = undefined;
+    await this.writer.ended().finally(() => {
+      this.writer = undefined;
+    });
   }
 
   private standby(): Standby {
