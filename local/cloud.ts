@@ -117,6 +117,7 @@ export async function startCloud(options: CloudOptions): Promise<LocalCloud> {
       modulesDir: path.join(root, ".local", "modules"),
       classArchiveDir: path.join(root, ".local", "classes"),
       standby: options.standby,
+      ...(kept && { runsFile: kept.runsFile }),
       ...(options.minuteMs === undefined ? {} : { minuteMs: options.minuteMs }),
       ...toolchain,
     });

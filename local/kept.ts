@@ -19,6 +19,8 @@ export interface Kept {
   stateDir: string;
   /** The folder to which the emulator writes each object at once. */
   objectsDir: string;
+  /** The file with the local Glue's workflow runs. */
+  runsFile: string;
   /** The last cloud did not shut down cleanly (the machine lost power, for instance): only its objects are there. */
   isUnclean: boolean;
   /** The initial data has been loaded completely. */
@@ -38,6 +40,7 @@ export interface Kept {
 export async function openKept(folder: string): Promise<Kept> {
   const stateDir = path.join(folder, "state");
   const objectsDir = path.join(folder, "objects");
+  const runsFile = path.join(folder, "runs.ndjson");
   const marks = {
     // The emulator writes it last, and removes it when it has read its state (local/python/emulator.py).
     saved: path.join(stateDir, "saved"),
@@ -49,12 +52,13 @@ export async function openKept(folder: string): Promise<Kept> {
   if (existsSync(objectsDir) && !existsSync(marks.saved)) await mark(marks.unclean);
   const isUnclean = existsSync(marks.unclean);
   if (isUnclean) {
-    await rm(stateDir, { recursive: true, force: true });
+    for (const gone of [stateDir, runsFile]) await rm(gone, { recursive: true, force: true });
     await forgetHalfWritten(objectsDir);
   }
   return {
     stateDir,
     objectsDir,
+    runsFile,
     isUnclean,
     isLoaded: existsSync(marks.loaded),
     isSaved: () => existsSync(marks.saved),

@@ -2,8 +2,8 @@ import { GetWorkflowRunCommand, type GlueClient, type JobRun } from "@aws-sdk/cl
 import { isError } from "../../runtime/world";
 
 /**
- * The job runs of a workflow run by job name. None when Glue does not know the run: the local Glue forgets its runs
- * when it ends, and sense settles the batch.
+ * The job runs of a workflow run by job name. None when Glue does not know the run: a local cloud without kept data
+ * forgets its runs when it ends, and sense settles the batch.
  */
 export async function jobRuns(
   glue: Pick<GlueClient, "send">,

@@ -16,6 +16,8 @@ export interface LocalGlueOptions {
   readonly workDir: string;
   /** Folder that keeps installed Python modules for later starts. Default: below workDir. */
   readonly modulesDir?: string;
+  /** File that keeps workflow runs with their job runs from one start to the next. Default: none are kept. */
+  readonly runsFile?: string;
   /** Python of the environment that jobs run in. */
   readonly python: string;
   readonly sparkSubmit: string;

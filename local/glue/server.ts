@@ -8,6 +8,7 @@ import { JobStore } from "./model/jobs";
 import { isEnded, JobRuns } from "./model/runs";
 import { TagStore } from "./model/tags";
 import { TriggerStore } from "./model/triggers";
+import { KeptRuns } from "./model/workflow-runs";
 import { Workflows } from "./model/workflows";
 import type { LocalGlueOptions } from "./options";
 import { RoleSessions } from "./run/credentials";
@@ -28,8 +29,8 @@ export interface LocalGlue {
 
 /**
  * Starts a Glue on 127.0.0.1 that runs jobs as processes of this machine, with triggers and workflows. Its state is in
- * memory. It answers Glue's operations on them for callers that the emulator authorises, and forwards all other
- * operations (the catalog) to the emulator.
+ * memory, but for workflow runs if it has a file for them. It answers Glue's operations on them for callers that the
+ * emulator authorises, and forwards all other operations (the catalog) to the emulator.
  */
 export async function startLocalGlue(options: LocalGlueOptions): Promise<LocalGlue> {
   const log = options.log ?? (() => {});
@@ -43,7 +44,7 @@ export async function startLocalGlue(options: LocalGlueOptions): Promise<LocalGl
   const launcher = new Launcher(options, sessions, () => endpoint, log);
   const runs = new JobRuns(jobs, launcher, options.minuteMs ?? 60_000, log);
   const triggers: TriggerStore = new TriggerStore(jobs, runs, tags, () => workflows, log);
-  const workflows = new Workflows(triggers, runs, tags, log);
+  const workflows = new Workflows(triggers, runs, tags, new KeptRuns(options.runsFile), log);
   const events = new EventDelivery(options, log);
   runs.onChange(({ run }) => {
     if (isEnded(run)) events.deliver(run);

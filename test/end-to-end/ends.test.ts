@@ -30,6 +30,8 @@ describe("npm start -- --keep", () => {
       [/transform +running/, "job"],
       [/publish +running/, "program"],
     ]);
+    // The start after the Ctrl-C knows how the run ended, and waits for nothing.
+    assert.match(kept.output, /transform +failed .*The local Glue ended during the run/);
     const output = await kept.check();
     assert.match(output, /Going on with the data in/);
     assert.doesNotMatch(output, /did not shut down cleanly/);

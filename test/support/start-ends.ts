@@ -24,7 +24,8 @@ const states: BatchState[] = ["CLAIMED", "RUNNING", "RETRY", "PROCESSED", "ARCHI
 
 /** `npm start -- --keep` with small data, stopped and started again with the same folder. */
 export class KeptStart {
-  private output = "";
+  /** Of the newest start. */
+  output = "";
   private ledger: Store | undefined;
   private run: ReturnType<typeof npm> | undefined;
   private readonly kept: string;

@@ -43,6 +43,8 @@ interface Live {
 type Cause = "stop" | "timeout" | "close";
 
 const ENDS: readonly JobRunState[] = ["SUCCEEDED", "FAILED", "STOPPED", "TIMEOUT", "ERROR", "EXPIRED"];
+/** The message of a run that ended with the local Glue. */
+export const CLOSED = "The local Glue ended during the run.";
 export const isEnded = (run: JobRun) => ENDS.includes(run.JobRunState!);
 
 /** The longest time that setTimeout takes. */
@@ -201,7 +203,7 @@ export class JobRuns {
     clearTimeout(timer);
     const cause = abort.signal.aborted ? (abort.signal.reason as Cause) : undefined;
     if (cause === "timeout") this.end(live, "TIMEOUT", `Job run timed out after ${run.Timeout} minutes`);
-    else if (cause) this.end(live, "STOPPED");
+    else if (cause) this.end(live, "STOPPED", cause === "close" ? CLOSED : undefined);
     else if (failure === undefined) this.end(live, "SUCCEEDED");
     else this.end(live, "FAILED", failure);
   }

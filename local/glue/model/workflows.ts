@@ -1,33 +1,14 @@
 import { randomBytes } from "node:crypto";
-import type {
-  CreateWorkflowRequest,
-  JobRun,
-  JobRunState,
-  Predecessor,
-  Trigger,
-  Workflow,
-  WorkflowRun,
-} from "@aws-sdk/client-glue";
+import type { CreateWorkflowRequest, Trigger, Workflow, WorkflowRun } from "@aws-sdk/client-glue";
 import { alreadyExists, illegalState, invalidInput, notFound, tooManyRuns } from "../errors";
 import { downstream, due, graph, jobNames, nodeId, startTrigger, statistics } from "./graph";
 import { given } from "./jobs";
 import { isEnded, type JobRuns, type RunChange } from "./runs";
 import type { TagStore } from "./tags";
 import type { TriggerStore, WorkflowSide } from "./triggers";
+import type { KeptRuns, RunEntry } from "./workflow-runs";
 
 type Properties = Record<string, string>;
-
-/** A run of a workflow. `triggers` are copies from its start: later changes don't affect the run. */
-interface RunEntry {
-  readonly run: WorkflowRun;
-  readonly triggers: readonly Trigger[];
-  /** Jobs that this run can start: all, or those to resume and those that follow them. */
-  readonly scope: ReadonlySet<string>;
-  readonly fired: Set<string>;
-  readonly attempts: JobRun[];
-  readonly outcomes: Map<string, { state: JobRunState; run: Predecessor }>;
-  timer?: NodeJS.Timeout;
-}
 
 interface Entry {
   workflow: Workflow;
@@ -38,7 +19,7 @@ interface Entry {
 /** Delay between the end of the last job and of the workflow run. Glue's is longer: callers must expect one. */
 const TRAIL_MS = 300;
 
-/** Holds the workflows in memory, and advances their runs whenever a job ends. */
+/** Holds the workflows, and advances their runs whenever a job ends. */
 export class Workflows implements WorkflowSide {
   private readonly entries = new Map<string, Entry>();
 
@@ -46,6 +27,7 @@ export class Workflows implements WorkflowSide {
     private readonly triggers: TriggerStore,
     private readonly jobRuns: JobRuns,
     private readonly tags: TagStore,
+    private readonly kept: KeptRuns,
     private readonly log: (line: string) => void,
   ) {
     jobRuns.onChange((change) => this.afterJob(change));
@@ -64,7 +46,8 @@ export class Workflows implements WorkflowSide {
     const now = new Date();
     const { Description, DefaultRunProperties, MaxConcurrentRuns } = request;
     const asked = given({ Description, DefaultRunProperties, MaxConcurrentRuns });
-    this.entries.set(name, { workflow: { Name: name, ...asked, CreatedOn: now, LastModifiedOn: now }, runs: [] });
+    const workflow = { Name: name, ...asked, CreatedOn: now, LastModifiedOn: now };
+    this.entries.set(name, { workflow, runs: this.kept.of(name) });
     return name;
   }
 
@@ -134,9 +117,10 @@ export class Workflows implements WorkflowSide {
       this.start(name);
       return;
     }
-    const { run } = this.newRun(entry, structuredClone(this.triggers.ofWorkflow(name)), new Set(), {});
+    const added = this.newRun(entry, structuredClone(this.triggers.ofWorkflow(name)), new Set(), {});
     const message = `Concurrent runs exceeded for workflow: ${name}.`;
-    Object.assign(run, { Status: "ERROR", CompletedOn: new Date(), ErrorMessage: message } satisfies WorkflowRun);
+    Object.assign(added.run, { Status: "ERROR", CompletedOn: new Date(), ErrorMessage: message } satisfies WorkflowRun);
+    this.kept.write(added);
   }
 
   stop(name: string, runId: string): void {
@@ -206,6 +190,7 @@ export class Workflows implements WorkflowSide {
       Status: "RUNNING" as const,
     });
     const added: RunEntry = { run, triggers, scope, fired: new Set(), attempts: [], outcomes: new Map() };
+    this.kept.write(added);
     entry.runs.unshift(added);
     this.log(`workflow ${run.Name} ${run.WorkflowRunId} RUNNING`);
     return added;
@@ -227,6 +212,7 @@ export class Workflows implements WorkflowSide {
       workflow && this.entries.get(workflow.name)?.runs.find((each) => each.run.WorkflowRunId === workflow.runId);
     if (!entry) return;
     if (!entry.attempts.includes(run)) entry.attempts.push(run);
+    this.kept.write(entry);
     // Another attempt is a new job run: a stopping workflow run must stop it too.
     if (entry.run.Status === "STOPPING" && !isEnded(run)) queueMicrotask(() => this.jobRuns.stop(run.Id!));
     if (retried || !isEnded(run)) return;
@@ -255,6 +241,7 @@ export class Workflows implements WorkflowSide {
 
   private change(entry: RunEntry, status: "COMPLETED" | "STOPPING" | "STOPPED"): void {
     entry.run.Status = status;
+    this.kept.write(entry);
     this.log(`workflow ${entry.run.Name} ${entry.run.WorkflowRunId} ${status}`);
   }
 
