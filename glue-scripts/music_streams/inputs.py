@@ -7,7 +7,7 @@ import csv
 import io
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import urllib3.exceptions
@@ -48,6 +48,7 @@ class Table:
     text_bytes: int
     skip: int
     padded: bool = False
+    text: bytes | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -119,8 +120,9 @@ def examine(s3: Any, bucket: str, file: ManifestFile, required: ColumnNames) -> 
         columns = required_columns(header.columns, required, head)
         skip = before_header(head.content)
         # Spark's reader of lines leaves out a BOM.
-        text_bytes -= skip or (len(codecs.BOM_UTF8) if head.content.startswith(codecs.BOM_UTF8) else 0)
-        return Table(file, gzip, columns, header.text, header.line_end, text_bytes, skip, found.padded)
+        before = skip or (len(codecs.BOM_UTF8) if head.content.startswith(codecs.BOM_UTF8) else 0)
+        text = head.content[before:] if head.whole and size == HEAD_BYTES else None
+        return Table(file, gzip, columns, header.text, header.line_end, text_bytes - before, skip, found.padded, text)
     except QuarantinedFileError as error:
         return QuarantinedFile(file, error.args[0], error.args[1])
     except ChangedError:

@@ -15,6 +15,7 @@ from functools import reduce
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from music_streams import packs
 from music_streams.listens import COLUMNS, PLAIN_COLUMNS, checked, in_range, is_forgotten
 from music_streams.report import Reading, count_rows, time_span
 from music_streams.rows import (
@@ -125,13 +126,15 @@ class Reader:
 
     def _lines(self) -> DataFrame:
         """Returns all lines: file, value, the columns of a plain good row, and whether it is one (`plain`)."""
-        folders = sorted({(staged.folder, staged.table.line_end) for staged in self.tables})
+        folders = sorted({(staged.folder, staged.table.line_end, staged.packed) for staged in self.tables})
         reader = self.spark.read.option("mapreduce.input.linerecordreader.line.maxlength", LONGEST_LINE)
         lines = reduce(
             DataFrame.unionAll,
             [
-                reader.option("lineSep", end).text(f"{self.root}{folder}/").selectExpr(f"{NUMBER} AS file", "value")
-                for folder, end in folders
+                reader.option("lineSep", end)
+                .text(f"{self.root}{folder}/")
+                .selectExpr(*((packs.FILE, packs.VALUE) if packed else (f"{NUMBER} AS file", "value")))
+                for folder, end, packed in folders
             ],
         )
         fields = lines.select("*", F.when(self._fits(), F.split("value", ",", -1)).alias("fields"))

@@ -34,12 +34,13 @@ NUMBER = f"INT(substring(_metadata.file_name, 1, {NUMBER_DIGITS}))"
 
 @dataclass(frozen=True)
 class Staged:
-    """A table and where its copy is. `number` is its place in the batch."""
+    """A table and where its copy is. `number` is its place in the batch. `packed`: its lines are among others'."""
 
     table: Table
     number: int
     folder: str
     name: str
+    packed: bool = False
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from music_streams.inputs import (
     examine,
     inflate,
 )
+from music_streams.packs import Packs, can_be_packed
 from music_streams.rows import LONGEST_FIELD, MOST_COLUMNS, NUMBER_DIGITS, Staged
 
 PROBLEMS = {"unreadable": "a quoted field is not closed", "not_text": "the file contains NUL bytes"}
@@ -70,17 +71,22 @@ def stage(
     files: Sequence[ManifestFile],
     required: ColumnNames,
     source: str | None = None,
+    packs: Packs | None = None,
 ) -> Staging:
     """Examines every file and copies the tables to `folder`, each only if it is still the claimed object.
 
     `source` is the files' bucket, if it is not the bucket of the copies. `required`: the columns that each file must
-    have, with the header names that stand for them.
+    have, with the header names that stand for them. `packs` take the lines of small tables instead of a copy of each.
 
     The copies have numbers as names: Spark reads `[ ] { } * ?` as a pattern and skips names that begin with `_` or `.`,
     and Hadoop drops `//` and `..`. Spark knows a gzip by its suffix, so the suffix follows the content.
     """
     buckets = (source or bucket, bucket)
-    found = store.in_parallel(lambda numbered: _stage_one(s3, buckets, folder, required, *numbered), enumerate(files))
+    found = store.in_parallel(
+        lambda numbered: _stage_one(s3, buckets, folder, required, packs, *numbered), enumerate(files)
+    )
+    if packs:
+        packs.close()
     _require_access(found)
     return Staging(
         s3,
@@ -101,7 +107,13 @@ def _require_access(found: Sequence[Staged | QuarantinedFile | ChangedFile]) -> 
 
 
 def _stage_one(
-    s3: Any, buckets: tuple[str, str], folder: str, required: ColumnNames, number: int, file: ManifestFile
+    s3: Any,
+    buckets: tuple[str, str],
+    folder: str,
+    required: ColumnNames,
+    packs: Packs | None,
+    number: int,
+    file: ManifestFile,
 ) -> Staged | QuarantinedFile | ChangedFile:
     try:
         found = examine(s3, buckets[0], file, required)
@@ -114,14 +126,18 @@ def _stage_one(
         return QuarantinedFile(file, REFUSED, f"S3 does not let transform read the file: {why}")
     if not isinstance(found, Table):
         return found
+    table = replace(found, text=None)
+    if packs and found.text is not None and can_be_packed(table, found.text):
+        packs.add(number, found.text)
+        return Staged(table, number, packs.folder, "", packed=True)
     staged = Staged(
-        found,
+        table,
         number,
-        f"{folder}{FOLDERS[found.line_end]}/",
-        f"{number:0{NUMBER_DIGITS}}.csv{'.gz' if found.gzip else ''}",
+        f"{folder}{FOLDERS[table.line_end]}/",
+        f"{number:0{NUMBER_DIGITS}}.csv{'.gz' if table.gzip else ''}",
     )
     try:
-        if found.skip or found.padded:
+        if table.skip or table.padded:
             return replace(staged, name=_rewrite(s3, buckets, staged))
         store.copy(s3, buckets, file, staged.folder + staged.name)
     except store.ChangedError:

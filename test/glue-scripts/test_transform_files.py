@@ -25,6 +25,7 @@ from music_streams.rows import LONGEST_FIELD, MOST_COLUMNS
 from spark_support import FULL
 
 GOOD, OTHER = csv("u0,t0,2024-06-25 10:00:00"), csv("u9,t9,2024-06-25 10:00:00")
+QUOTED = csv('"u0",t0,2024-06-25 10:00:00')
 ARCHIVE = layout.key("archived", date="2024-06-25", batchId="x", name="")
 
 
@@ -167,10 +168,11 @@ def test_a_replay_fails_when_s3_refuses_an_archived_file_and_keeps_its_rows(arch
 def changed(s3: Any, spark: SparkSession) -> tuple[Lake, list[dict[str, Any]]]:
     """A batch whose files change after the claim. Two attempts' reports.
 
-    One comes back after the first attempt, and `late.csv` changes only while that one reads.
+    One comes back after the first attempt. `late.csv` changes only while that one reads: between its examination and
+    its copy, which it has because of its quotes.
     """
     lake, copy = Lake(s3, spark), store.copy
-    files = {"a.csv": GOOD, "b.csv": GOOD, "c.csv": csv("u1,t1,2024-06-25 10:00:00"), "d.csv": "", "late.csv": GOOD}
+    files = {"a.csv": GOOD, "b.csv": GOOD, "c.csv": csv("u1,t1,2024-06-25 10:00:00"), "d.csv": "", "late.csv": QUOTED}
     batch = lake.claim(dict(files))
     lake.put(incoming("a.csv"), OTHER)
     lake.put(incoming("d.csv"), GOOD)
@@ -267,8 +269,8 @@ def test_a_gzip_is_quarantined_when_its_end_is_bad(lake: Lake, monkeypatch: pyte
 
 
 def test_a_failure_that_is_not_the_file_s_own_fails_the_job(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    def lose_copies(*arguments: Any) -> staging.Staging:
-        staged = stage(*arguments)
+    def lose_copies(*arguments: Any, **named: Any) -> staging.Staging:
+        staged = stage(*arguments, **named)
         for table in staged.tables:
             if table.table.file.name == "a.csv":
                 lake.put(table.folder + "000009.csv.gz", WHOLE[:-50])
@@ -279,7 +281,7 @@ def test_a_failure_that_is_not_the_file_s_own_fails_the_job(lake: Lake, monkeypa
     stage = staging.stage
     monkeypatch.setattr(transform, "stage", lose_copies)
     with pytest.raises(Exception, match=r"000009\.csv\.gz"):
-        lake.transform(lake.claim({"a.csv": GOOD}))
+        lake.transform(lake.claim({"a.csv": QUOTED}))
     assert lake.copies() == []
     assert lake.keys(layout.folder("listens")) == []
 

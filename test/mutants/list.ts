@@ -849,6 +849,27 @@ export const MUTANTS: Mutant[] = [
     caughtBy: python("test_transform_rows.py", "test_lines_may_end_in_any_way_also_within_quotes"),
   },
   {
+    name: "a pack gives a line to another file",
+    file: "glue-scripts/music_streams/packs.py",
+    find: 'f"{number:0{NUMBER_DIGITS}}".encode()',
+    replace: 'f"{number // 2:0{NUMBER_DIGITS}}".encode()',
+    caughtBy: python("test_packs.py", "test_packed_files_give_what_their_copies_give"),
+  },
+  {
+    name: "a pack takes a file with quotes",
+    file: "glue-scripts/music_streams/packs.py",
+    find: '    if table.line_end != "\\n" or b\'"\' in text:',
+    replace: '    if table.line_end != "\\n":',
+    caughtBy: python("test_packs.py", "test_packed_files_give_what_their_copies_give"),
+  },
+  {
+    name: "the last pack is not written",
+    file: "glue-scripts/music_streams/packs.py",
+    find: "            self._put(*self._taken())\n",
+    replace: "            self._taken()\n",
+    caughtBy: python("test_packs.py", "test_packs_hold_each_line_once_behind_its_file_s_number"),
+  },
+  {
     name: "a line that Spark leaves out is not missed",
     file: "glue-scripts/music_streams/lines.py",
     find: "return wide or headers[staged.number] != 1 or missing not in (0, -1)",
