@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from programs import ROOT, ProgramError, Run, megabytes
+from programs import ROOT, ProgramError, Run, run_apart
 
 # Node has started when this runs: Lambda keeps a started Node ready, too.
 LOAD = """
@@ -42,15 +43,12 @@ def packed(folder: Path) -> list[Function]:
 def initialised(function: Function) -> Run:
     """Loads the code once, with the function's environment."""
     environment = {**function.environment, "AWS_REGION": "us-east-1"}
-    process = subprocess.Popen(
-        [os.environ["BENCH_NODE"], "-e", LOAD], cwd=function.folder, env=environment, stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    with process.stdout:
-        printed = process.stdout.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode != 0:
-        raise ProgramError(f"{function.name} can't be loaded: node ended with {process.returncode}")
+    with tempfile.TemporaryFile() as out:
+        command = [os.environ["BENCH_NODE"], "-e", LOAD]
+        code, peak_mb = run_apart(command, environment, function.folder, out)
+        out.seek(0)
+        printed = out.read().decode()
+    if code != 0:
+        raise ProgramError(f"{function.name} can't be loaded: node ended with {code}:\n{printed[-3000:]}")
     facts = {"output_mb": round(function.bytes / 1e6, 3)}
-    return Run(round(float(printed) / 1000, 3), 0.0, megabytes(usage), 0, (), facts)
+    return Run(round(float(printed.split()[-1]) / 1000, 3), 0.0, peak_mb, 0, (), facts)

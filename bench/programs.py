@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 import urllib.request
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pyspark
 
@@ -92,24 +93,15 @@ class Programs:
         output = scratch / "output"
         requests, started = self._requests(), time.time()
         with output.open("wb") as out:
-            process = subprocess.Popen(
-                command, env={**os.environ, **environment}, cwd=scratch, stdout=out, stderr=subprocess.STDOUT
-            )
-            limit = threading.Timer(LONGEST_SECONDS, process.kill)
-            limit.start()
-            try:
-                _, status, usage = os.wait4(process.pid, 0)
-            finally:
-                limit.cancel()
-        process.returncode = os.waitstatus_to_exitcode(status)
+            code, peak_mb = run_apart(command, {**os.environ, **environment}, scratch, out)
         text = output.read_text(encoding="utf-8", errors="replace")
         marks = {line["mark"]: line for line in _json_lines(text) if "mark" in line}
-        if process.returncode != 0 or "opened" not in marks or "done" not in marks:
-            raise ProgramError(f"{' '.join(command[-4:])} ended with {process.returncode}:\n{text[-3000:]}")
+        if code != 0 or "opened" not in marks or "done" not in marks:
+            raise ProgramError(f"{' '.join(command[-4:])} ended with {code}:\n{text[-3000:]}")
         opened, done = marks["opened"]["at"], marks["done"]["at"]
         facts = {name: value for name, value in marks["done"].items() if name not in ("mark", "at")}
         times = round(done - opened, 2), round(opened - started, 2)
-        return Run(*times, megabytes(usage), self._requests() - requests, (), facts)
+        return Run(*times, peak_mb, self._requests() - requests, (), facts)
 
     def _requests(self) -> int:
         with urllib.request.urlopen(f"{self.endpoint}{REQUESTS}", timeout=60) as answer:
@@ -127,7 +119,28 @@ def _json_lines(text: str) -> list[dict[str, Any]]:
     return found
 
 
-def megabytes(usage: resource.struct_rusage) -> int:
-    """The peak memory of a process that has ended."""
-    # getrusage(2): kilobytes on Linux, bytes on macOS.
-    return round(usage.ru_maxrss / (1024**2 if sys.platform == "darwin" else 1024))
+def run_apart(command: list[str], environment: dict[str, str], folder: Path, out: IO[bytes]) -> tuple[int, int]:
+    """Runs a program in a folder. Returns its exit code, and the peak memory of its largest process in MB."""
+    with tempfile.TemporaryDirectory() as own:
+        file = Path(own, "peak.json")
+        starter = [sys.executable, "-S", str(ROOT / "bench" / "peak.py"), str(file)]
+        process = subprocess.Popen(
+            [*starter, *command],
+            env=environment,
+            cwd=folder,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        limit = threading.Timer(LONGEST_SECONDS, lambda: os.killpg(process.pid, signal.SIGKILL))
+        limit.start()
+        try:
+            process.wait()
+        finally:
+            limit.cancel()
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+        if not file.exists():
+            return process.returncode, 0
+        ended = json.loads(file.read_text(encoding="utf-8"))
+    return ended["code"], ended["peak_mb"]

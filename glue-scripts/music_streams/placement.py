@@ -13,8 +13,8 @@ from music_streams.rows import constants
 
 # Opening a file costs as much as writing so many rows.
 FILE_ROWS = 10_000
-# A task below this is not worth its start. Rows of the largest one take some 25 MB of Parquet.
-FEWEST_ROWS, MOST_ROWS = 250_000, 2_000_000
+# A task below this is not worth its start. Two of the largest sort their rows in a heap of 2 GB without a spill.
+FEWEST_ROWS, MOST_ROWS = 250_000, 1_000_000
 # Tasks that a core gets one after the other, so that all cores are busy to the end.
 TASKS_A_CORE = 3
 

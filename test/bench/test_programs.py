@@ -64,6 +64,12 @@ def test_a_run_has_its_work_apart_from_its_start(programs: Programs, tmp_path: P
     assert [file.name for file in tmp_path.iterdir()] == ["program.py"]
 
 
+def test_the_memory_of_whoever_starts_a_program_is_not_the_program_s(programs: Programs, tmp_path: Path) -> None:
+    held = bytearray(b"x") * 300_000_000
+    run = programs.python(write(tmp_path, PROGRAM), "0")
+    assert len(held) / 1e6 > 2 * run.peak_mb
+
+
 @pytest.mark.parametrize(
     "text", ["raise SystemExit('no luck')", "print('no luck')", PROGRAM.replace('"done"', '"no luck"')]
 )

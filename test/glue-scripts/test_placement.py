@@ -26,9 +26,9 @@ def days(count: int, rows: int) -> dict[str, int]:
         (days(1, 1_000_000), 2, 4),
         (days(1, 5_000_000), 2, 6),
         (days(1, 5_000_000), 16, 20),
-        (days(1, 100_000_000), 2, 50),
+        (days(1, 100_000_000), 2, 100),
         # A file costs as much as many rows, so many small days are work for several tasks.
-        (days(4_500, 12), 2, 23),
+        (days(4_500, 12), 2, 46),
         ({**days(1, 5_000_000), "2001-01-01": 1, "2026-01-01": 1}, 2, 8),
     ],
 )
