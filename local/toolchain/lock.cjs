@@ -13,8 +13,9 @@ const { closeSync, linkSync, mkdirSync, openSync, readFileSync, renameSync, rmSy
  * @property {number} pid
  * @property {string} startedAt The system's word for the start of the process, because ids are used again.
  *
- * @typedef {Identity & { boot: string, since: string, root: string, groups: Identity[] }} Holder
- * `groups`: process groups that work for the holder, and may outlive it.
+ * @typedef {Identity & { boot: string, since: string, nth?: number, root: string, groups: Identity[] }} Holder
+ * `nth` tells locks apart that a process takes within a millisecond. `groups`: process groups that work for the holder,
+ * and may outlive it.
  *
  * @typedef {object} Lock
  * @property {number[]} leftovers Process groups of the holder before, which died without ending them.
@@ -35,8 +36,9 @@ let attempts = 0;
  * @returns {Lock | Holder}
  */
 function takeLock(file, root) {
-  const own = { ...identity(process.pid), boot: bootId(), since: new Date().toISOString(), root, groups: [] };
-  const draft = `${file}.${process.pid}.${attempts++}`;
+  const nth = attempts++;
+  const own = { ...identity(process.pid), boot: bootId(), since: new Date().toISOString(), nth, root, groups: [] };
+  const draft = `${file}.${process.pid}.${nth}`;
   try {
     for (;;) {
       writeFileSync(draft, JSON.stringify(own), { mode: 0o600 });
@@ -98,7 +100,8 @@ function held(file, draft, own, before) {
     },
     release() {
       const holder = parse(readIfThere(file) ?? "");
-      if (holder?.pid === own.pid && holder.since === own.since) rmSync(file, { force: true });
+      if (holder?.pid === own.pid && holder.since === own.since && holder.nth === own.nth)
+        rmSync(file, { force: true });
     },
   };
 }
