@@ -30,7 +30,6 @@ from music_streams.listens import (
     marked_by_shuffle,
     unknown_counts,
 )
-from music_streams.packs import Packs
 from music_streams.placement import Placement
 from music_streams.reference import Place
 from music_streams.reference_copy import Dimensions, open_reference
@@ -155,8 +154,7 @@ class Job:
         Returns the report without its stamps.
         """
         required = column_names.accepted(COLUMNS, self.names)
-        packs = Packs(self.s3, self.bucket, f"{self.folder}streams/")
-        staging = stage(self.s3, self.bucket, f"{self.folder}streams/", self.manifest.files, required, packs=packs)
+        staging = stage(self.s3, self.bucket, f"{self.folder}streams/", self.manifest.files, required, pack=True)
         self.log_step(
             "staged", files=len(staging.tables), without_table=len(staging.quarantined), changed=len(staging.changed)
         )

@@ -52,7 +52,7 @@ export async function openKept(folder: string): Promise<Kept> {
   if (existsSync(objectsDir) && !existsSync(marks.saved)) await mark(marks.unclean);
   const isUnclean = existsSync(marks.unclean);
   if (isUnclean) {
-    for (const gone of [stateDir, runsFile]) await rm(gone, { recursive: true, force: true });
+    await rm(stateDir, { recursive: true, force: true });
     await forgetHalfWritten(objectsDir);
   }
   return {

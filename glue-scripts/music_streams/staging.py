@@ -71,17 +71,19 @@ def stage(
     files: Sequence[ManifestFile],
     required: ColumnNames,
     source: str | None = None,
-    packs: Packs | None = None,
+    pack: bool = False,
 ) -> Staging:
     """Examines every file and copies the tables to `folder`, each only if it is still the claimed object.
 
     `source` is the files' bucket, if it is not the bucket of the copies. `required`: the columns that each file must
-    have, with the header names that stand for them. `packs` take the lines of small tables instead of a copy of each.
+    have, with the header names that stand for them. `pack`: the lines of small tables lie together, and only the others
+    are copied.
 
     The copies have numbers as names: Spark reads `[ ] { } * ?` as a pattern and skips names that begin with `_` or `.`,
     and Hadoop drops `//` and `..`. Spark knows a gzip by its suffix, so the suffix follows the content.
     """
     buckets = (source or bucket, bucket)
+    packs = Packs(s3, bucket, folder) if pack else None
     found = store.in_parallel(
         lambda numbered: _stage_one(s3, buckets, folder, required, packs, *numbered), enumerate(files)
     )

@@ -44,7 +44,7 @@ export async function startLocalGlue(options: LocalGlueOptions): Promise<LocalGl
   const launcher = new Launcher(options, sessions, () => endpoint, log);
   const runs = new JobRuns(jobs, launcher, options.minuteMs ?? 60_000, log);
   const triggers: TriggerStore = new TriggerStore(jobs, runs, tags, () => workflows, log);
-  const workflows = new Workflows(triggers, runs, tags, new KeptRuns(options.runsFile), log);
+  const workflows = new Workflows(triggers, runs, tags, new KeptRuns(options.runsFile, log), log);
   const events = new EventDelivery(options, log);
   runs.onChange(({ run }) => {
     if (isEnded(run)) events.deliver(run);

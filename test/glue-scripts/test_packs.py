@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timezone
 from typing import Any
 
 import pytest
@@ -74,7 +75,7 @@ def test_a_text_of_other_line_ends_or_not_of_utf_8_is_not_packed() -> None:
 
 def table(line_end: str) -> Table:
     """A table with the usual header."""
-    file: Any = ManifestFile
+    file = ManifestFile("a.csv", "a.csv", '"e"', 0, datetime(2024, 6, 25, tzinfo=timezone.utc))
     return Table(file, False, tuple(HEADER.split(",")), HEADER, line_end, 0, 0)
 
 

@@ -25,7 +25,10 @@ const MOST_KEPT = 100;
 export class KeptRuns {
   private readonly earlier: RunEntry[];
 
-  constructor(private readonly file: string | undefined) {
+  constructor(
+    private readonly file: string | undefined,
+    private readonly log: (line: string) => void,
+  ) {
     const lines = file !== undefined && existsSync(file) ? readFileSync(file, "utf8").split("\n") : [];
     const newest = new Map<string, RunEntry>();
     for (const entry of lines.flatMap(parse)) newest.set(entry.run.WorkflowRunId!, entry);
@@ -38,8 +41,14 @@ export class KeptRuns {
     return this.earlier.filter(({ run }) => run.Name === name).reverse();
   }
 
+  /** A run that can't be kept goes on all the same. */
   write(entry: RunEntry): void {
-    if (this.file !== undefined) appendFileSync(this.file, line(entry));
+    if (this.file === undefined) return;
+    try {
+      appendFileSync(this.file, line(entry));
+    } catch (error) {
+      this.log(`workflow run ${entry.run.WorkflowRunId} is not kept: ${(error as Error).message}`);
+    }
   }
 }
 
@@ -48,23 +57,23 @@ const line = ({ run, triggers, attempts }: RunEntry) => `${JSON.stringify({ run,
 /** A run from its line; nothing for a line that was cut off. */
 function parse(text: string): RunEntry[] {
   try {
-    const { run, triggers, attempts } = JSON.parse(text, revive);
+    const { run, triggers, attempts } = JSON.parse(text);
+    for (const one of [run, ...attempts]) revive(one);
     return [{ run, triggers, attempts, scope: new Set(jobNames(triggers)), fired: new Set(), outcomes: new Map() }];
   } catch {
     return [];
   }
 }
 
-/** Glue's names of times end in "On", and no other member's name does. */
-const revive = (key: string, value: unknown) => (/On$/.test(key) ? new Date(value as string) : value);
+/** JSON has no dates. Arguments and properties below may have any names, so only a run's own members are times. */
+function revive(run: Record<string, unknown>): void {
+  for (const name of ["StartedOn", "CompletedOn", "LastModifiedOn"])
+    if (name in run) run[name] = new Date(run[name] as string);
+}
 
 function ended(entry: RunEntry): RunEntry {
   const now = new Date();
-  const stopped: JobRun = {
-    JobRunState: "STOPPED",
-    CompletedOn: now,
-    ErrorMessage: CLOSED,
-  };
+  const stopped: JobRun = { JobRunState: "STOPPED", CompletedOn: now, ErrorMessage: CLOSED };
   for (const run of entry.attempts) if (!isEnded(run)) Object.assign(run, stopped);
   const isOver = entry.run.CompletedOn !== undefined;
   if (!isOver) Object.assign(entry.run, { Status: "STOPPED", CompletedOn: now } satisfies WorkflowRun);

@@ -190,7 +190,6 @@ export class Workflows implements WorkflowSide {
       Status: "RUNNING" as const,
     });
     const added: RunEntry = { run, triggers, scope, fired: new Set(), attempts: [], outcomes: new Map() };
-    this.kept.write(added);
     entry.runs.unshift(added);
     this.log(`workflow ${run.Name} ${run.WorkflowRunId} RUNNING`);
     return added;
