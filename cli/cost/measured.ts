@@ -19,8 +19,8 @@ export const measured = {
   publishSeconds: 1.1,
   publishItemsPerSecond: 4_800,
   /**
-   * A file is copied twice (staged, archived), and read twice after one look at its copy. Below 64 KB it is read and
-   * copied once, which the estimate leaves aside.
+   * A file is copied twice (staged, archived), and read twice after one look at its copy. A plain one below 64 KB
+   * is read and copied once, which the estimate leaves aside.
    */
   writesPerFile: 2,
   readsPerFile: 3,
