@@ -18,6 +18,7 @@ interface Result extends Counts {
   check: Check;
   verdict: "ok" | "FAILED" | "NOT RUN";
   seconds: number;
+  output: string;
 }
 
 /** What checks wait for. */
@@ -94,10 +95,10 @@ async function runChecks(chosen: Check[], installed: Installed, beyond: boolean)
 }
 
 async function run(check: Check, installed: Installed, output: Output, files?: string[]): Promise<Result> {
-  const done = (verdict: Result["verdict"], seconds: number, counts: Counts, why = ""): Result => {
+  const done = (verdict: Result["verdict"], seconds: number, counts: Counts, why = "", all = ""): Result => {
     output.write(`${why}\n== ${check.name}: ${verdict}${seconds ? `, ${seconds} s` : ""}\n`);
     output.end();
-    return { check, verdict, seconds, ...counts };
+    return { check, verdict, seconds, output: all + why, ...counts };
   };
   output.write(`\n== ${check.name} (${check.about})\n`);
   let { env = {} } = check;
@@ -120,7 +121,7 @@ async function run(check: Check, installed: Installed, output: Output, files?: s
   const { all = "", exitCode, shortMessage } = await child;
   const counts = countsOf(check, all, exitCode);
   const why = counts.failed > 0 && exitCode === undefined ? (shortMessage ?? "") : "";
-  return done(counts.failed ? "FAILED" : "ok", Math.round((Date.now() - startedMs) / 1000), counts, why);
+  return done(counts.failed ? "FAILED" : "ok", Math.round((Date.now() - startedMs) / 1000), counts, why, all);
 }
 
 const none: Counts = { passed: 0, failed: 0 };
@@ -139,6 +140,9 @@ function report(results: Result[]): number {
     ...[check.name, verdict],
     ...[count(passed), count(failed), count(seconds)],
   ]);
+  // Whoever reads only the end of a log, as of CI, must see what failed.
+  for (const { check, verdict, output } of results)
+    if (verdict === "FAILED") console.log(`\n== the end of ${check.name}\n${lastLines(output.trimEnd(), 60)}`);
   console.log(`\n${table(["check", "verdict", ...numbers], rows, numbers)}`);
   const named = (verdict: Result["verdict"]) => results.filter((one) => one.verdict === verdict).map(nameOf);
   const [failures, notRun] = [named("FAILED"), named("NOT RUN")];
@@ -149,6 +153,7 @@ function report(results: Result[]): number {
   return failures.length ? 1 : 0;
 }
 
+const lastLines = (text: string, number: number) => text.split("\n").slice(-number).join("\n");
 const nameOf = ({ check }: Result) => check.name;
 
 interface Output {

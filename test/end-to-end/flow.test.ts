@@ -183,12 +183,12 @@ describe("the pipeline on the local cloud", () => {
     };
     await live.glue.send(new UpdateJobCommand({ JobName: Name!, JobUpdate: broken }));
     mendJob = () => live.glue.send(new UpdateJobCommand({ JobName: Name!, JobUpdate: update }));
-    // One row and one file are to be quarantined.
+    // One row and one file are to be quarantined. The quotes have transform copy the file, which asks for its tags.
     await live.put(`${folders.incoming}no-table.csv`, "no,columns\n1,2\n");
     const tagged = {
       Bucket: live.bucket,
       Key: `${folders.incoming}scheduled.csv`,
-      Body: csv([...rows.scheduled!, "tick-2,,2024-07-06 10:00:00"]),
+      Body: csv([...rows.scheduled!, '"tick-2",,2024-07-06 10:00:00']),
       Tagging: "origin=partner",
     };
     await live.target.s3.send(new PutObjectCommand(tagged));
