@@ -37,6 +37,8 @@ def open_spark() -> SparkSession:
         # By default a small file counts as 4 MB, and listing files starts a task for each.
         "spark.sql.files.openCostInBytes": str(512 * 1024),
         "spark.sql.sources.parallelPartitionDiscovery.parallelism": "64",
+        # These list a folder with all below it by one request.
+        "spark.sql.sources.useListFilesFileSystemList": "s3,s3a",
     }
     builder = SparkSession.builder.appName("music-streams transform")
     for name, value in settings.items():

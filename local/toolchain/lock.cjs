@@ -217,4 +217,4 @@ function unless(code, action) {
   }
 }
 
-module.exports = { takeLock, withInstallLock };
+module.exports = { takeLock, takeOver, withInstallLock };

@@ -692,8 +692,8 @@ export const MUTANTS: Mutant[] = [
   {
     name: "a batch that runs again takes its own earlier rows for another's",
     file: "glue-scripts/music_streams/curated.py",
-    find: "for file in of_day if own not in file.key]",
-    replace: "for file in of_day if own]",
+    find: '.where(~F.contains("_metadata.file_path", F.lit(own)))',
+    replace: "",
     caughtBy: python("test_transform_batches.py", "test_a_run_again_leaves_the_same_rows_wherever_earlier_ones_ended"),
   },
   {
@@ -1013,7 +1013,7 @@ export const MUTANTS: Mutant[] = [
     file: "local/toolchain/lock.cjs",
     find: "    if (readIfThere(file) !== dead) return false;\n",
     replace: "",
-    caughtBy: lock("goes to one of several processes that try at the same moment"),
+    caughtBy: lock("stays with a fast process"),
   },
   {
     name: "a command line that is wrong ends with 1",

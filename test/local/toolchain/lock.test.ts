@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { mkdtemp, readdir, readFile, rm, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { type Holder, type Lock, takeLock } from "../../../local/toolchain/lock.cjs";
+import { type Holder, type Lock, takeLock, takeOver } from "../../../local/toolchain/lock.cjs";
 import { until } from "../../support/commands";
 
 const lockModule = path.join(__dirname, "..", "..", "..", "local", "toolchain", "lock.cjs");
@@ -80,6 +80,17 @@ describe("a lock", () => {
     }
     taken().release();
     assert.deepEqual(await readdir(folder), []);
+  });
+
+  it("stays with a fast process that took it while a slow one still judged its dead holder", async () => {
+    const draft = path.join(folder, "draft");
+    await writeFile(file, "the fast one");
+    await writeFile(draft, "the slow one");
+    assert.equal(takeOver(file, "the dead one", draft), false);
+    assert.equal(await readFile(file, "utf8"), "the fast one");
+    assert.equal(takeOver(file, "the fast one", draft), true);
+    assert.equal(await readFile(file, "utf8"), "the slow one");
+    assert.deepEqual(await readdir(folder), ["lock"]);
   });
 
   it("is refused to its own process too, until it is released; a second release changes nothing", () => {
