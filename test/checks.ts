@@ -30,6 +30,11 @@ export interface Tools {
 }
 
 const mocha = (...files: string[]): [string, ...string[]] => ["mocha", "--config", "test/.mocharc.json", ...files];
+const script = (file: string, ...args: string[]): [string, ...string[]] => [
+  ...(["node", "--require", "./local/toolchain/compile.cjs", file] as const),
+  ...args,
+];
+const inOtherLayout = (...suites: string[]) => script("test/layout/run.ts", ...suites);
 const inTestPython = (tools: Tools, name: string) => path.join(path.dirname(tools.testPython), name);
 
 /** Test files that start no process, the longest first. (Mocha takes braces without a star for a file's name.) */
@@ -87,7 +92,16 @@ export const checks: Check[] = [
     about: "the quick scenarios of npm run test:faults",
     needs: "python",
     startsCloud: true,
-    command: () => ["node", "--require", "./local/toolchain/compile.cjs", "test/faults/run.ts", "--quick"],
+    command: () => script("test/faults/run.ts", "--quick"),
+    count: pytestCounts,
+  },
+  {
+    name: "layout-run",
+    in: "all",
+    about: "the end-to-end run in such a copy as that of layout",
+    needs: "python",
+    startsCloud: true,
+    command: () => inOtherLayout("end-to-end"),
     count: pytestCounts,
   },
   {
@@ -159,9 +173,9 @@ export const checks: Check[] = [
   {
     name: "layout",
     in: "all",
-    about: "the suites of local and cli that may know a folder, in a copy whose layout.json names each one differently",
+    about: "the suites of jobs, local and cli that may know a folder, in a copy whose layout.json names each one differently",
     needs: "python",
-    command: () => ["node", "--require", "./local/toolchain/compile.cjs", "test/layout/run.ts", "local"],
+    command: () => inOtherLayout("local", "python"),
     count: pytestCounts,
   },
   {
