@@ -173,7 +173,8 @@ export const checks: Check[] = [
   {
     name: "layout",
     in: "all",
-    about: "the suites of jobs, local and cli that may know a folder, in a copy whose layout.json names each one differently",
+    about:
+      "the suites of jobs, local and cli that may know a folder, in a copy whose layout.json names each one differently",
     needs: "python",
     command: () => inOtherLayout("local", "python"),
     count: pytestCounts,

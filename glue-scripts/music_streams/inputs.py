@@ -16,6 +16,7 @@ from botocore.exceptions import ClientError, ReadTimeoutError, ResponseStreaming
 from music_streams.batch import ManifestFile
 from music_streams.column_names import ColumnNames, renamed
 from music_streams.formats import GZIP, format_of, utf_16_of
+from music_streams.quick_get import QuickGet
 from music_streams.store import ChangedError, raise_changed
 
 HEAD_BYTES = 64 * 1024
@@ -96,11 +97,13 @@ class Header:
     line_end: str
 
 
-def examine(s3: Any, bucket: str, file: ManifestFile, required: ColumnNames) -> Table | QuarantinedFile | ChangedFile:
+def examine(
+    s3: Any, bucket: str, file: ManifestFile, required: ColumnNames, quick: QuickGet | None = None
+) -> Table | QuarantinedFile | ChangedFile:
     """Decides what a file is from its beginning (of a gzip: from all of it). No content makes it raise."""
     try:
         size = HEAD_BYTES
-        start = fetch(s3, bucket, file, size)
+        start = (quick.get(file) if quick and file.size <= size else b"") or fetch(s3, bucket, file, size)
         gzip, found = start.startswith(GZIP), Gzip()
         head, text_bytes = Head(start, file.size <= size, len(start)), file.size
         if gzip:

@@ -26,6 +26,7 @@ from music_streams.inputs import (
     inflate,
 )
 from music_streams.packs import Packs, can_be_packed
+from music_streams.quick_get import QuickGet
 from music_streams.rows import LONGEST_FIELD, MOST_COLUMNS, NUMBER_DIGITS, Staged
 
 PROBLEMS = {"unreadable": "a quoted field is not closed", "not_text": "the file contains NUL bytes"}
@@ -84,8 +85,9 @@ def stage(
     """
     buckets = (source or bucket, bucket)
     packs = Packs(s3, bucket, folder) if pack else None
+    quick = QuickGet(s3, buckets[0], store.THREADS) if pack else None
     found = store.in_parallel(
-        lambda numbered: _stage_one(s3, buckets, folder, required, packs, *numbered), enumerate(files)
+        lambda numbered: _stage_one(s3, buckets, folder, required, packs, quick, *numbered), enumerate(files)
     )
     if packs:
         packs.close()
@@ -114,11 +116,12 @@ def _stage_one(
     folder: str,
     required: ColumnNames,
     packs: Packs | None,
+    quick: QuickGet | None,
     number: int,
     file: ManifestFile,
 ) -> Staged | QuarantinedFile | ChangedFile:
     try:
-        found = examine(s3, buckets[0], file, required)
+        found = examine(s3, buckets[0], file, required, quick)
     except ClientError as error:
         why = store.refusal(error)
         # A run for each half of the batch would find such files too, one by one. Other files must be readable: without

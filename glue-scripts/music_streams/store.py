@@ -37,7 +37,12 @@ def client(service: str) -> Any:
     """Makes a client with many attempts. Endpoint, region and credentials come from the environment."""
     return boto3.client(
         service,
-        config=Config(retries={"mode": "standard", "max_attempts": 10}, max_pool_connections=2 * THREADS),
+        config=Config(
+            retries={"mode": "standard", "max_attempts": 10},
+            max_pool_connections=2 * THREADS,
+            # In some regions boto3 signs URLs by version 2, by which S3 gives no object that KMS has encrypted.
+            signature_version="s3v4" if service == "s3" else None,
+        ),
     )
 
 

@@ -65,6 +65,10 @@ class Refusing:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.s3, name)
 
+    def generate_presigned_url(self, operation: str, Params: dict[str, Any]) -> str:
+        missing = {**Params, "Key": "missing"} if Params["Key"] in self.refused else Params
+        return str(self.s3.generate_presigned_url(operation, Params=missing))
+
     def get_object(self, **asked: Any) -> Any:
         self.refuse(asked["Key"], "GetObject")
         return self.s3.get_object(**asked)
@@ -410,6 +414,9 @@ def test_a_connection_that_breaks_is_not_the_file_s_fault(lake: Lake, monkeypatc
 
         def __getattr__(self, name: str) -> Any:
             return getattr(lake.s3, name)
+
+        def generate_presigned_url(self, operation: str, Params: dict[str, Any]) -> str:
+            return str(lake.s3.generate_presigned_url(operation, Params={**Params, "Key": "missing"}))
 
         def get_object(self, **arguments: Any) -> Any:
             answer = lake.s3.get_object(**arguments)
