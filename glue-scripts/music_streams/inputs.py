@@ -17,7 +17,7 @@ from music_streams.batch import ManifestFile
 from music_streams.column_names import ColumnNames, renamed
 from music_streams.formats import GZIP, format_of, utf_16_of
 from music_streams.quick_get import QuickGet
-from music_streams.store import ChangedError, raise_changed
+from music_streams.store import ChangedError, Version, raise_changed
 
 HEAD_BYTES = 64 * 1024
 # Longest header. Without a limit, a quote that is not closed would make the driver read the whole file.
@@ -165,7 +165,7 @@ def fetch(s3: Any, bucket: str, file: ManifestFile, size: int) -> bytes:
 BROKEN_STREAM = (ReadTimeoutError, ResponseStreamingError, urllib3.exceptions.HTTPError, ConnectionError)
 
 
-def chunks(s3: Any, bucket: str, file: ManifestFile) -> Iterator[bytes]:
+def chunks(s3: Any, bucket: str, file: Version) -> Iterator[bytes]:
     """Yields an object's bytes. Continues where a body broke off. Raises ChangedError."""
     at, failures = 0, 0
     while at < file.size:

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-from boto3.s3.transfer import TransferConfig
 
 from music_streams import log
+from music_streams.inputs import chunks
 from music_streams.metrics_items import METRICS, TABLES, VIEWS, Metric, Row, sql
 from music_streams.publish_checkpoint import Checkpoint
 from music_streams.publish_input import (
@@ -26,9 +26,9 @@ from music_streams.publish_input import (
     replaced_files,
 )
 from music_streams.publish_writer import Counts, MetricsWriter
+from music_streams.store import ChangedError
 
 DOWNLOAD_THREADS = 8
-ONE_THREAD = TransferConfig(use_threads=False)
 ROWS_PER_FETCH = 10_000
 
 # Days don't depend on each other. Small days are computed together, up to this many bytes of Parquet.
@@ -218,7 +218,12 @@ def _download(s3: Any, bucket: str, files: list[ParquetFile], folder: Path) -> l
         place = folder / f"listen_date={file.date}" / f"batch_id={file.batch_id}" if file.date else folder
         place.mkdir(parents=True, exist_ok=True)
         path = str(place / f"{number}.parquet")
-        s3.download_file(bucket, file.key, path, Config=ONE_THREAD)
+        try:
+            # download_file would ask twice for each file.
+            with Path(path).open("wb") as target:
+                target.writelines(chunks(s3, bucket, file))
+        except ChangedError:
+            raise PublishError(f"s3://{bucket}/{file.key} changed meanwhile: the next attempt reads it") from None
         return path
 
     with ThreadPoolExecutor(DOWNLOAD_THREADS) as pool:

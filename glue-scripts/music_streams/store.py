@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import boto3
 from botocore.config import Config
@@ -27,6 +27,17 @@ PASSING_STATUS = {408, 409, 429}
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+
+class Version(Protocol):
+    """One version of an object."""
+
+    @property
+    def key(self) -> str: ...  # noqa: D102
+    @property
+    def etag(self) -> str: ...  # noqa: D102
+    @property
+    def size(self) -> int: ...  # noqa: D102
 
 
 class ChangedError(Exception):

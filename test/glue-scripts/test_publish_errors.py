@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import runpy
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from publish_support import DAY, NEXT_DAY, Lake, Row
 
 from music_streams import layout, publish_duckdb
 from music_streams.batch import put_json
-from music_streams.publish_input import PublishError
+from music_streams.publish_input import ParquetFile, PublishError
 
 FIRST = "20240625T100000Z-aaaaaaaa"
 SECOND = "20240625T110000Z-bbbbbbbb"
@@ -53,6 +54,19 @@ def test_an_error_of_running_out_of_memory_names_the_setting(lake: Lake, monkeyp
     monkeypatch.setattr(publish_duckdb, "prepare", run_out)
     with pytest.raises(PublishError, match="publishEngine: spark"):
         lake.publish(FIRST, days)
+
+
+def test_a_file_that_changes_after_it_was_listed_fails_the_attempt(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    days = lake.curate(FIRST, [Row("u1", "t1")])
+    listed = publish_duckdb.curated_files
+
+    def changed(*where: Any) -> list[ParquetFile]:
+        return [replace(file, etag='"another"') for file in listed(*where)]
+
+    monkeypatch.setattr(publish_duckdb, "curated_files", changed)
+    with pytest.raises(PublishError, match=rf"{layout.key('listensDay', date=DAY)}\S+ changed meanwhile"):
+        lake.publish(FIRST, days)
+    assert lake.items() == []
 
 
 def test_a_stale_or_absent_transform_report_is_refused(lake: Lake) -> None:

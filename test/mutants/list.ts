@@ -690,6 +690,20 @@ export const MUTANTS: Mutant[] = [
     ),
   },
   {
+    name: "a small file is taken whatever its size",
+    file: "glue-scripts/music_streams/quick_get.py",
+    find: " and len(content) == file.size else None",
+    replace: " else None",
+    caughtBy: python("test_quick_get.py", "test_an_object_that_is_not_the_claimed_one_is_left_to_the_sdk"),
+  },
+  {
+    name: "a small file is read whichever version it has by now",
+    file: "glue-scripts/music_streams/quick_get.py",
+    find: 'headers={"If-Match": file.etag}',
+    replace: "headers={}",
+    caughtBy: python("test_quick_get.py", "test_an_object_that_is_not_the_claimed_one_is_left_to_the_sdk"),
+  },
+  {
     name: "a batch that runs again takes its own earlier rows for another's",
     file: "glue-scripts/music_streams/curated.py",
     find: '.where(~F.contains("_metadata.file_path", F.lit(own)))',
