@@ -15,7 +15,7 @@ from publish_support import DAY, NEXT_DAY, Lake, Row
 
 from music_streams import layout, publish_duckdb
 from music_streams.batch import put_json
-from music_streams.publish_input import ParquetFile, PublishError
+from music_streams.publish_input import ParquetFile, PublishError, curated_files
 
 FIRST = "20240625T100000Z-aaaaaaaa"
 SECOND = "20240625T110000Z-bbbbbbbb"
@@ -58,10 +58,9 @@ def test_an_error_of_running_out_of_memory_names_the_setting(lake: Lake, monkeyp
 
 def test_a_file_that_changes_after_it_was_listed_fails_the_attempt(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     days = lake.curate(FIRST, [Row("u1", "t1")])
-    listed = publish_duckdb.curated_files
 
     def changed(*where: Any) -> list[ParquetFile]:
-        return [replace(file, etag='"another"') for file in listed(*where)]
+        return [replace(file, etag='"another"') for file in curated_files(*where)]
 
     monkeypatch.setattr(publish_duckdb, "curated_files", changed)
     with pytest.raises(PublishError, match=rf"{layout.key('listensDay', date=DAY)}\S+ changed meanwhile"):
