@@ -9,14 +9,14 @@ export const measured = {
   parquetBytes: 19.7,
   /**
    * Transform: seconds that every batch takes beside that, and seconds of one core for each million listens.
-   * docs/performance.md, at 484508b: 1 million in 37 s and 5 million in 77 s on 2 cores.
+   * docs/performance.md, at 015d3b9: 1 million in 25 s and 5 million in 48 s on 2 cores.
    */
-  transformSeconds: 27,
-  transformCoreSeconds: 20,
+  transformSeconds: 19,
+  transformCoreSeconds: 12,
   /** DuckDB alone, which has no quarantine and no reconciliation: seconds of one core for each million listens. */
-  duckdbCoreSeconds: 3.4,
+  duckdbCoreSeconds: 2.9,
   /** Publish aggregates the whole day again: seconds for each million listens of the day so far. */
-  publishSeconds: 1.1,
+  publishSeconds: 0.6,
   publishItemsPerSecond: 4_800,
   /**
    * A file is copied twice (staged, archived), and read twice after one look at its copy. A plain one below 64 KB
