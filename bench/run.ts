@@ -20,6 +20,7 @@ const cases: Record<string, string> = {
   publish: "publish by both engines, next to writing alone",
   "small-files": "thousands of files of 20 rows next to one file of the same rows",
   "local-loop": "npm start until it shows metrics, and drop --wait of a small file",
+  "first-start": "npm start in a fresh clone with empty caches, until it shows metrics",
   lambdas: "the packages of the Lambdas, and how long their code takes to load",
 };
 /** Nothing is measured: a virtual clock gives the same figures everywhere. */
