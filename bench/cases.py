@@ -289,7 +289,7 @@ def local_loop(bench: Bench) -> Iterator[Figure]:
 
 
 def first_start(bench: Bench) -> Iterator[Figure]:
-    """What a person waits for in a fresh clone, with this machine's network."""
+    """The first start in a fresh clone. How long it takes depends on the network."""
     runs = []
     for nth in range(1, 1 + (1 if bench.small else bench.rounds)):
         runs.append(first_started(bench.folder / "start.log"))

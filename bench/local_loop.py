@@ -19,8 +19,6 @@ from programs import LONGEST_SECONDS, ROOT, ProgramError, Run
 
 # What `start` prints after the metrics of the sample data.
 READY = "The local cloud is ready."
-
-
 # Settings of the benchmark and of the folder in which it runs.
 OURS = ("AWS_", "PYTHONPATH", "MUSIC_STREAMS_", "TS_NODE_")
 

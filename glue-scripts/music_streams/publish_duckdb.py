@@ -217,14 +217,14 @@ def _download(s3: Any, bucket: str, files: list[ParquetFile], folder: Path) -> l
         file = files[number]
         place = folder / f"listen_date={file.date}" / f"batch_id={file.batch_id}" if file.date else folder
         place.mkdir(parents=True, exist_ok=True)
-        path = str(place / f"{number}.parquet")
+        path = place / f"{number}.parquet"
         try:
             # download_file would ask twice for each file.
-            with Path(path).open("wb") as target:
+            with path.open("wb") as target:
                 target.writelines(chunks(s3, bucket, file))
         except ChangedError:
             raise PublishError(f"s3://{bucket}/{file.key} changed meanwhile: the next attempt reads it") from None
-        return path
+        return str(path)
 
     with ThreadPoolExecutor(DOWNLOAD_THREADS) as pool:
         return list(pool.map(fetch, range(len(files))))

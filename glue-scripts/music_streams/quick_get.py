@@ -1,4 +1,4 @@
-"""Reads whole small objects with a third of the SDK's work: it only signs a URL, and its HTTP client gets that."""
+"""Reads whole small objects with less of the SDK's work: it only signs a URL, and its HTTP client gets that."""
 
 from __future__ import annotations
 
