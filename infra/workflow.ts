@@ -118,6 +118,8 @@ export class Workflow extends pulumi.ComponentResource {
           // Transform stages files by copies, and a copy keeps its source's tags.
           { actions: ["s3:PutObjectTagging"], resources: objectsIn(bucket, [staged]) },
           listing(bucket),
+          // S3A's committer looks for uploads that an earlier writer left, and aborts them.
+          { actions: ["s3:ListBucketMultipartUploads"], resources: [bucket.arn] },
           ...this.turn(ledger),
         ],
         timeoutMinutes: settings.transformTimeoutMinutes,

@@ -36,6 +36,14 @@ SHARED = {
     "spark.ui.retainedJobs": "10",
     "spark.ui.retainedStages": "10",
 }
+# S3A's committer, as local/glue/run/spark.ts sets it.
+COMMITTER = {
+    "spark.hadoop.mapreduce.outputcommitter.factory.scheme.s3": "org.apache.hadoop.fs.s3a.commit.S3ACommitterFactory",
+    "spark.hadoop.fs.s3a.committer.name": "magic",
+    "spark.hadoop.fs.s3a.committer.magic.track.commits.in.memory.enabled": "true",
+    "spark.sql.sources.commitProtocolClass": "org.apache.spark.internal.io.cloud.PathOutputCommitProtocol",
+    "spark.sql.parquet.output.committer.class": "org.apache.spark.internal.io.cloud.BindingParquetOutputCommitter",
+}
 
 
 def spark_jars() -> list[str]:
@@ -60,6 +68,7 @@ def spark_settings(endpoint: str, folder: Path) -> dict[str, str]:
         "spark.hadoop.fs.s3a.secret.key": "test",
         "spark.hadoop.fs.s3a.aws.credentials.provider": "org.apache.hadoop.fs.s3a.SimpleAWSCredentialsProvider",
         "spark.hadoop.fs.s3a.bucket.probe": "0",
+        **COMMITTER,
         "spark.hadoop.hadoop.tmp.dir": str(folder),
         "spark.local.dir": str(folder),
         "spark.sql.warehouse.dir": str(folder / "warehouse"),

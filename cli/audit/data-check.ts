@@ -33,7 +33,7 @@ export const REFERENCE_COPY = "reference";
  */
 export class DataCheck {
   private readonly items: ItemsByDay;
-  private readonly unfinished = `${layout.listens}_temporary/`;
+  private readonly unfinished = `${layout.listens}_`;
   /** Batches that will run again. */
   private readonly replaying: string[];
   /** Rows in curated, by batch. */
@@ -193,7 +193,7 @@ export class DataCheck {
       if (object.key.startsWith(this.unfinished)) {
         this.findings.inform(
           "curated",
-          `unfinished objects below ${this.unfinished}: readers ignore them, the next transform deletes them`,
+          `unfinished objects whose keys begin with ${this.unfinished}: readers ignore them, the next transform deletes them`,
         );
         continue;
       }

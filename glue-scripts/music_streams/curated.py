@@ -16,7 +16,7 @@ from music_streams.report import Reading
 
 KEY_SCHEMA = "user_id STRING, track_id STRING, listen_time TIMESTAMP"
 COMMIT = {
-    # Version 1 renames every file twice. On S3 a rename is a copy.
+    # For a Spark without a committer for S3: version 1 renames every file twice, and on S3 a rename is a copy.
     "mapreduce.fileoutputcommitter.algorithm.version": "2",
     "mapreduce.fileoutputcommitter.marksuccessfuljobs": "false",
     "mapreduce.fileoutputcommitter.cleanup-failures.ignored": "true",
@@ -72,8 +72,10 @@ class Curated:
         # Spark takes columns from the path only below the base path.
         rows = self.spark.read.option("basePath", self._url(layout.key("listens"))).parquet(*paths)
         groups = rows.select(F.to_date("listen_date").alias("listen_date"), "track_id", "genres").distinct()
-        target = self._url(layout.key("replaced", batchId=self.batch_id))
-        groups.coalesce(1).write.mode("append").options(**COMMIT).option("compression", "zstd").parquet(target)
+        target = layout.key("replaced", batchId=self.batch_id)
+        writer = groups.coalesce(1).write.mode("append").options(**COMMIT).option("compression", "zstd")
+        writer.parquet(self._url(target))
+        self._remove_markers([target])
 
     def replace(self, rows: DataFrame | None, days: Sequence[str]) -> list[str]:
         """Replaces this batch's curated rows by `rows`, which are of `days`. Returns all days it ever touched.
@@ -127,30 +129,26 @@ class Curated:
         if rows is not None:
             files = rows.coalesce(-(-count // QUARANTINED_FILE_ROWS))
             files.write.mode("append").options(**COMMIT).option("ignoreNullFields", False).json(self._url(prefix))
-            self._remove_marker(prefix)
+            self._remove_markers([prefix])
 
     def clean(self) -> None:
         """Removes what an interrupted writer, of this run or an earlier one, left among the curated files."""
         listens = layout.key("listens")
-        store.delete_below(self.s3, self.bucket, f"{listens}_temporary/")
-        self._remove_marker(listens)
+        # Committers work in `_temporary/` or `__magic_job-.../`. The folders of days begin with no underscore.
+        store.delete_below(self.s3, self.bucket, f"{listens}_")
+        self._remove_markers([listens])
 
     def _write(self, rows: DataFrame, days: Sequence[str]) -> None:
         columns = rows.drop("known_track", "known_user").withColumn("batch_id", F.lit(self.batch_id))
         writer = columns.write.mode("append")
         writer = writer.partitionBy("listen_date", "batch_id").options(**COMMIT).option("compression", "zstd")
-        with progress.logged("writing", lambda: self._written_so_far(len(days))):
+        with progress.logged("writing", lambda: {"days": len(days), **progress.tasks_so_far(self.spark)}):
             writer.parquet(self._url(layout.key("listens")))
-        day_and_own = ("listensDay", "listensBatch")
-        markers = [layout.key(name, date=day, batchId=self.batch_id) for day in days for name in day_and_own]
-        store.in_parallel(self._remove_marker, markers)
+        self._remove_markers([layout.key("listensDay", date=day) for day in days] + [self._own(day) for day in days])
 
-    def _written_so_far(self, days: int) -> dict[str, Any]:
-        return {"days": days, **progress.written_so_far(self.spark, self.s3, self.bucket, layout.key("listens"))}
-
-    def _remove_marker(self, prefix: str) -> None:
+    def _remove_markers(self, prefixes: Sequence[str]) -> None:
         # S3A marks folders with empty objects.
-        self.s3.delete_object(Bucket=self.bucket, Key=prefix)
+        store.delete(self.s3, self.bucket, prefixes)
 
     def _own(self, day: str) -> str:
         return layout.key("listensBatch", date=day, batchId=self.batch_id)

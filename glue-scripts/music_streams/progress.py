@@ -10,7 +10,7 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
-from music_streams import log, store
+from music_streams import log
 
 SECONDS_BETWEEN = 30.0
 
@@ -42,18 +42,10 @@ def logged(event: str, look: Callable[[], dict[str, Any]]) -> Iterator[None]:
         ended.set()
 
 
-def written_so_far(spark: SparkSession, s3: Any, bucket: str, prefix: str) -> dict[str, Any]:
-    """Facts about a running write below a prefix: finished tasks, and files that their tasks have not moved yet.
-
-    A task writes its files to `_temporary/`, and moves them when it has written all. It writes the files one by one, so
-    their number grows while it works.
-    """
-    facts: dict[str, Any] = {}
+def tasks_so_far(spark: SparkSession) -> dict[str, Any]:
+    """Facts about a running write: how many of its tasks have ended."""
     tracker = spark.sparkContext.statusTracker()
     # The stages of a step run one after the other; the last one writes.
     stages = sorted(tracker.getActiveStageIds())
     stage = tracker.getStageInfo(stages[-1]) if stages else None
-    if stage is not None:
-        facts["tasks"] = f"{stage.numCompletedTasks} of {stage.numTasks}"
-    waiting = store.objects(s3, bucket, f"{prefix}_temporary/")
-    return {**facts, "files_to_move": sum(file.key.endswith(".parquet") for file in waiting)}
+    return {} if stage is None else {"tasks": f"{stage.numCompletedTasks} of {stage.numTasks}"}

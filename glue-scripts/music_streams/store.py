@@ -74,16 +74,18 @@ def objects(s3: Any, bucket: str, prefix: str) -> Iterator[ManifestFile]:
 def delete_below(s3: Any, bucket: str, prefix: str) -> int:
     """Deletes all objects below a prefix. Returns their number. Raises OSError when S3 keeps some."""
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
-    keys = (entry["Key"] for page in pages for entry in page.get("Contents", []))
-    deleted = 0
-    while chunk := list(islice(keys, DELETE_AT_ONCE)):
+    return delete(s3, bucket, (entry["Key"] for page in pages for entry in page.get("Contents", [])))
+
+
+def delete(s3: Any, bucket: str, keys: Iterable[str]) -> int:
+    """Deletes objects, 1,000 by a request. Returns the number of keys. Raises OSError when S3 keeps some."""
+    deleted, left = 0, iter(keys)
+    while chunk := list(islice(left, DELETE_AT_ONCE)):
         answer = s3.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": key} for key in chunk], "Quiet": True})
         # DeleteObjects answers 200 even when it deleted nothing. The failures are in the body.
         if errors := answer.get("Errors"):
             first = errors[0]
-            raise OSError(
-                f"{len(errors)} objects below {prefix} were not deleted, such as {first['Key']}: {first.get('Message')}"
-            )
+            raise OSError(f"{len(errors)} objects were not deleted, such as {first['Key']}: {first.get('Message')}")
         deleted += len(chunk)
     return deleted
 

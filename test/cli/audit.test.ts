@@ -47,6 +47,7 @@ describe("npm run audit", () => {
       information.map(({ check, count }) => [check, count]),
       [
         ["ledger", 1],
+        ["curated", 2],
         ["deep", 1],
       ],
     );
@@ -72,7 +73,7 @@ describe("npm run audit", () => {
     assert.equal(sound.code, 0);
     assert.match(
       sound.out,
-      /^✔ files .*: no breach\n✔ ledger .*\n✔ reports .*\n✔ curated .*\n✔ metrics .*\nℹ .*\nNo breach in 5 checks\.\n$/,
+      /^✔ files .*: no breach\n✔ ledger .*\n✔ reports .*\n✔ curated .*\n✔ metrics .*\nℹ .*\nℹ .*\nNo breach in 5 checks\.\n$/,
     );
     await lake.put(`${folders.archived}${day}/${a}/\u001b[31m.csv`, "x");
     const { code, out } = await lake.pipeline.run(main);

@@ -65,7 +65,7 @@ export class Account {
   /** Checks that every file is in exactly one place, with its bytes, and that nothing else is there. */
   async checkBucket(world: World): Promise<void> {
     const copy = place("staged", { batchId: REFERENCE_COPY });
-    for (const prefix of [layout.incoming, `${layout.listens}_temporary/`, folders.staged]) {
+    for (const prefix of [layout.incoming, `${layout.listens}_`, folders.staged]) {
       const left = (await listAll(world, prefix)).filter(({ key }) => !key.startsWith(copy));
       assert.deepEqual(left, [], `nothing is left below ${prefix}`);
     }

@@ -102,11 +102,26 @@ function storage(options: LocalGlueOptions, folder: string): [string, string][] 
     ["spark.hadoop.fs.s3a.bucket.probe", "0"],
     ["spark.hadoop.fs.s3a.buffer.dir", join(folder, "tmp")],
     ["spark.hadoop.hadoop.tmp.dir", join(folder, "tmp")],
-    // On S3, a rename is a copy. This version of the committer renames each file once, not twice.
-    ["spark.hadoop.mapreduce.fileoutputcommitter.algorithm.version", "2"],
     ["spark.sql.warehouse.dir", join(folder, "warehouse")],
+    ...committer,
   ];
 }
+
+/**
+ * Tasks upload files to their places, and the driver finishes the uploads when all tasks are done (S3A's magic
+ * committer). AWS has its own form of it on S3A (Amazon EMR: Spark MagicCommitProtocol). Spark's usual committer
+ * renames files, and on S3 a rename is a copy.
+ */
+const committer: [string, string][] = [
+  ...["s3", "s3a"].map((scheme): [string, string] => [
+    `spark.hadoop.mapreduce.outputcommitter.factory.scheme.${scheme}`,
+    "org.apache.hadoop.fs.s3a.commit.S3ACommitterFactory",
+  ]),
+  ["spark.hadoop.fs.s3a.committer.name", "magic"],
+  ["spark.hadoop.fs.s3a.committer.magic.track.commits.in.memory.enabled", "true"],
+  ["spark.sql.sources.commitProtocolClass", "org.apache.spark.internal.io.cloud.PathOutputCommitProtocol"],
+  ["spark.sql.parquet.output.committer.class", "org.apache.spark.internal.io.cloud.BindingParquetOutputCommitter"],
+];
 
 /** Spark's folder. Without it, spark-submit starts a Python to find it. */
 function sparkHome(sparkSubmit: string): string | undefined {

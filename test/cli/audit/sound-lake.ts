@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import type { Breach, CheckName, Information } from "../../../cli/audit/findings";
+import layout from "../../../layout.json";
 import type { TransformReport } from "../../../runtime/batch";
 import { place } from "../../../runtime/places";
 import { folders } from "../../support/folders";
@@ -94,6 +95,8 @@ async function build(): Promise<Lake> {
   await lake.put(`${folders.incoming}half.csv`, bodyOf(files.half));
   await lake.put(place("manifest", { batchId: "20261120T090000Z-NOTHINGN" }), "{}");
   await lake.put(`${folders.archived}2026-11-20/`, "");
+  for (const name of ["_temporary/0/part-0.parquet", "__magic_job-1/job-1/00/task_1.pendingset"])
+    await lake.put(`${layout.listens}${name}`, "half");
   await lake.remove("scratch");
   await lake.flush();
   await lake.save();
