@@ -48,9 +48,8 @@ REASONS = {
     "So publish aggregates the whole day again: 20 M listens take it some 12 s on two cores.\n"
     "Transform reads the keys of 20 M listens in some 6 s; more workers share that.\n"
     "Publish takes less than 2 s in small lakes, where rounds differ by a quarter.",
-    "days": "Each day is a file of its own, and takes 39 requests at 2 ms of CPU for client and emulator.\n"
-    "S3A's committer makes 29 of them: it writes a file to a temporary place and renames it.\n"
-    "Its committers that don't rename need a jar of Spark's (spark-hadoop-cloud) that Glue may not have.",
+    "days": "Each day is a file of its own, and takes five requests: three to upload it, two to count its rows.\n"
+    "So a file takes some 10 ms: Java's work and the emulator's share two cores.",
     "publish": "Top tracks, hours and countries are aggregations of their own over all rows of the day.",
     "local-loop": "A start deploys first.\nIts bucket is empty, so its first batch parses the reference data.\n"
     "A drop comes half a minute after the start; within the first seconds it takes twice as long.",

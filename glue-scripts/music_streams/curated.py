@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
@@ -12,6 +13,7 @@ from pyspark.sql import functions as F
 
 from music_streams import layout, progress, store
 from music_streams.batch import ManifestFile, get_json, put_json
+from music_streams.footers import footer_reader
 from music_streams.report import Reading
 
 KEY_SCHEMA = "user_id STRING, track_id STRING, listen_time TIMESTAMP"
@@ -21,6 +23,8 @@ COMMIT = {
     "mapreduce.fileoutputcommitter.marksuccessfuljobs": "false",
     "mapreduce.fileoutputcommitter.cleanup-failures.ignored": "true",
 }
+# From so many days of a month on, the month is listed as a whole: a list is of up to 1,000 files.
+DAYS_FOR_MONTH = 8
 QUARANTINED_FILE_ROWS = 500_000
 
 
@@ -44,19 +48,19 @@ class Curated:
 
         None when there are none. Lists only these days. Spark skips files and row groups of other times.
         """
-        days = sorted(reading.by_day)
-        listed = store.in_parallel(lambda day: self._parquet(layout.key("listensDay", date=day)), days)
         own = f"/batch_id={self.batch_id}/"
-        others = {day: [file for file in of_day if own not in file.key] for day, of_day in zip(days, listed)}
-        folders = [self._url(layout.key("listensDay", date=day)) for day, of_day in others.items() if of_day]
+        files = self._files(reading.by_day)
+        others = [(day, file) for day, file in files if own not in file.key]
+        folders = [self._url(layout.key("listensDay", date=day)) for day in sorted({day for day, _ in others})]
         if not folders:
             return None
         # Spark lists a folder by one request. Files that are named one by one take it six each.
         reader = self.spark.read.options(pathGlobFilter="*.parquet", recursiveFileLookup=True).schema(KEY_SCHEMA)
-        keys = reader.parquet(*folders).where(~F.contains("_metadata.file_path", F.lit(own)))
+        keys = reader.parquet(*folders)
+        if len(others) < len(files):
+            keys = keys.where(~F.contains("_metadata.file_path", F.lit(own)))
         first, last = (F.timestamp_micros(F.lit(time)) for time in (reading.first, reading.last))
-        size = sum(file.size for of_day in others.values() for file in of_day)
-        return Known(keys.where(F.col("listen_time").between(first, last)), size)
+        return Known(keys.where(F.col("listen_time").between(first, last)), sum(file.size for _, file in others))
 
     def earlier_days(self) -> list[str]:
         """Days that an earlier attempt of this batch may have written to."""
@@ -65,8 +69,7 @@ class Curated:
 
     def remember_replaced(self, days: Sequence[str]) -> None:
         """Records the groups of this batch's earlier rows, so that publish updates them although the rows are gone."""
-        files = store.in_parallel(lambda day: self._parquet(self._own(day)), days)
-        paths = [self._url(file.key) for of_day in files for file in of_day]
+        paths = [self._url(file.key) for _, file in self._own_files(days)]
         if not paths:
             return
         # Spark takes columns from the path only below the base path.
@@ -98,16 +101,11 @@ class Curated:
 
     def count_written(self, days: Sequence[str]) -> Counter[str]:
         """Counts this batch's curated rows by day, from the footers of its files on these days."""
-        files = store.in_parallel(lambda day: self._parquet(self._own(day)), days)
-        paths = [self._url(file.key) for of_day in files for file in of_day]
-        if not paths:
-            return Counter()
-        rows = self.spark.read.schema("user_id STRING").parquet(*paths)
-        # The query uses no column, so Spark reads no column.
-        by_file = rows.groupBy(F.col("_metadata.file_path").alias("path")).agg(F.count("*").alias("rows")).collect()
+        files, rows_of = self._own_files(days), footer_reader(self.spark)
+        rows = store.in_parallel(lambda one: rows_of(self._url(one[1].key), one[1].size), files)
         counted: Counter[str] = Counter()
-        for row in by_file:
-            counted[row["path"].split("/listen_date=")[1][:10]] += row["rows"]
+        for (day, _), count in zip(files, rows):
+            counted[day] += count
         return counted
 
     def count_quarantined(self) -> Counter[tuple[str, str]]:
@@ -153,14 +151,25 @@ class Curated:
     def _own(self, day: str) -> str:
         return layout.key("listensBatch", date=day, batchId=self.batch_id)
 
-    def _parquet(self, prefix: str) -> list[ManifestFile]:
-        files = store.objects(self.s3, self.bucket, prefix)
-        hidden = ("_", ".")
-        return [
-            file
-            for file in files
-            if file.key.endswith(".parquet") and not file.key.rsplit("/", 1)[1].startswith(hidden)
-        ]
+    def _own_files(self, days: Iterable[str]) -> list[tuple[str, ManifestFile]]:
+        return [(day, file) for day, file in self._files(days) if file.key.startswith(self._own(day))]
+
+    def _files(self, days: Iterable[str]) -> list[tuple[str, ManifestFile]]:
+        """Lists the Parquet files of all batches on days. Many days of a month take one list, in place of many."""
+        wanted, prefixes = set(days), list[str]()
+        for month, of_month in groupby(sorted(wanted), lambda day: day[:7]):
+            folders = [layout.key("listensDay", date=day) for day in of_month]
+            whole = layout.key("listensDay", date=month).rstrip("/")
+            prefixes += folders if len(folders) < DAYS_FOR_MONTH else [whole]
+        listed = store.in_parallel(lambda prefix: list(store.objects(self.s3, self.bucket, prefix)), prefixes)
+        before = len(layout.folder("listensDay"))
+        found = [(file.key[before : before + 10], file) for files in listed for file in files]
+        return [(day, file) for day, file in found if day in wanted and _is_parquet(file.key)]
 
     def _url(self, key: str) -> str:
         return f"s3://{self.bucket}/{key}"
+
+
+def _is_parquet(key: str) -> bool:
+    name = key.rsplit("/", 1)[1]
+    return name.endswith(".parquet") and not name.startswith(("_", "."))

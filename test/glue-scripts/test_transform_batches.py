@@ -157,12 +157,8 @@ def test_a_run_again_leaves_the_same_rows_wherever_earlier_ones_ended(
         assert len(lake.keys(own)) == 1
 
 
-@pytest.fixture(scope="module")
-def listing(s3: Any, spark: SparkSession) -> tuple[Lake, list[str]]:
-    """A batch beside another batch's history, and the folders that its run listed."""
-    lake, listed = Lake(s3, spark), list[str]()
-    for day in range(1, 3):
-        lake.put(layout.key("listensBatch", date=f"2024-05-0{day}", batchId="other") + "part-0.parquet", "other")
+def watched(s3: Any, listed: list[str]) -> Any:
+    """An S3 client that notes the prefixes it lists."""
 
     class Watched:
         def __getattr__(self, name: str) -> Any:
@@ -178,21 +174,44 @@ def listing(s3: Any, spark: SparkSession) -> tuple[Lake, list[str]]:
 
             return Paginator()
 
+    return Watched()
+
+
+@pytest.fixture(scope="module")
+def listing(s3: Any, spark: SparkSession) -> tuple[Lake, list[str]]:
+    """A batch beside another batch's history, and the folders that its run listed."""
+    lake, listed = Lake(s3, spark), list[str]()
+    for day in range(1, 3):
+        lake.put(layout.key("listensBatch", date=f"2024-05-0{day}", batchId="other") + "part-0.parquet", "other")
     batch = lake.claim(
         {"a.csv": csv("u0,t0,2024-06-25 10:00:00", "u0,t1,2024-06-26 10:00:00", "u1,t1,2024-06-26 10:00:00", "bad,row")}
     )
-    lake.transform(batch, s3=Watched())
+    lake.transform(batch, s3=watched(s3, listed))
     return lake, listed
 
 
+def test_many_days_of_a_month_take_one_list_and_no_file_of_its_other_days(s3: Any, spark: SparkSession) -> None:
+    lake, listed = Lake(s3, spark), list[str]()
+    days = [*(f"2024-06-0{day}" for day in range(1, 10)), "2024-07-01"]
+    rows = [f"u1,t1,{day} 10:00:00" for day in days]
+    lake.run({"a.csv": csv(*rows)})
+    # Whoever reads it fails.
+    lake.put(layout.key("listensBatch", date="2024-06-10", batchId="other") + "part-0.parquet", "other")
+    again = lake.claim({"b.csv": csv(*rows, *(row.replace("10:", "11:") for row in rows))})
+    report = lake.transform(again, s3=watched(s3, listed))
+    assert (report["rowsKept"], report["rowsDuplicate"], report["days"]) == (len(days), len(days), days)
+    listens = layout.key("listens")
+    month = layout.key("listensDay", date="2024-06").rstrip("/")
+    below = {prefix for prefix in listed if prefix.startswith(listens)}
+    assert below == {month, layout.key("listensDay", date="2024-07-01"), f"{listens}_"}
+
+
 def test_the_days_of_other_batches_history_are_not_listed(listing: tuple[Lake, list[str]]) -> None:
-    lake, listed = listing
+    _, listed = listing
     listens = layout.key("listens")
     below = {prefix for prefix in listed if prefix.startswith(listens)}
     days = ("2024-06-25", "2024-06-26")
-    of_days = {layout.key("listensDay", date=day) for day in days}
-    own = {layout.key("listensBatch", date=day, batchId=lake.batches[-1]) for day in days}
-    assert below == {*of_days, *own, f"{listens}_"}
+    assert below == {*(layout.key("listensDay", date=day) for day in days), f"{listens}_"}
 
 
 def test_rows_that_a_run_again_no_longer_has_are_named_for_publish(listing: tuple[Lake, list[str]]) -> None:

@@ -711,6 +711,16 @@ export const MUTANTS: Mutant[] = [
     caughtBy: python("test_transform_batches.py", "test_a_run_again_leaves_the_same_rows_wherever_earlier_ones_ended"),
   },
   {
+    name: "the list of a month gives files of days that nobody asked for",
+    file: "glue-scripts/music_streams/curated.py",
+    find: " for day, file in found if day in wanted and _is_parquet(file.key)]",
+    replace: " for day, file in found if _is_parquet(file.key)]",
+    caughtBy: python(
+      "test_transform_batches.py",
+      "test_many_days_of_a_month_take_one_list_and_no_file_of_its_other_days",
+    ),
+  },
+  {
     name: "a run again adds to what an earlier one wrote",
     file: "glue-scripts/music_streams/curated.py",
     find: "        store.in_parallel(lambda day: store.delete_below(self.s3, self.bucket, self._own(day)), earlier)\n",
