@@ -46,7 +46,8 @@ class Curated:
     def known(self, reading: Reading) -> Known | None:
         """Keys of listens that other batches wrote, on the days and between the times of a reading.
 
-        None when there are none. Lists only these days. Spark skips files and row groups of other times.
+        None when there are none. Lists these days alone, or their months. Spark skips files and row groups of other
+        times.
         """
         own = f"/batch_id={self.batch_id}/"
         files = self._files(reading.by_day)

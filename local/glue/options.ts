@@ -21,7 +21,7 @@ export interface LocalGlueOptions {
   /** Python of the environment that jobs run in. */
   readonly python: string;
   readonly sparkSubmit: string;
-  /** Jars that Spark needs for S3 (hadoop-aws and the parts of the AWS SDK that it uses). */
+  /** Jars that Spark needs for S3: hadoop-aws, the parts of the AWS SDK that it uses, and the way to its committer. */
   readonly sparkJars: readonly string[];
   readonly javaHome?: string;
   /** Folder for Java's class archive, with which every Spark job after the first starts faster. Default: no archive. */

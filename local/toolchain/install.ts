@@ -11,7 +11,7 @@ export interface Toolchain {
   sparkSubmit: string;
   /** JAVA_HOME for Spark. */
   javaHome: string;
-  /** S3A and the parts of the AWS SDK for Java that it uses. */
+  /** S3A, the parts of the AWS SDK for Java that it uses, and the way to its committer. */
   sparkJars: string[];
 }
 
