@@ -15,12 +15,13 @@ import { by } from "./proxy";
 import type { Scenario } from "./scenario";
 import type { Stage } from "./stage";
 
-/** Delays Spark's renames, and waits until some of the batch's files are in curated/ and some are not. */
+/** Delays every other upload of Spark at its end, and waits until some of the batch's files are in curated/. */
 export async function midWrite(stage: Stage, days: number): Promise<void> {
-  await stage.failing("copy held", { ...by("spark", "s3", "CopyObject"), latency: 1500 });
+  const ends = { ...by("spark", "s3", "CompleteMultipartUpload"), sequence: { fail: 1, pass: 1 } };
+  await stage.failing("upload held", { ...ends, latency: 3000 });
   const { batchId } = await stage.reach("RUNNING");
-  // Files that are there before the first copy belong to an earlier attempt.
-  await until("transform is writing", () => stage.hasFired("copy held"));
+  // Files that are there before the first upload ends belong to an earlier attempt.
+  await until("transform is writing", () => stage.hasFired("upload held"));
   await until("transform has written", async () => (await written(stage, batchId)) > 0);
   assert.ok((await written(stage, batchId)) < days, "not every day is written yet");
 }

@@ -42,12 +42,16 @@ export interface FaultProxy {
   close(): Promise<void>;
 }
 
-/** The part of a rule that selects one program's calls. microburst sees S3's CopyObject as PutObject with a header. */
+/** Calls that microburst takes for others, and the header by which they differ. */
+const TAKEN_FOR: Record<string, { operation: string; headers: Record<string, string> }> = {
+  CopyObject: { operation: "PutObject", headers: { "x-amz-copy-source": "" } },
+  CompleteMultipartUpload: { operation: "CreateMultipartUpload", headers: { "content-type": "application/xml" } },
+};
+
+/** The part of a rule that selects one program's calls. */
 export function by(caller: keyof typeof callers, service: Rule["service"], operation?: string) {
-  const headers: Record<string, string> = { "user-agent": callers[caller] };
-  if (operation === "CopyObject") headers["x-amz-copy-source"] = "";
-  const named = operation === "CopyObject" ? "PutObject" : operation;
-  return { service, headers, ...(named === undefined ? {} : { operation: named }) };
+  const taken = TAKEN_FOR[operation ?? ""] ?? { ...(operation === undefined ? {} : { operation }), headers: {} };
+  return { service, ...taken, headers: { "user-agent": callers[caller], ...taken.headers } };
 }
 
 /** Starts microburst on a free port of 127.0.0.1. */
