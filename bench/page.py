@@ -46,7 +46,7 @@ REASONS = {
     "With four slots on two cores, twice as many tasks share them and write twice as many files.",
     "growth": "A listener counts once in a day, however many batches have him, and such counts don't add up.\n"
     "So publish aggregates the whole day again: 20 M listens take it some 12 s on two cores.\n"
-    "Transform reads the keys of 20 M listens in some 6 s; more workers share that.\n"
+    "Transform reads the keys of 20 M listens in some 3 s; more workers share that.\n"
     "In small lakes, publish takes 1.5 s and transform 10 s, and rounds differ by more than the lakes do.",
     "days": "Each day is a file of its own, and takes five requests: three to upload it, two to count its rows.\n"
     "So a file takes some 10 ms: Java's work and the emulator's share two cores.",

@@ -58,6 +58,7 @@ class Curated:
         # Spark lists a folder by one request. Files that are named one by one take it six each.
         reader = self.spark.read.options(pathGlobFilter="*.parquet", recursiveFileLookup=True).schema(KEY_SCHEMA)
         keys = reader.parquet(*folders)
+        # Only a run again has rows of its own there, and the condition costs something for each row.
         if len(others) < len(files):
             keys = keys.where(~F.contains("_metadata.file_path", F.lit(own)))
         first, last = (F.timestamp_micros(F.lit(time)) for time in (reading.first, reading.last))
