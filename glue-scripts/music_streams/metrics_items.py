@@ -15,13 +15,13 @@ Attributes = dict[str, Any]
 Row = Sequence[Any]
 
 # In the order in which they use each other. The engine provides `listens`, `replaced` and `days`.
-VIEWS = ("changed", "genre_listens")
-TABLES = ("changed_tracks", "changed_genres", "genre_days")
+VIEWS = ("changed",)
+TABLES = ("changed_tracks", "changed_genres", "genre_days", "track_counts")
 
-# Of the listens of a group, whatever its columns are.
+# Of the listens of a group, whatever its columns are. In `listens`, durations have a type whose sum can't overflow.
 COUNTS = """count(*) AS listens,
   count(DISTINCT user_id) AS unique_listeners,
-  sum(CAST(coalesce(duration_ms, 0) AS DECIMAL(38, 0))) AS listening_ms"""
+  coalesce(sum(duration_ms), 0) AS listening_ms"""
 # Of a track's listens. The latest batch's name has its batch's id before it.
 LATEST_NAMES = """max(CASE WHEN track_name <> '' THEN concat(batch_id, ' ', track_name) END) AS latest_track_name,
   max(CASE WHEN artists <> '' THEN concat(batch_id, ' ', artists) END) AS latest_artists"""

@@ -91,9 +91,13 @@ def _listens(spark: Any, bucket: str, folders: list[str]) -> Any:
     """Reads all rows of the days, with day and batch from their folders. Skips other files, as publish_input does."""
     if not folders:
         return spark.createDataFrame([], LISTENS_SCHEMA)
+    from pyspark.sql.functions import col
+
     reader = spark.read.schema(LISTENS_SCHEMA).option("pathGlobFilter", "*.parquet")
     reader = reader.option("basePath", f"s3://{bucket}/{layout.key('listens')}")
-    return reader.parquet(*[f"s3://{bucket}/{folder}" for folder in folders])
+    rows = reader.parquet(*[f"s3://{bucket}/{folder}" for folder in folders])
+    # A sum of BIGINT overflows in Spark. DuckDB's has 128 bits.
+    return rows.withColumn("duration_ms", col("duration_ms").cast("decimal(38,0)"))
 
 
 def _replaced(spark: Any, bucket: str, files: list[ParquetFile]) -> Any:

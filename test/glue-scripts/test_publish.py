@@ -352,6 +352,21 @@ def test_a_name_is_that_of_the_latest_batch_that_knows_it(lake: Lake) -> None:
     assert (track["track_name"], track["artists"], track["listens"]) == ("New", "Old", 3)
 
 
+def test_a_genre_and_its_top_tracks_count_the_listens_that_had_it(lake: Lake) -> None:
+    # Reference data changed between the batches.
+    third = "20240625T120000Z-cccccccc"
+    lake.publish(FIRST, lake.curate(FIRST, [Row("u1", "t1", track_name="Old", genres=("pop",))]))
+    lake.publish(SECOND, lake.curate(SECOND, [Row("u2", "t1", track_name="New", genres=("pop", "rock"))]))
+    lake.publish(third, lake.curate(third, [Row("u3", "t1", track_name="Newest", genres=("pop",))]))
+    found = {}
+    for genre in ("pop", "rock"):
+        day, top = lake.item(f"GENRE#{genre}", f"DAY#{DAY}"), lake.item(f"GENRE#{genre}", f"TOP_TRACKS#{DAY}")
+        assert day is not None
+        assert top is not None
+        found[genre] = [day["listens"], *((track["listens"], track["track_name"]) for track in top["tracks"])]
+    assert found == {"pop": [3, (3, "Newest")], "rock": [1, (1, "New")]}
+
+
 def test_sums_beyond_64_bits_are_exact(lake: Lake) -> None:
     rows = [Row(f"u{n}", "t1", duration_ms=2**63 - 1) for n in range(7)]
     lake.publish(FIRST, lake.curate(FIRST, rows))

@@ -1251,6 +1251,13 @@ export const MUTANTS: Mutant[] = [
     caughtBy: python("test_publish.py", "test_the_index_has_the_days_and_the_genres_of_each_day_and_nothing_else"),
   },
   {
+    name: "a genre's top tracks count listens from before they had the genre",
+    file: "glue-scripts/music_streams/sql/genre_top_tracks.sql",
+    find: "WHERE array_contains(genres, genre)",
+    replace: "WHERE TRUE",
+    caughtBy: python("test_publish.py", "test_a_genre_and_its_top_tracks_count_the_listens_that_had_it"),
+  },
+  {
     name: "a day's hours lie in another time zone",
     file: "glue-scripts/music_streams/sql/day_hours.sql",
     find: "unix_seconds(listen_time) / 3600)",

@@ -4,7 +4,7 @@ WITH candidates AS (
   SELECT listen_date, track_id
   FROM (
     SELECT listen_date, track_id, rank() OVER (PARTITION BY listen_date ORDER BY listens DESC) AS place
-    FROM (SELECT listen_date, track_id, count(*) AS listens FROM listens GROUP BY listen_date, track_id) AS counted
+    FROM (SELECT listen_date, track_id, sum(listens) AS listens FROM track_counts GROUP BY listen_date, track_id) AS counted
   ) AS placed
   WHERE place <= 10
 ),

@@ -1,8 +1,8 @@
 -- The first three tracks of each changed genre and day, one row each. One row with a null rank when no listen is left.
 -- Both engines compare text by its UTF-8 bytes. The names are as in track_day.sql, from the rows that have the genre.
 WITH counted AS (
-  SELECT listen_date, genre, track_id, count(*) AS listens
-  FROM genre_listens
+  SELECT listen_date, genre, track_id, sum(listens) AS listens
+  FROM (SELECT listen_date, track_id, listens, explode(genres) AS genre FROM track_counts) AS exploded
   WHERE (listen_date, genre) IN (SELECT listen_date, genre FROM changed_genres)
   GROUP BY listen_date, genre, track_id
 ),
@@ -20,8 +20,9 @@ tracks AS (
     track_id,
     :counts,
     :latest_names
-  FROM genre_listens
-  JOIN candidates USING (listen_date, genre, track_id)
+  FROM listens
+  JOIN candidates USING (listen_date, track_id)
+  WHERE array_contains(genres, genre)
   GROUP BY listen_date, genre, track_id
 ),
 ranked AS (
