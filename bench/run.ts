@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import path from "node:path";
 import { execa } from "execa";
 import { generateSample } from "../local/sample/generator";
-import { installTestPython, installToolchain } from "../local/toolchain/install";
+import { installTestPython, installToolchain } from "../local/toolchain/install.cjs";
 import { wholeNumber } from "../terminal/options";
 import { commandLine, runAsProgram, type Terminal } from "../terminal/terminal";
 import { writeMonth } from "./month-page";

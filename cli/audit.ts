@@ -2,7 +2,7 @@ import { rmSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { installRuntimePython } from "../local/toolchain/install";
+import { installRuntimePython } from "../local/toolchain/install.cjs";
 import { interrupted } from "../terminal/exit-codes.cjs";
 import { count, counted, printable } from "../terminal/format";
 import type { Terminal } from "../terminal/terminal";

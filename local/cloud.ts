@@ -11,7 +11,7 @@ import { type LocalGlue, startLocalGlue } from "./glue/server";
 import { type Kept, openKept, putBack } from "./kept";
 import { readConfig } from "./provider/program";
 import { removeRunFile, writeRunFile } from "./run-file";
-import { installToolchain } from "./toolchain/install";
+import { installToolchain } from "./toolchain/install.cjs";
 import type { Lock } from "./toolchain/lock.cjs";
 
 export interface CloudOptions {

@@ -1,15 +1,9 @@
 import { diskFullAdvice } from "./disk-full.cjs";
 import { bad, noCloud, wrongUsage } from "./exit-codes.cjs";
 import { printableLines } from "./format";
+import { UserError } from "./user-error.cjs";
 
-/**
- * An error that the user can fix. Its message says what was expected, what came and what to do. It is shown without a
- * stack trace.
- */
-export class UserError extends Error {
-  override readonly name = "UserError";
-  readonly exitCode: number = bad;
-}
+export { UserError };
 
 /** The arguments are wrong. Thrown before anything is changed. */
 export class UsageError extends UserError {

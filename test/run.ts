@@ -1,7 +1,7 @@
 import { mkdirSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { execa } from "execa";
-import { installTestPython, installToolchain } from "../local/toolchain/install";
+import { installTestPython, installToolchain } from "../local/toolchain/install.cjs";
 import { installPulumi, PULUMI_REMEDY } from "../local/toolchain/install-pulumi";
 import { UserError } from "../terminal/errors";
 import { count, table } from "../terminal/format";

@@ -6,6 +6,8 @@ import { chmodSync, closeSync, existsSync, mkdirSync, openSync, readFileSync, wr
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { bad, interrupted } from "../../terminal/exit-codes.cjs";
+import { UserError } from "../../terminal/user-error.cjs";
+import { installTools } from "./install.cjs";
 import { lastLines, remedyFor } from "./install-failure.cjs";
 import { withInstallLock } from "./lock.cjs";
 
@@ -18,28 +20,27 @@ const compile = path.join(root, "local", "toolchain", "compile.cjs");
 /** @type {NodeJS.Signals[]} */
 const stops = ["SIGINT", "SIGTERM", "SIGHUP"];
 
-class SetupError extends Error {}
-
 try {
   checkMachine();
   keepPrivate(path.join(root, ".local"));
-  await installPackages();
   const [program = "", ...args] = process.argv.slice(2);
+  const starts = program === "cli/main.ts" && args[0] === "start";
+  await installPackages(starts && !args.includes("--help") && !args.includes("-h"));
   process.exitCode = await runProgram(program, args);
 } catch (error) {
-  if (!(error instanceof SetupError)) throw error;
+  if (!(error instanceof UserError)) throw error;
   console.error(error.message);
   process.exitCode = bad;
 }
 
 function checkMachine() {
   if (process.platform === "win32") {
-    throw new SetupError(
+    throw new UserError(
       "music-streams runs on Linux, macOS and, on Windows, in WSL 2: start it from a WSL shell (https://aka.ms/wslinstall).",
     );
   }
   if (Number(process.versions.node.split(".")[0]) < 20) {
-    throw new SetupError(
+    throw new UserError(
       `music-streams needs Node 20 or newer, this is ${process.version}. Install it from https://nodejs.org and try again.`,
     );
   }
@@ -56,7 +57,12 @@ function keepPrivate(folder) {
   chmodSync(folder, 0o700);
 }
 
-async function installPackages() {
+/**
+ * Installs the project's packages if they are missing or old.
+ *
+ * @param {boolean} withTools Installs the tools of the local cloud meanwhile.
+ */
+async function installPackages(withTools) {
   const wanted = createHash("sha256")
     .update(readFileSync(path.join(root, "package-lock.json")))
     .digest("hex");
@@ -64,22 +70,38 @@ async function installPackages() {
   if (isInstalled()) return;
   await withInstallLock(root, async () => {
     if (isInstalled()) return;
-    console.error("Installing the project's packages into node_modules/ (npm ci, about a minute, only once) ...");
-    const log = path.join(root, ".local", "npm-ci.log");
-    const code = await run(process.execPath, [npmCli(), "ci", "--no-audit", "--no-fund", "--include=dev"], log);
-    if (code !== 0) {
-      const output = readFileSync(log, "utf8");
-      throw new SetupError(
-        `npm ci failed:\n${lastLines(output)}\n${remedyFor(output, "The lines above say why.")} The whole output is in ${path.relative(process.cwd(), log)}.`,
-      );
+    const stop = new AbortController();
+    for (const signal of stops) process.once(signal, () => stop.abort());
+    // Without a word about what fails: the program installs what is missing then, and says why it can't.
+    const tools = withTools && installTools({ root, log: console.error, stop: stop.signal }).catch(() => {});
+    try {
+      await npmCi();
+      writeFileSync(installed, wanted);
+    } catch (error) {
+      stop.abort();
+      throw error;
+    } finally {
+      await tools;
     }
-    if (!existsSync(ownNode)) {
-      throw new SetupError(
-        "npm did not install the project's own Node, probably because install scripts are disabled. Enable them (npm config delete ignore-scripts) and try again.",
-      );
-    }
-    writeFileSync(installed, wanted);
+    if (stop.signal.aborted) process.exit(interrupted);
   });
+}
+
+async function npmCi() {
+  console.error("Installing the project's packages into node_modules/ (npm ci, about a minute, only once) ...");
+  const log = path.join(root, ".local", "npm-ci.log");
+  const code = await run(process.execPath, [npmCli(), "ci", "--no-audit", "--no-fund", "--include=dev"], log);
+  if (code !== 0) {
+    const output = readFileSync(log, "utf8");
+    throw new UserError(
+      `npm ci failed:\n${lastLines(output)}\n${remedyFor(output, "The lines above say why.")} The whole output is in ${path.relative(process.cwd(), log)}.`,
+    );
+  }
+  if (!existsSync(ownNode)) {
+    throw new UserError(
+      "npm did not install the project's own Node, probably because install scripts are disabled. Enable them (npm config delete ignore-scripts) and try again.",
+    );
+  }
 }
 
 /**
@@ -89,7 +111,7 @@ async function installPackages() {
 function npmCli() {
   const beside = path.join(path.dirname(process.execPath), "..", "lib", "node_modules", "npm", "bin", "npm-cli.js");
   const found = [process.env.npm_execpath, beside].find((file) => file?.endsWith(".js") && existsSync(file));
-  if (!found) throw new SetupError("npm was not found. Start this through npm, for example: npm start");
+  if (!found) throw new UserError("npm was not found. Start this through npm, for example: npm start");
   return found;
 }
 

@@ -2,7 +2,7 @@ import { mkdir, readFile, rename } from "node:fs/promises";
 import path from "node:path";
 import { PulumiCommand } from "@pulumi/pulumi/automation";
 import { execa } from "execa";
-import { fileHash, installOnce, type Site, step } from "./site";
+import { fileHash, installOnce, type Site, step } from "./site.cjs";
 
 /** A Go module that names the CLI as its tool, with versions and hashes of everything in the build. */
 const MODULE = path.join("test", "engine", "pulumi-cli");

@@ -1,4 +1,4 @@
-import { installTestPython } from "../../local/toolchain/install";
+import { installTestPython } from "../../local/toolchain/install.cjs";
 import { UserError } from "../../terminal/errors";
 import { commandLine, runAsProgram, type Terminal } from "../../terminal/terminal";
 import { callScenarios } from "./calls";

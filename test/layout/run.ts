@@ -2,7 +2,7 @@ import { globSync, readFileSync, rmSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import path from "node:path";
 import layout from "../../layout.json";
-import { installTestPython, installToolchain } from "../../local/toolchain/install";
+import { installTestPython, installToolchain } from "../../local/toolchain/install.cjs";
 import { runAsProgram, type Terminal } from "../../terminal/terminal";
 import { copyWithOtherLayout, linkPackages, runIn } from "./copy";
 

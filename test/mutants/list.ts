@@ -1061,6 +1061,17 @@ export const MUTANTS: Mutant[] = [
     caughtBy: verbs("status ends with 3 without a cloud"),
   },
   {
+    name: "the first start installs its tools after the packages",
+    file: "local/toolchain/bootstrap.mjs",
+    find: "const tools = withTools && ",
+    replace: "const tools = false && ",
+    caughtBy: {
+      file: "test/local/toolchain/bootstrap.test.ts",
+      title:
+        "the bootstrap of npm scripts in a fresh clone installs packages and the tools of the local cloud side by side",
+    },
+  },
+  {
     name: "a command line compiles no file again after a change",
     file: "local/toolchain/compile.cjs",
     find: "if (text.endsWith(",

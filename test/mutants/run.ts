@@ -3,7 +3,7 @@ import { availableParallelism, tmpdir } from "node:os";
 import path from "node:path";
 import { execa } from "execa";
 import pMap from "p-map";
-import { installTestPython, installToolchain } from "../../local/toolchain/install";
+import { installTestPython, installToolchain } from "../../local/toolchain/install.cjs";
 import { UserError } from "../../terminal/errors";
 import { duration, table } from "../../terminal/format";
 import { wholeNumber } from "../../terminal/options";

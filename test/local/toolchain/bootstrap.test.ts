@@ -1,7 +1,11 @@
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
-import { chmodSync, existsSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { chmodSync, cpSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import path from "node:path";
+import { text } from "node:stream/consumers";
+import { setTimeout as sleep } from "node:timers/promises";
 
 const root = path.join(__dirname, "..", "..", "..");
 
@@ -59,5 +63,65 @@ describe("the bootstrap of npm scripts", () => {
       it(`and ends with ${code} when ${signal} ends it`, () => {
         assert.equal(runOf(`process.kill(process.pid, "${signal}");\nsetTimeout(() => {}, 10_000);\n`).status, code);
       });
+  });
+
+  describe("in a fresh clone", () => {
+    let clone: string;
+    beforeEach(() => {
+      clone = mkdtempSync(path.join(tmpdir(), "music-streams-clone-"));
+      for (const name of ["local/toolchain", "terminal", "package-lock.json"])
+        cpSync(path.join(root, name), path.join(clone, name), { recursive: true });
+    });
+    afterEach(() => rmSync(clone, { recursive: true, force: true }));
+
+    const MEETING = `
+      const fs = require("node:fs");
+      const until = Date.now() + 20_000;
+      const met = (other) => { while (!fs.existsSync(other)) if (Date.now() > until) process.exit(1); };`;
+
+    /** Starts the first command, with an npm and a Python of these sources. */
+    function firstStart(args: string[], npm: string, python: string) {
+      const [npmCli, pythonCli] = ["npm.js", "python.js"].map((name) => path.join(clone, name)) as [string, string];
+      writeFileSync(npmCli, `${MEETING}${npm}`);
+      const asked = 'if (process.argv[2] === "-c") { console.log("3 12"); process.exit(); }';
+      writeFileSync(pythonCli, `#!${process.execPath}\n${MEETING}${asked}${python}`, { mode: 0o755 });
+      const bootstrap = path.join(clone, "local", "toolchain", "bootstrap.mjs");
+      return spawn(process.execPath, [bootstrap, ...args], {
+        cwd: clone,
+        env: { ...process.env, npm_execpath: npmCli, PYTHON: pythonCli },
+      });
+    }
+
+    const NODE_OF_CLONE = `
+      fs.mkdirSync("node_modules/node/bin", { recursive: true });
+      fs.writeFileSync("node_modules/node/bin/node", "#!/bin/sh\\necho the program runs", { mode: 0o755 });`;
+
+    it("installs packages and the tools of the local cloud side by side, and leaves what fails to the program", async () => {
+      const npm = `fs.writeFileSync("npm", ""); met("python"); ${NODE_OF_CLONE}`;
+      const python = 'met("npm"); fs.writeFileSync("python", ""); process.exit(1)';
+      const child = firstStart(["cli/main.ts", "start"], npm, python);
+      const [stdout] = await Promise.all([text(child.stdout), once(child, "close")]);
+      assert.equal(stdout, "the program runs\n");
+    });
+
+    for (const args of [["start", "--help"], ["status"]])
+      it(`installs no tools for ${args.join(" ")}`, async () => {
+        const child = firstStart(["cli/main.ts", ...args], NODE_OF_CLONE, 'fs.writeFileSync("python", "")');
+        assert.equal(await text(child.stdout), "the program runs\n");
+        assert.ok(!existsSync(path.join(clone, "python")));
+      });
+
+    it("ends both by one signal, and the next start goes on", async () => {
+      const python = 'fs.writeFileSync("python", String(process.pid)); setInterval(() => {}, 1000)';
+      const child = firstStart(["cli/main.ts", "start"], `met("python"); ${NODE_OF_CLONE}`, python);
+      const closed = once(child, "close");
+      while (!existsSync(path.join(clone, "node_modules", ".installed-lock"))) await sleep(20);
+      child.kill("SIGINT");
+      assert.deepEqual(await closed, [130, null]);
+      const pid = Number(readFileSync(path.join(clone, "python"), "utf8"));
+      assert.throws(() => process.kill(pid, 0), /ESRCH/);
+      const again = firstStart(["cli/main.ts", "start"], "process.exit(1)", "process.exit(1)");
+      assert.equal(await text(again.stdout), "the program runs\n");
+    });
   });
 });

@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { step } from "../../../local/toolchain/site";
+import { step } from "../../../local/toolchain/site.cjs";
 import { diskFullAdvice } from "../../../terminal/disk-full.cjs";
 import { describeError, UserError } from "../../../terminal/errors";
 

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { mkdir, mkdtemp, rename, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { installOnce, step } from "../../../local/toolchain/site";
+import { installOnce, step } from "../../../local/toolchain/site.cjs";
 import { ODD_NAME } from "../../support/odd-files";
 
 describe("an installation", () => {

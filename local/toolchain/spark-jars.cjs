@@ -1,14 +1,16 @@
-import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import path from "node:path";
-import { UserError } from "../../terminal/errors";
-import { fileHash, installOnce, type Site, step } from "./site";
+const { copyFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } = require("node:fs/promises");
+const { tmpdir } = require("node:os");
+const path = require("node:path");
+const { UserError } = require("../../terminal/user-error.cjs");
+const { fileHash, installOnce, step } = require("./site.cjs");
 
-/** Spark's S3 connector: Spark's own Ivy downloads it from Maven Central. `spark-jars.lock` has the checksums. */
-export async function installJars(
-  site: Site,
-  tools: { python: string; sparkSubmit: string; javaHome: string },
-): Promise<string[]> {
+/**
+ * Spark's S3 connector: Spark's own Ivy downloads it from Maven Central. `spark-jars.lock` has the checksums.
+ *
+ * @param {import("./site.cjs").Site} site
+ * @param {{ python: string, sparkSubmit: string, javaHome: string }} tools
+ */
+async function installJars(site, tools) {
   const { root, log } = site;
   const lockFile = path.join(root, "local", "toolchain", "spark-jars.lock");
   const lock = await readFile(lockFile, "utf8");
@@ -43,31 +45,39 @@ export async function installJars(
   return (await readdir(folder)).filter((name) => name.endsWith(".jar")).map((name) => path.join(folder, name));
 }
 
-function fieldOf(lock: string, name: string): string {
+/**
+ * @param {string} lock
+ * @param {string} name
+ */
+function fieldOf(lock, name) {
   const value = new RegExp(`^# ${name}: (.+)$`, "m").exec(lock)?.[1];
   if (!value) throw new Error(`local/toolchain/spark-jars.lock has no line "# ${name}: ..."`);
   return value.trim();
 }
 
-async function lockedJars(lock: string, folder: string): Promise<string[]> {
-  const wanted = lock
-    .split("\n")
-    .filter((line) => line && !line.startsWith("#"))
-    .map((line) => line.split(/\s+/) as [string, string]);
-  for (const [hash, name] of wanted) {
+/**
+ * @param {string} lock
+ * @param {string} folder
+ */
+async function lockedJars(lock, folder) {
+  const lines = lock.split("\n").filter((line) => line && !line.startsWith("#"));
+  const wanted = lines.map((line) => line.split(/\s+/));
+  for (const [hash, name = ""] of wanted) {
     const got = await fileHash(path.join(folder, name));
     if (got !== hash)
       throw new UserError(
         `${name} has the wrong checksum: sha256 ${got}, but local/toolchain/spark-jars.lock has ${hash}. Try again; if it comes again, do not trust the network.`,
       );
   }
-  return wanted.map(([, name]) => name);
+  return wanted.map(([, name = ""]) => name);
 }
 
 /** The proxy as Java options: Java does not read the environment's proxy variables. */
-function proxyOptions(): string {
+function proxyOptions() {
   const proxy = process.env.HTTPS_PROXY ?? process.env.https_proxy;
   if (!proxy) return "";
   const { hostname, port } = new URL(proxy);
   return `-Dhttps.proxyHost=${hostname} -Dhttps.proxyPort=${port || "443"}`;
 }
+
+module.exports = { installJars };

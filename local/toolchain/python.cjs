@@ -1,34 +1,41 @@
-import { rm, writeFile } from "node:fs/promises";
-import path from "node:path";
-import { execa } from "execa";
-import { UserError } from "../../terminal/errors";
-import { fileHash, installOnce, type Site, step } from "./site";
+const { rm, writeFile } = require("node:fs/promises");
+const path = require("node:path");
+const { UserError } = require("../../terminal/user-error.cjs");
+const { fileHash, installOnce, run, step } = require("./site.cjs");
 
-const oldestPython: [number, number] = [3, 10];
+/** @typedef {import("./site.cjs").Site} Site */
 
-export async function layerTestPython(site: Site): Promise<string> {
-  const runtime = await installPython(site);
-  const runtimePackages = await sitePackages(runtime);
+const oldestPython = { major: 3, minor: 10 };
+
+/** @param {Site} site */
+async function layerTestPython(site) {
+  const runtimePackages = await sitePackages(await installPython(site));
   return virtualEnvironment(site, "python-test", "requirements-test.lock", async (python) => {
     await writeFile(path.join(await sitePackages(python), "runtime.pth"), `${runtimePackages}\n`);
   });
 }
 
-export async function installPython(site: Site): Promise<string> {
+/** @param {Site} site */
+async function installPython(site) {
   return virtualEnvironment(site, "python", "requirements.lock");
 }
 
-/** The folder of a Python's packages. */
-export async function sitePackages(python: string): Promise<string> {
-  return (await execa(python, ["-c", "import sysconfig; print(sysconfig.get_path('purelib'))"])).stdout;
+/**
+ * The folder of a Python's packages.
+ *
+ * @param {string} python
+ */
+async function sitePackages(python) {
+  return (await run(python, ["-c", "import sysconfig; print(sysconfig.get_path('purelib'))"])).stdout;
 }
 
-async function virtualEnvironment(
-  site: Site,
-  name: string,
-  lockName: string,
-  prepare?: (python: string) => Promise<void>,
-): Promise<string> {
+/**
+ * @param {Site} site
+ * @param {string} name
+ * @param {string} lockName
+ * @param {(python: string) => Promise<void>} [prepare]
+ */
+async function virtualEnvironment(site, name, lockName, prepare) {
   const { root, log } = site;
   const folder = path.join(root, ".local", name);
   const python = path.join(folder, "bin", "python");
@@ -49,7 +56,7 @@ const venvRemedy =
   "Python's venv module is needed. On Debian or Ubuntu: apt install python3-venv. Elsewhere, install Python from https://www.python.org.";
 
 /** The first Python on the machine that is new enough. The environment variable PYTHON is tried first. */
-async function pythonOfMachine(): Promise<string> {
+async function pythonOfMachine() {
   const named = process.env.PYTHON ? [process.env.PYTHON] : [];
   const candidates = [
     ...named,
@@ -61,16 +68,18 @@ async function pythonOfMachine(): Promise<string> {
     "python3.14",
     "python",
   ];
-  const seen: string[] = [];
+  const seen = [];
   for (const candidate of candidates) {
-    const asked = await execa(candidate, ["-c", "import sys; print(*sys.version_info[:2])"], { reject: false });
-    if (asked.exitCode !== 0) continue;
+    const asked = await run(candidate, ["-c", "import sys; print(*sys.version_info[:2])"]);
+    if (asked.failed) continue;
     const [major = 0, minor = 0] = asked.stdout.split(" ").map(Number);
-    if (major === oldestPython[0] && minor >= oldestPython[1]) return candidate;
+    if (major === oldestPython.major && minor >= oldestPython.minor) return candidate;
     seen.push(`${candidate} is ${major}.${minor}`);
   }
   const found = seen.length ? ` (found: ${seen.join(", ")})` : "";
   throw new UserError(
-    `Python ${oldestPython.join(".")} or newer was not found${found}. Install it from https://www.python.org or your package manager, or set PYTHON to its path, then try again.`,
+    `Python ${oldestPython.major}.${oldestPython.minor} or newer was not found${found}. Install it from https://www.python.org or your package manager, or set PYTHON to its path, then try again.`,
   );
 }
+
+module.exports = { installPython, layerTestPython, sitePackages };

