@@ -31,7 +31,8 @@ async function installJars(site, tools) {
         JAVA_HOME: tools.javaHome,
         // Otherwise Spark's own script looks for it, and can't in a path with a space.
         SPARK_HOME: path.dirname(path.dirname(tools.sparkSubmit)),
-        SPARK_SUBMIT_OPTS: proxyOptions(),
+        // Java works for some seconds only, and compiles lightly.
+        SPARK_SUBMIT_OPTS: `-XX:TieredStopAtLevel=1 -XX:+UseSerialGC ${proxyOptions()}`,
         PYSPARK_PYTHON: tools.python,
       });
       await mkdir(folder, { recursive: true });

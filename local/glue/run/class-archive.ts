@@ -7,8 +7,8 @@ import type { LocalGlueOptions } from "../options";
 /** Java options for a run, and what to do after its success. */
 export interface ArchivedRun {
   readonly javaOptions: readonly string[];
-  /** Whether there is no archive yet. */
-  readonly isFirst: boolean;
+  /** Whether it writes the archive. */
+  readonly writes: boolean;
   keep(): Promise<void>;
 }
 
@@ -17,19 +17,19 @@ export interface ArchivedRun {
  * archive of them (JDK, "Class Data Sharing": dynamic archive), which later runs map into memory. Writing takes Java
  * half a minute at its end. Java ignores an archive that does not fit.
  */
-export function archivedRun(options: LocalGlueOptions, folder: string, mayWrite = true): ArchivedRun {
-  if (!options.classArchiveDir) return { javaOptions: [], isFirst: false, keep: async () => {} };
+export function archivedRun(options: LocalGlueOptions, folder: string, mayWrite: boolean): ArchivedRun {
+  const without: ArchivedRun = { javaOptions: [], writes: false, keep: async () => {} };
+  if (!options.classArchiveDir) return without;
   const identity = JSON.stringify([options.javaHome, options.sparkSubmit, options.sparkJars]);
   const name = `spark-${createHash("sha256").update(identity).digest("hex").slice(0, 16)}.jsa`;
   const archive = join(options.classArchiveDir, name);
   const quiet = ["-Xlog:cds=off", "-Xlog:cds+dynamic=off"];
-  if (existsSync(archive))
-    return { javaOptions: [`-XX:SharedArchiveFile=${archive}`, ...quiet], isFirst: false, keep: async () => {} };
-  if (!mayWrite) return { javaOptions: [], isFirst: true, keep: async () => {} };
+  if (existsSync(archive)) return { ...without, javaOptions: [`-XX:SharedArchiveFile=${archive}`, ...quiet] };
+  if (!mayWrite) return without;
   const fresh = join(folder, "classes.jsa");
   return {
     javaOptions: [`-XX:ArchiveClassesAtExit=${fresh}`, ...quiet],
-    isFirst: true,
+    writes: true,
     keep: async () => {
       if (!existsSync(fresh)) return;
       await mkdir(options.classArchiveDir!, { recursive: true });

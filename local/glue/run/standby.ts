@@ -44,10 +44,10 @@ export class Standbys {
     private readonly log: Log,
   ) {}
 
-  /** Readies one, unless Java's class archive is still to be written, or memory is short. */
+  /** Readies one, unless memory is short, or the first run is to write Java's class archive. */
   ready(): void {
     if (!this.options.standby || this.isClosed || this.next || process.availableMemory() < NEEDED_BYTES) return;
-    const standby = this.standby();
+    const standby = this.standby(this.options.standby === "first");
     if (!standby.writesArchive) this.next = standby.start();
   }
 
@@ -83,7 +83,7 @@ export class Standbys {
   }
 
   private async writeArchive(): Promise<void> {
-    const standby = this.standby();
+    const standby = this.standby(true);
     if (!standby.writesArchive || this.writer) return;
     this.writer = standby.start();
     await this.writer.ended().finally(() => {
@@ -91,13 +91,19 @@ export class Standbys {
     });
   }
 
-  private standby(): Standby {
+  private standby(mayWrite: boolean): Standby {
     const folder = join(this.options.workDir, "runs", `standby-${randomUUID()}`);
-    return new Standby(folder, this.options, archivedRun(this.options, folder), this.glueEndpoint(), this.log);
+    return new Standby(
+      folder,
+      this.options,
+      archivedRun(this.options, folder, mayWrite),
+      this.glueEndpoint(),
+      this.log,
+    );
   }
 }
 
-/** A process that has started Spark and waits for its one run. Without a class archive, it only writes that. */
+/** A process that has started Spark and waits for its one run, or only writes Java's class archive. */
 export class Standby {
   private readonly abort = new AbortController();
   private readonly tail = new Tail();
@@ -115,7 +121,7 @@ export class Standby {
   ) {}
 
   get writesArchive(): boolean {
-    return this.archived.isFirst;
+    return this.archived.writes;
   }
 
   start(): this {

@@ -221,12 +221,13 @@ rows.write.text("${FOLDER}/refused/")
     const other = await start("archive", { standby: "always", classArchiveDir: join(cloud.workDir, "classes") });
     const print = "import subprocess\nprint(subprocess.check_output(['ps', '-o', 'args=', '-p', str(os.getppid())]))\n";
     await sparkJob(other, "pids-first", PIDS + print);
-    assert.equal(existsSync(join(other.workDir, "runs")), false, "no standby before there is an archive");
+    const commandOf = (java: number) => execFileSync("ps", ["-o", "args=", "-p", `${java}`], { encoding: "utf8" });
+    const first = await until(async () => javaOf(await standbyOf(other)), "a standby before there is an archive");
+    assert.doesNotMatch(commandOf(first), /-XX:(ArchiveClassesAtExit|SharedArchiveFile)/);
     const { Id, JobRunState } = await runJob(other, "pids-first");
     assert.equal(JobRunState, "SUCCEEDED");
     assert.match(outputOf(other, Id!), /java .*-XX:/);
     assert.doesNotMatch(outputOf(other, Id!), /-XX:(ArchiveClassesAtExit|SharedArchiveFile)/);
-    const commandOf = (java: number) => execFileSync("ps", ["-o", "args=", "-p", `${java}`], { encoding: "utf8" });
     const writer = await until(async () => javaOf(await standbyOf(other)), "the process that writes it");
     assert.match(commandOf(writer), /-XX:ArchiveClassesAtExit=\S+\.jsa/);
     await until(() => !isRunning(writer) || undefined, "its end");
