@@ -39,8 +39,8 @@ TITLES = {
 }
 # Why targets are missed, as far as it is known. Read them again when figures change.
 REASONS = {
-    "transform": "Some 19 s do not depend on the rows: Spark plans, and Java compiles what it runs first.\n"
-    "Each further million takes some 6 s on two cores, as with naive Spark and plain PySpark.\n"
+    "transform": "Some 12 s do not depend on the rows: Spark plans, and Java compiles what it runs first.\n"
+    "Each further million takes some 5 s on two cores, next to 6 with naive Spark and 7 with plain PySpark.\n"
     "These two keep no text of bad rows, look at no other batch, and don't count what they wrote.",
     "scaling": "Java's compiler and the emulator take part of the second core.\n"
     "With four slots on two cores, twice as many tasks share them and write twice as many files.",
