@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 import { bad, interrupted } from "../../terminal/exit-codes.cjs";
 import { UserError } from "../../terminal/user-error.cjs";
 import { installTools } from "./install.cjs";
-import { lastLines, remedyFor } from "./install-failure.cjs";
+import { installError } from "./install-failure.cjs";
 import { withInstallLock } from "./lock.cjs";
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "..", "..");
@@ -91,12 +91,7 @@ async function npmCi() {
   console.error("Installing the project's packages into node_modules/ (npm ci, about a minute, only once) ...");
   const log = path.join(root, ".local", "npm-ci.log");
   const code = await run(process.execPath, [npmCli(), "ci", "--no-audit", "--no-fund", "--include=dev"], log);
-  if (code !== 0) {
-    const output = readFileSync(log, "utf8");
-    throw new UserError(
-      `npm ci failed:\n${lastLines(output)}\n${remedyFor(output, "The lines above say why.")} The whole output is in ${path.relative(process.cwd(), log)}.`,
-    );
-  }
+  if (code !== 0) throw installError("npm ci", readFileSync(log, "utf8"), log);
   if (!existsSync(ownNode)) {
     throw new UserError(
       "npm did not install the project's own Node, probably because install scripts are disabled. Enable them (npm config delete ignore-scripts) and try again.",

@@ -1,4 +1,6 @@
+const path = require("node:path");
 const { diskFullAdvice } = require("../../terminal/disk-full.cjs");
+const { UserError } = require("../../terminal/user-error.cjs");
 
 /**
  * Why an installation failed, by what its command printed, with what to do. Plain JavaScript, because the bootstrap
@@ -16,6 +18,20 @@ const CAUSES = [
     "The network, or a proxy, did not let it through: check both, then try again.",
   ],
 ];
+
+/**
+ * The error of a command that failed: the end of its output, and what to do.
+ *
+ * @param {string} what
+ * @param {string} output
+ * @param {string | undefined} log The file with the whole output, if it could be written.
+ * @param {string} [remedy] For an output that names no known cause.
+ * @returns {UserError}
+ */
+function installError(what, output, log, remedy = "The lines above say why.") {
+  const where = log === undefined ? "" : ` The whole output is in ${path.relative(process.cwd(), log)}.`;
+  return new UserError(`${what} failed:\n${lastLines(output)}\n${remedyFor(output, remedy)}${where}`);
+}
 
 /**
  * @param {string} output
@@ -36,4 +52,4 @@ function lastLines(output) {
   return output.trim().split("\n").slice(-12).join("\n");
 }
 
-module.exports = { remedyFor, lastLines };
+module.exports = { installError };

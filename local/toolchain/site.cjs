@@ -3,8 +3,7 @@ const { createHash } = require("node:crypto");
 const { existsSync } = require("node:fs");
 const { mkdir, readFile, realpath, rm, writeFile } = require("node:fs/promises");
 const path = require("node:path");
-const { UserError } = require("../../terminal/user-error.cjs");
-const { lastLines, remedyFor } = require("./install-failure.cjs");
+const { installError } = require("./install-failure.cjs");
 
 /**
  * An installation: the project's folder, the log for its progress, and the signal that aborts it. Plain JavaScript
@@ -94,10 +93,10 @@ function run(command, args, env = {}, stop) {
  * @param {string[]} args
  * @param {string} [remedy]
  * @param {Record<string, string>} [env]
- * @throws {UserError} if it fails, with the end of the output and what to do: by the cause that the output names,
+ * @throws UserError if it fails, with the end of the output and what to do: by the cause that the output names,
  * otherwise `remedy`
  */
-async function step(site, name, command, args, remedy = "The lines above say why.", env = {}) {
+async function step(site, name, command, args, remedy, env) {
   const { root, stop } = site;
   const log = path.join(root, ".local", "logs", `install-${name}.log`);
   await mkdir(path.dirname(log), { recursive: true });
@@ -108,9 +107,7 @@ async function step(site, name, command, args, remedy = "The lines above say why
     () => false,
   );
   stop?.throwIfAborted();
-  if (!failed) return;
-  const where = isLogged ? ` The whole output is in ${path.relative(process.cwd(), log)}.` : "";
-  throw new UserError(`Installing (${name}) failed:\n${lastLines(output)}\n${remedyFor(output, remedy)}${where}`);
+  if (failed) throw installError(`Installing (${name})`, output, isLogged ? log : undefined, remedy);
 }
 
 module.exports = { fileHash, installOnce, run, step };
