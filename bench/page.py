@@ -52,9 +52,6 @@ REASONS = {
     "publish": "Top tracks, hours and countries are aggregations of their own over all rows of the day.",
     "local-loop": "A start deploys first.\nIts bucket is empty, so its first batch parses the reference data.\n"
     "A drop comes half a minute after the start; within the first seconds it takes twice as long.",
-    "first-start": "Installing takes some 60 s of it: npm runs beside pip and then Spark's resolver of jars.\n"
-    "The first batch runs without Java's class archive, and publish's modules are installed in it.\n"
-    "Network and disk decide how long, so rounds differ.",
 }
 # Shorter stages are left out of the tables.
 SHORT_STAGE_SECONDS = 0.1

@@ -2,6 +2,7 @@
 // .local/compiled/. Compiling took most of the time of a short command. Plain JavaScript, because nothing compiles it.
 const { createHash } = require("node:crypto");
 const { mkdirSync, readFileSync, renameSync, writeFileSync } = require("node:fs");
+const { enableCompileCache } = require("node:module");
 const path = require("node:path");
 
 const root = path.resolve(__dirname, "..", "..");
@@ -45,6 +46,8 @@ function compiled(file) {
   return text;
 }
 
+// What Node itself compiles is kept too: a start comes half a second sooner to its deployment.
+enableCompileCache(path.join(root, ".local", "node-cache"));
 // Stack traces name the lines of the TypeScript.
 process.setSourceMapsEnabled(true);
 require.extensions[".ts"] = /** @param {any} module @param {string} file */ (module, file) =>
