@@ -43,13 +43,14 @@ function remedyFor(output, otherwise) {
 }
 
 /**
- * The last lines of a command's output.
+ * The last lines of a command's output, as far as they fit a few lines of a terminal: Spark names all jars in one.
  *
  * @param {string} output
  * @returns {string}
  */
 function lastLines(output) {
-  return output.trim().split("\n").slice(-12).join("\n");
+  const lines = output.trim().split("\n").slice(-12);
+  return lines.map((line) => (line.length > 300 ? `${line.slice(0, 300)} ...` : line)).join("\n");
 }
 
 module.exports = { installError };

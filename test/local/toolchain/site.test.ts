@@ -88,6 +88,16 @@ describe("a step of an installation that fails", () => {
       });
     });
 
+  it("shows the last twelve lines of a command that failed, and of long ones the beginning", async () => {
+    const script = 'i=0; while [ $i -lt 13 ]; do i=$((i + 1)); printf "%s %0400d\\n" $i 0; done; exit 1';
+    await assert.rejects(step({ root, log: () => {} }, "it", "sh", ["-c", script]), (error: Error) => {
+      const lines = error.message.split("\n").slice(1, -1);
+      const shown = Array.from({ length: 12 }, (_, at) => `${`${at + 2} ${"0".repeat(400)}`.slice(0, 300)} ...`);
+      assert.deepEqual(lines, shown);
+      return true;
+    });
+  });
+
   it("names a command that is not there", async () => {
     await assert.rejects(step({ root, log: () => {} }, "it", "no-such-command", []), /no-such-command ENOENT/);
   });
