@@ -37,6 +37,13 @@ TITLES = {
     "first-start": "The first start on a machine",
     "lambdas": "Lambdas",
 }
+# What the tables alone don't say.
+NOTES = {
+    "memory": "All listens are in one plain file, which Spark reads in pieces of 128 MB, a task each.\n"
+    "A file of 2 GB has 16, as Spark counted on the file system: the emulator keeps objects in memory, too much here.",
+    "small-files": "For each file, transform makes one request, and archive two: it copies the file and deletes it.",
+    "lambdas": "With nothing to do, sense makes two calls (`test/runtime/protocol.test.ts`).",
+}
 # Why targets are missed, as far as it is known. Read them again when figures change.
 REASONS = {
     "transform": "Some 12 s do not depend on the rows: Spark plans, and Java compiles what it runs first.\n"
@@ -89,6 +96,8 @@ def section(case: str, result: Result) -> str:
     lines += [judgement(verdict) for verdict in verdicts(case, figures)]
     if case in REASONS and not all(verdict.met for verdict in verdicts(case, figures)):
         lines += ["", f"Why not: {REASONS[case]}"]
+    if case in NOTES:
+        lines += ["", NOTES[case]]
     lines += [
         "",
         "| task | program | median | rounds | start | peak memory | spilled | requests | written |",

@@ -9,12 +9,12 @@ export const measured = {
   parquetBytes: 19.7,
   /**
    * Transform: seconds that every batch takes beside that, and seconds of one core for each million listens.
-   * docs/performance.md, at 015d3b9: 1 million in 25 s and 5 million in 48 s on 2 cores.
+   * docs/performance.md, at 4fa2ff6: 1 million in 17 s and 5 million in 38 s on 2 cores.
    */
-  transformSeconds: 19,
-  transformCoreSeconds: 12,
+  transformSeconds: 12,
+  transformCoreSeconds: 10,
   /** DuckDB alone, which has no quarantine and no reconciliation: seconds of one core for each million listens. */
-  duckdbCoreSeconds: 2.9,
+  duckdbCoreSeconds: 2.7,
   /** Publish aggregates the whole day again: seconds for each million listens of the day so far. */
   publishSeconds: 0.6,
   publishItemsPerSecond: 4_800,
