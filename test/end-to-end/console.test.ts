@@ -5,7 +5,8 @@ import type { Source } from "../../console/source";
 import { batch, detail, hostileSource, idOf, line, NOW, sourceOf } from "../console/fixtures";
 import { findBrowser, findings, visit } from "../support/browser";
 
-const many = (count: number) => sourceOf(Array.from({ length: count }, (_, at) => batch(at)));
+/** A page that answers later than this is too slow. */
+const FIRST_VIEW_MS = 1_000;
 const views = ["/batches", "/batch", "/quarantine", "/days", "/day", "/genre", "/artist", "/track", "/freshness"];
 
 describe("the console in a browser", () => {
@@ -64,7 +65,7 @@ describe("the console in a browser", () => {
       latestDay: failing,
       listedDays: failing,
     }),
-    "10,000 batches": many(10_000),
+    "10,000 batches": sourceOf(Array.from({ length: 10_000 }, (_, at) => batch(at))),
   };
 
   // In the dark there are other colours, and these show all of them.
@@ -90,18 +91,15 @@ describe("the console in a browser", () => {
         );
       });
 
-  it("shows as much of 10,000 batches at once as of 100", async () => {
-    const sizes: number[] = [];
-    for (const count of [100, 10_000]) {
-      const { url } = await serve(many(count));
-      const { page, go } = await look(url);
-      const startedMs = Date.now();
-      const answer = await go("/batches");
-      await page.locator("table tbody tr").nth(49).waitFor();
-      console.log(`      the first view of ${count} took ${Date.now() - startedMs} ms`);
-      sizes.push((await answer!.body()).length);
-    }
-    assert.ok(sizes[1]! < 1.1 * sizes[0]!, `${sizes} bytes`);
+  it("shows its first view of 10,000 batches within a second", async () => {
+    const { url } = await serve(sources["10,000 batches"]!);
+    const { page, go } = await look(url);
+    const startedMs = Date.now();
+    await go("/batches");
+    await page.locator("table tbody tr").nth(49).waitFor();
+    const tookMs = Date.now() - startedMs;
+    console.log(`      the first view took ${tookMs} ms`);
+    assert.ok(tookMs < FIRST_VIEW_MS, `${tookMs} ms`);
   });
 
   it("says the same without JavaScript", async () => {
