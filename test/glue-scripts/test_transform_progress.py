@@ -16,7 +16,7 @@ import pytest
 from pyspark.sql import SparkSession
 from transform_support import Lake, csv
 
-from music_streams import log, progress
+from music_streams import log, placement, progress
 
 DAYS = [str(date(2023, 1, 1) + timedelta(days=n)) for n in range(30)]
 # Seconds after which a test that waits has failed.
@@ -40,18 +40,26 @@ def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
 def test_a_long_write_says_how_far_it_is(
     s3: Any, spark: SparkSession, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(progress, "SECONDS_BETWEEN", 0.01)
+    monkeypatch.setattr(progress, "SECONDS_BETWEEN", 0.05)
+    # Five tasks, of six days each.
+    monkeypatch.setattr(placement, "FEWEST_ROWS", 61_000)
+    monkeypatch.setattr(placement, "TASKS_A_CORE", 6)
     log.start("transform")
     report = Lake(s3, spark).run({"long.csv": csv(*[f"u1,t1,{day} 10:00:00" for day in DAYS])})
     assert report["days"] == DAYS
     found = lines(capsys)
     assert found
-    assert all(line["days"] == len(DAYS) and line["seconds"] >= 0 for line in found)
+    assert all(line["days"] == len(DAYS) and line["seconds"] > 0 for line in found)
     assert not [line for line in found if "unknown" in line]
+    writing = [line["tasks"].split(" of ") for line in found if line.get("tasks", "").endswith(" of 5")]
+    assert writing
+    done = [int(tasks) for tasks, _ in writing]
+    assert done == sorted(done)
 
 
 def test_progress_counts_the_tasks_that_ended(spark: SparkSession, tmp_path: Path) -> None:
     def task(number: int) -> None:
+        # Spark's Python knows no function of this module.
         limit = time.monotonic() + LONGEST
         while not (tmp_path / str(number)).exists() and time.monotonic() < limit:
             time.sleep(0.01)
@@ -78,7 +86,7 @@ def test_a_write_goes_on_although_nobody_can_say_how_far_it_is(
     def refuse(*_: object) -> None:
         raise PermissionError("AccessDenied")
 
-    monkeypatch.setattr(progress, "SECONDS_BETWEEN", 0.01)
+    monkeypatch.setattr(progress, "SECONDS_BETWEEN", 0.05)
     monkeypatch.setattr(progress, "tasks_so_far", refuse)
     log.start("transform")
     lake = Lake(s3, spark)
